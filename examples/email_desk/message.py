@@ -1,0 +1,348 @@
+"""Bytes of a mail message to a typed ``Message``, or the reason why they cannot be understood."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from email.errors import MissingHeaderBodySeparatorDefect, StartBoundaryNotFoundDefect
+from email.header import decode_header, make_header
+from email.headerregistry import Address, AddressHeader
+from email.message import EmailMessage
+from email.utils import parsedate_to_datetime
+
+from .repair import drop_stray_lines, header_block, quote_boundaries
+from .text import clean, html_to_text, is_garbage, looks_like_html, one_line
+
+MAX_BYTES = 10 * 1024 * 1024
+"""The largest message the desk takes: it must fit, encoded, into the input of a run."""
+
+MAX_TEXT = 100_000
+"""Characters of a body that the desk reads; the rest of a longer one is left out."""
+
+_MAX_HEADER = 8_000  # the standard parser takes quadratic time over a header
+_MAX_PARTS = 500
+_ID = re.compile(r"<([^<>\s]+)>")
+_BARE_ADDRESS = re.compile(r"[^\s<>\"(),:;@\[\]]+@[^\s<>\"(),:;@\[\]]+")
+_MESSAGE_ID = re.compile(rb"(?im)^message-id[ \t]*:[ \t]*((?:\r?\n[ \t])?[^\r\n]*)")
+_ROBOT = re.compile(r"^(?:mailer-daemon|postmaster)@", re.IGNORECASE)
+_NO_REPLY = re.compile(r"(?:^|[-._+])(?:do-?not-?reply|no-?reply|bounces?)(?:[-._+\d]*)@", re.IGNORECASE)
+
+
+class NotUnderstood(ValueError):
+    """The bytes are no message that anybody could answer; the text says why."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """What the desk knows of a message.
+
+    Attributes:
+        message_id: without angle brackets; empty if it has none.
+        sender_name: empty if it gives none.
+        sender_address: as in ``From``.
+        answer_to: where an answer goes: ``Reply-To``, else ``From``.
+        recipient: the first address of ``To``, which the answer comes from; empty if there is none.
+        date: ISO 8601 as the sender gave it; empty if it cannot be read.
+        references: message ids of the thread, oldest first, without angle brackets.
+        text: the body as plain text, at most ``MAX_TEXT`` characters.
+        attachments: file names, or content types where there is none.
+        urgent: the sender's program marked it so.
+        automatic: why no person wrote it; empty if one did.
+        bulk: why it went to many; empty if it did not.
+        repairs: what had to be mended to read it.
+    """
+
+    message_id: str
+    sender_name: str
+    sender_address: str
+    answer_to: str
+    recipient: str
+    subject: str
+    date: str
+    in_reply_to: str
+    references: tuple[str, ...]
+    text: str
+    attachments: tuple[str, ...]
+    urgent: bool
+    automatic: str
+    bulk: str
+    repairs: tuple[str, ...]
+
+
+def run_id(raw: bytes) -> str:
+    """The id of the run for a message: the same for the same Message-ID and content, on every machine."""
+    found = _MESSAGE_ID.search(header_block(raw))
+    digest = hashlib.sha256(found[1].strip() if found else b"")
+    digest.update(b"\0")
+    digest.update(raw)
+    return f"mail-{digest.hexdigest()[:16]}"
+
+
+def glance(raw: bytes) -> tuple[str, str]:
+    """Message-ID and subject for display, from any bytes whatever; empty where there is none."""
+    try:
+        mail = message_from_bytes(header_block(raw), _class=EmailMessage, policy=policy.default)
+        ids = _ids(_raw(mail, "message-id"))
+        return (ids[0] if ids else ""), one_line(_header(mail, "subject"))
+    except Exception:  # the parser's own defects on hostile input; the run will tell the reason
+        return "", ""
+
+
+def parse(raw: bytes) -> Message:
+    """Read a message.
+
+    Args:
+        raw: as it lies in a file; a leading ``From`` line of a mail box is allowed.
+
+    Raises:
+        NotUnderstood: it is empty, has no sender, or has nothing to answer.
+    """
+    if not raw.strip():
+        raise NotUnderstood("the message is empty")
+    mail, repairs = _open(raw)
+    names = _addresses(mail, "from")
+    if not names:
+        given = one_line(_raw(mail, "from"), 80)
+        raise NotUnderstood(f"no address to answer in From: {given!r}" if given else "no sender: it has no From header")
+    sender_name, sender_address = names[0]
+    reply_to = _addresses(mail, "reply-to")
+    recipients = _addresses(mail, "to")
+    automatic = _automatic(mail, sender_address)
+    text, decoding = _text(mail)
+    attachments = tuple(_attachments(mail))
+    if not text and not automatic:
+        held = f", only {', '.join(attachments[:3])}" if attachments else ""
+        raise NotUnderstood(f"nothing to answer: it has no text{held}")
+    references = _ids(_raw(mail, "references"))
+    in_reply_to = _ids(_raw(mail, "in-reply-to"))
+    ids = _ids(_raw(mail, "message-id"))
+    return Message(
+        message_id=ids[0] if ids else "",
+        sender_name=sender_name,
+        sender_address=sender_address,
+        answer_to=reply_to[0][1] if reply_to else sender_address,
+        recipient=recipients[0][1] if recipients else "",
+        subject=_defused(_header(mail, "subject")),
+        date=_date(_raw(mail, "date")),
+        in_reply_to=in_reply_to[0] if in_reply_to else "",
+        references=tuple(references),
+        text=text[:MAX_TEXT],
+        attachments=attachments,
+        urgent=_raw(mail, "x-priority").strip().startswith(("1", "2")) or _word(mail, "importance") == "high",
+        automatic=automatic,
+        bulk=_bulk(mail, sender_address),
+        repairs=(*repairs, *decoding),
+    )
+
+
+def _open(raw: bytes) -> tuple[EmailMessage, list[str]]:
+    repairs: list[str] = []
+    mail = _load(raw)
+    if _has(mail, MissingHeaderBodySeparatorDefect) and not _raw(mail, "from"):
+        raw = drop_stray_lines(raw)
+        mended = _load(raw)
+        if _raw(mended, "from"):
+            mail = mended
+            repairs.append("left out lines among the headers that are none")
+    if _has(mail, StartBoundaryNotFoundDefect):
+        mended = _load(quote_boundaries(raw))
+        if not _has(mended, StartBoundaryNotFoundDefect):
+            mail = mended
+            repairs.append("quoted the boundary between its parts")
+    repairs.extend(f"overlooked {type(defect).__name__}" for defect in mail.defects)
+    return mail, repairs
+
+
+def _load(raw: bytes) -> EmailMessage:
+    try:
+        return message_from_bytes(raw, _class=EmailMessage, policy=policy.default)
+    except Exception as error:  # whatever the standard parser breaks on, it is this message's fault
+        raise NotUnderstood(f"its structure cannot be read: {type(error).__name__}: {one_line(str(error), 120)}") from error
+
+
+def _has(mail: EmailMessage, defect: type[Exception]) -> bool:
+    return any(isinstance(found, defect) for found in mail.defects)
+
+
+def _raw(mail: EmailMessage, name: str) -> str:
+    """The header as it stands in the message; empty if there is none. Never raises, unlike ``mail[name]``."""
+    return next((str(value)[:_MAX_HEADER] for key, value in mail.raw_items() if key.lower() == name), "")
+
+
+def _header(mail: EmailMessage, name: str) -> str:
+    """The header, decoded; as it stands if it cannot be."""
+    raw = _raw(mail, name)
+    attempts: tuple[Callable[[], str], ...] = (
+        lambda: str(policy.default.header_fetch_parse(name, raw)),
+        lambda: str(make_header(decode_header(raw))),
+    )
+    for attempt in attempts:
+        try:
+            return attempt()
+        except Exception:  # noqa: S112 - the parsers break in many ways on broken headers
+            continue
+    return raw
+
+
+def _defused(text: str, limit: int = 500) -> str:
+    """One line in which nothing looks like an encoded word: what did not decode must not break the answer's headers."""
+    return one_line(text, limit).replace("=?", "= ?")
+
+
+def _word(mail: EmailMessage, name: str) -> str:
+    """The header's first word, in lower case."""
+    return _raw(mail, name).split(";")[0].strip().lower().partition(" ")[0]
+
+
+def _addresses(mail: EmailMessage, name: str) -> list[tuple[str, str]]:
+    """Name and address of each that can be written to."""
+    raw = _raw(mail, name)
+    found: list[tuple[str, str]] = []
+    try:
+        header = policy.default.header_fetch_parse(name, raw)
+        if isinstance(header, AddressHeader) or hasattr(header, "addresses"):
+            found = [(a.display_name, a.addr_spec) for a in header.addresses if _writable(a.addr_spec)]
+    except Exception:
+        found = []
+    if not found and (bare := _BARE_ADDRESS.search(raw)) and _writable(bare[0]):
+        found = [(_header_text(raw[: bare.start()]).strip(' <"'), bare[0])]
+    return [(_defused(name, 80).strip("\"' "), address) for name, address in found]
+
+
+def _header_text(raw: str) -> str:
+    try:
+        return str(make_header(decode_header(raw)))
+    except Exception:
+        return raw
+
+
+def _writable(address: str) -> bool:
+    if any(c in address for c in ' "\t\r\n') or len(address) > 320 or clean(address) != address:
+        return False
+    try:
+        parsed = Address(addr_spec=address)
+    except Exception:
+        return False
+    return bool(parsed.username and parsed.domain)
+
+
+def _ids(raw: str) -> list[str]:
+    """Message ids, without angle brackets, in order, each once."""
+    raw = one_line(raw, _MAX_HEADER)
+    found = _ID.findall(raw) or [word for word in raw.split() if "@" in word]
+    return list(dict.fromkeys(i for i in found if len(i) <= 250 and i.isascii() and "=?" not in i))
+
+
+def _date(raw: str) -> str:
+    try:
+        return parsedate_to_datetime(raw).isoformat()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return ""
+
+
+def _automatic(mail: EmailMessage, sender: str) -> str:
+    if (submitted := _word(mail, "auto-submitted")) and submitted != "no":
+        return f"an automatic message (Auto-Submitted: {one_line(submitted, 40)})"
+    if _type(mail) == "multipart/report":
+        return "a delivery report"
+    if _ROBOT.match(sender):
+        return f"sent by a mail server ({sender})"
+    if _raw(mail, "return-path").strip() == "<>":
+        return "sent with an empty return path, as bounces are"
+    if _raw(mail, "x-autoreply") or _raw(mail, "x-autorespond") or _word(mail, "precedence") == "auto_reply":
+        return "an automatic reply"
+    addresses = (sender, *(address for _, address in _addresses(mail, "reply-to")))
+    for address in addresses:
+        if _NO_REPLY.search(address):
+            return f"the sender takes no replies ({address})"
+    return ""
+
+
+def _bulk(mail: EmailMessage, sender: str) -> str:
+    if _raw(mail, "list-id") or _raw(mail, "list-post"):
+        return "from a mailing list"
+    if _raw(mail, "list-unsubscribe"):
+        return "a newsletter (it has List-Unsubscribe)"
+    if (precedence := _word(mail, "precedence")) in {"bulk", "list", "junk"}:
+        return f"sent in bulk (Precedence: {precedence})"
+    if _word(mail, "x-spam-flag") == "yes" or _word(mail, "x-spam-status").rstrip(",") == "yes":
+        return "marked as spam on its way"
+    return ""
+
+
+def _type(part: EmailMessage) -> str:
+    try:
+        return part.get_content_type()
+    except Exception:
+        return "application/octet-stream"
+
+
+def _is_attachment(part: EmailMessage) -> bool:
+    return _word(part, "content-disposition") == "attachment"
+
+
+def _leaves(mail: EmailMessage) -> Iterator[EmailMessage]:
+    """The parts that are no containers, in order; messages inside the message are leaves too."""
+    stack: list[EmailMessage] = [mail]
+    for _ in range(_MAX_PARTS):
+        if not stack:
+            return
+        part = stack.pop()
+        payload = part.get_payload()
+        if isinstance(payload, list) and not _type(part).startswith("message/"):
+            stack.extend(p for p in reversed(payload) if isinstance(p, EmailMessage))
+        else:
+            yield part
+
+
+def _text(mail: EmailMessage) -> tuple[str, list[str]]:
+    """The body's text, plain before HTML, and how it had to be decoded."""
+    broken = ""
+    for wanted in ("text/plain", "text/html", "text/"):
+        for part in _leaves(mail):
+            kind = _type(part)
+            if not kind.startswith(wanted) or _is_attachment(part):
+                continue
+            text, repair = _decode(part)
+            if is_garbage(text):
+                broken = kind
+                continue
+            text = text[: 4 * MAX_TEXT]
+            text = html_to_text(text) if kind == "text/html" or looks_like_html(text) else text
+            if text := clean(text).strip():
+                return text, repair
+    if broken:
+        raise NotUnderstood(f"its text ({broken}) cannot be decoded")
+    return "", []
+
+
+def _decode(part: EmailMessage) -> tuple[str, list[str]]:
+    try:
+        payload = part.get_payload(decode=True)
+    except Exception:  # a charset or an encoding that the standard library does not survive
+        payload = str(part.get_payload()).encode("utf-8", "surrogateescape")
+    data = payload if isinstance(payload, bytes) else b""
+    try:
+        charset = part.get_content_charset() or "us-ascii"
+    except Exception:
+        charset = "us-ascii"
+    for number, name in enumerate((charset, "utf-8")):
+        try:
+            return data.decode(name), [f"read its text as {name}, not {one_line(charset, 40)}"] if number else []
+        except (UnicodeError, LookupError, ValueError):
+            continue
+    # "undefined" and other codecs that are no charsets have failed above; Windows wrote what is left of the world
+    return data.decode("cp1252", "replace"), [f"read its text as cp1252, not {one_line(charset, 40)}"]
+
+
+def _attachments(mail: EmailMessage) -> Iterator[str]:
+    for part in _leaves(mail):
+        try:
+            name = part.get_filename()
+        except Exception:
+            name = None
+        if name or _is_attachment(part) or not _type(part).startswith(("text/", "multipart/")):
+            yield one_line(name or _type(part), 120)

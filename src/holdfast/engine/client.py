@@ -1,0 +1,388 @@
+"""`hf.connect`: starts runs, waits for them, and looks at them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import uuid
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from holdfast.engine.core import Core
+from holdfast.engine.execution import ended_badly
+from holdfast.engine.isolation import IMPORTING
+from holdfast.engine.views import journal_view, run_view
+from holdfast.engine.workflow import Configured, StartOptions, Workflow, start_options
+from holdfast.errors import BadURL, RunExists, RunNotFound, StoreUnavailable, UnknownWorkflow, UsageError
+from holdfast.model.duration import Duration, seconds
+from holdfast.model.ids import check_id, uuid7
+from holdfast.model.payload import codec_of
+from holdfast.model.run import PROTOCOL, JournalEntry, RunView, Status, microseconds, rank
+from holdfast.model.schema import input_from, queue_of
+from holdfast.model.signature import Signature
+from holdfast.store.base import RunOutcome, RunRow, Start, Started, WorkflowRow
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 10.0
+"""How long a client keeps trying while its database cannot be reached."""
+
+START_AT_ONCE = 1000
+"""So many starts of a ``start_many`` share a transaction."""
+
+_ATTRIBUTES = codec_of(dict[str, Any])
+
+
+class RunHandle(Generic[R]):
+    """A run that was started.
+
+    Attributes:
+        id: unique within the tenant.
+        created: whether this start made it; False when the id existed.
+    """
+
+    def __init__(self, client: Client, workflow: Workflow[Any, R] | None, id: str, uid: bytes, created: bool) -> None:
+        self._client = client
+        self._workflow = workflow
+        self._uid = uid
+        self.id = id
+        self.created = created
+
+    async def result(self, timeout: Duration | None = None) -> R:
+        """Wait for the run to end.
+
+        Args:
+            timeout: for at most so long; for ever unless given.
+
+        Returns:
+            What the workflow returned; plain JSON when the workflow is known by name only.
+
+        Raises:
+            RunFailed: the run failed; its error is the cause.
+            RunCancelled: the run was cancelled.
+            TimeoutError: it has not ended yet; it goes on.
+        """
+        limit = None if timeout is None else seconds(timeout, what="timeout")
+        waiting = self._client.core.wait_result(self._uid, look=not self.created)
+        try:
+            async with asyncio.timeout(limit):
+                outcome: RunOutcome = await waiting
+        except TimeoutError:
+            raise TimeoutError(f"run {self.id!r} has not ended after {limit:g} s; it goes on") from None
+        if outcome.status != Status.SUCCEEDED:
+            raise ended_badly(self.id, outcome.status, outcome.output)
+        codec = self._workflow.signature.result if self._workflow is not None else codec_of(Any)
+        result: R = codec.decode(outcome.output, f"the result of run {self.id!r}")
+        return result
+
+    async def view(self) -> RunView:
+        """The run as it is now."""
+        return await self._client.get(self.id)
+
+    def __repr__(self) -> str:
+        return f"<run {self.id}>"
+
+
+class Client:
+    """A connection to a database of runs, for one tenant. Made by `connect`."""
+
+    def __init__(self, core: Core, tenant: str) -> None:
+        self.core = core
+        self.tenant = tenant
+
+    async def close(self) -> None:
+        """Leave the database."""
+        await self.core.close()
+
+    # Starting
+
+    async def start(
+        self, workflow: Workflow[P, R] | Configured[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> RunHandle[R]:
+        """Start a run.
+
+        Args:
+            workflow: the workflow, or ``workflow.options(id=…, priority=…, delay=…)``.
+            args: its arguments.
+            kwargs: its arguments by name.
+
+        Returns:
+            A handle. If a run of this id, workflow and input exists, a handle to that one.
+
+        Raises:
+            UsageError: missing or unexpected arguments.
+            PayloadError: an argument that cannot be stored exactly.
+            RunExists: the id is taken by another workflow or with another input.
+            StoreUnavailable: the database cannot be reached.
+        """
+        configured = workflow if isinstance(workflow, Configured) else Configured(_checked(workflow), StartOptions())
+        given = configured.workflow.signature.encode_input(args, kwargs)
+        [handle] = await self._start(
+            configured.workflow, configured.workflow.name, configured.workflow.version, configured.workflow.queue,
+            [configured.options], [given],
+        )  # fmt: skip
+        return handle
+
+    async def start_many(
+        self,
+        workflow: Workflow[P, R] | Configured[P, R],
+        inputs: Iterable[Sequence[Any] | Mapping[str, Any]],
+        *,
+        ids: Iterable[str] | None = None,
+    ) -> list[RunHandle[R]]:
+        """Start many runs of one workflow, a thousand to a transaction.
+
+        Args:
+            workflow: the workflow, or with options, which then hold for each.
+            inputs: for each run its arguments: a tuple or list in order, or a mapping by name.
+            ids: for each run its id; made up unless given.
+
+        Returns:
+            Handles, in the order of the inputs.
+
+        Raises:
+            As `start`; a run is stored only if every input is sound.
+        """
+        configured = workflow if isinstance(workflow, Configured) else Configured(_checked(workflow), StartOptions())
+        target, options = configured.workflow, configured.options
+        encoded = [_encode(target.signature, arguments) for arguments in inputs]
+        if options.id is not None:
+            raise UsageError("start_many starts many runs: give ids=…, one for each, instead of options(id=…)")
+        each = [options] * len(encoded)
+        if ids is not None:
+            named = [check_id(one, "the id of a run") for one in ids]
+            if len(named) != len(encoded):
+                raise UsageError(f"start_many was given {len(encoded)} inputs and {len(named)} ids")
+            each = [replace(options, id=one) for one in named]
+        handles: list[RunHandle[R]] = []
+        for first in range(0, len(encoded), START_AT_ONCE):
+            part = slice(first, first + START_AT_ONCE)
+            handles += await self._start(target, target.name, target.version, target.queue, each[part], encoded[part])
+        return handles
+
+    async def start_named(
+        self, name: str, value: Mapping[str, Any], *, version: str | None = None, **options: Any
+    ) -> RunHandle[Any]:
+        """Start a run of a workflow whose code is elsewhere, by its name.
+
+        Args:
+            name: as a worker registered it.
+            value: its arguments by name, plain JSON; checked against the workflow's JSON Schema.
+            version: the latest registered unless given.
+            options: as for ``workflow.options``.
+
+        Raises:
+            UnknownWorkflow: no worker has registered it.
+            PayloadError: an argument does not fit.
+        """
+        row = await self._registered(name, version)
+        given = input_from(name, row.input_schema, value)
+        chosen = start_options(**options)
+        queue = chosen.queue or queue_of(row.input_schema)
+        [handle] = await self._start(None, name, row.version, queue, [chosen], [given])
+        return handle
+
+    async def _registered(self, name: str, version: str | None) -> WorkflowRow:
+        known = await self._patiently(self.core.store.list_workflows())
+        rows = [row for row in known if row.name == name and version in (None, row.version)]
+        if rows:
+            return rows[-1]
+        names = ", ".join(sorted({row.name for row in known})) or "none"
+        raise UnknownWorkflow(
+            f"no worker has registered a workflow {name!r}{f' of version {version!r}' if version else ''} "
+            f"in this database; known are: {names}. Start a worker that serves it first",
+            workflow=name,
+        )
+
+    async def _start(
+        self,
+        workflow: Workflow[Any, R] | None,
+        name: str,
+        version: str,
+        queue: str,
+        options: Sequence[StartOptions],
+        inputs: Sequence[bytes],
+    ) -> list[RunHandle[R]]:
+        now = self.core.now_us()
+        starts = [self._row(name, version, queue, option, given, now) for option, given in zip(options, inputs, strict=True)]
+        futures = [self.core.committer.submit("starts", start) for start in starts]
+        results = await self._patiently(asyncio.gather(*futures))
+        return [self._handle(workflow, start, result) for start, result in zip(starts, results, strict=True)]
+
+    def _row(self, name: str, version: str, queue: str, option: StartOptions, given: bytes, now: int) -> Start:
+        due: int | None = None
+        if option.delay_seconds is not None:
+            due = now + int(option.delay_seconds * 1e6)
+        elif option.at is not None:
+            due = microseconds(option.at)
+        attributes = option.attributes
+        return Start(
+            uid=uuid7(now, random.randbytes(10)),
+            tenant=self.tenant,
+            id=option.id if option.id is not None else uuid.uuid4().hex,
+            workflow=name,
+            version=version,
+            protocol=PROTOCOL,
+            queue=option.queue or queue,
+            priority=option.priority,
+            rank=rank(due if due is not None else now, option.priority),
+            input=given,
+            attributes=_ATTRIBUTES.encode(attributes, "attributes") if attributes else None,
+            created_at=now,
+            due_at=due if due is not None and due > now else None,
+            parent_uid=None,
+            parent_position=None,
+            parent_generation=None,
+            parent_epoch=None,
+        )
+
+    def _handle(self, workflow: Workflow[Any, R] | None, start: Start, found: Started) -> RunHandle[R]:
+        if not found.created and (found.workflow != start.workflow or found.input != start.input):
+            what = f"of workflow {found.workflow!r}" if found.workflow != start.workflow else "with another input"
+            raise RunExists(f"the id {start.id!r} is taken by a run {what}; choose another id", run_id=start.id)
+        return RunHandle(self, workflow, start.id, found.uid, found.uid == start.uid)
+
+    async def _patiently(self, work: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS) as patience:
+                return await work
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            trouble = self.core.committer.trouble
+            if trouble is not None:
+                raise trouble from None
+            raise StoreUnavailable(f"the database did not answer for {PATIENCE_SECONDS:g} s; trying again is safe") from None
+
+    # Looking
+
+    async def get(self, run_id: str) -> RunView:
+        """A run as it is now.
+
+        Raises:
+            RunNotFound: the tenant has no run of this id.
+        """
+        return run_view(await self._find(run_id))
+
+    async def handle(self, run_id: str, workflow: Workflow[Any, R] | None = None) -> RunHandle[R]:
+        """A handle to a run that exists, to wait for its result.
+
+        Raises:
+            RunNotFound: the tenant has no run of this id.
+        """
+        row = await self._find(run_id)
+        return RunHandle(self, workflow, row.id, row.uid, created=False)
+
+    async def list(
+        self,
+        *,
+        workflow: str | None = None,
+        status: str | None = None,
+        limit: int = 50,
+        before: RunView | None = None,
+    ) -> list[RunView]:
+        """Runs, newest first.
+
+        Args:
+            workflow: only of this workflow.
+            status: only in this status: queued, running, waiting, held, succeeded, failed, cancelled.
+            limit: at most so many, 1 to 1,000.
+            before: only runs older than this one, the last of the page before.
+
+        Raises:
+            UsageError: no such status, or a limit out of range.
+        """
+        if status is not None and status not in set(Status):
+            raise UsageError(f"status is {status!r}; it is one of {', '.join(Status)}")
+        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1000:
+            raise UsageError(f"limit is {limit!r}; give a whole number from 1 to 1000")
+        cursor = None if before is None else (await self._find(before.id)).uid
+        rows = await self._patiently(
+            self.core.store.list_runs(self.tenant, workflow=workflow, status=status, limit=limit, before=cursor)
+        )
+        return [run_view(row) for row in rows]
+
+    async def history(self, run_id: str) -> list[JournalEntry]:
+        """A run's journal: steps with attempts, times, inputs, outputs and errors, in order of position.
+
+        Raises:
+            RunNotFound: the tenant has no run of this id.
+        """
+        row = await self._find(run_id)
+        rows, attempts = await self._patiently(self.core.store.load_journals([row.uid]))
+        return journal_view(rows, attempts)
+
+    async def _find(self, run_id: str) -> RunRow:
+        found = await self._patiently(self.core.store.find_runs(self.tenant, [check_id(run_id, "the id of a run")]))
+        if not found:
+            raise RunNotFound(f"tenant {self.tenant!r} has no run {run_id!r}", run_id=run_id)
+        return found[0]
+
+
+class _Connecting:
+    """What `connect` gives: await it for a client, or enter it with ``async with``."""
+
+    def __init__(self, url: str, tenant: str) -> None:
+        self._url = url
+        self._tenant = tenant
+        self._client: Client | None = None
+
+    def __await__(self) -> Any:
+        return self._connect().__await__()
+
+    async def _connect(self) -> Client:
+        return Client(await Core.open(self._url), self._tenant)
+
+    async def __aenter__(self) -> Client:
+        self._client = await self._connect()
+        return self._client
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._client is not None
+        await self._client.close()
+
+
+def connect(url: str | None = None, *, tenant: str = "default") -> _Connecting:
+    """Connect to a database of runs: ``async with hf.connect("sqlite:///shop.db") as client``.
+
+    An empty database gets the schema.
+
+    Args:
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``memory://``, or
+            ``postgresql://…``; the environment's ``HOLDFAST_URL`` unless given.
+        tenant: whose runs; ids are unique within it, and nobody else's are seen.
+
+    Raises:
+        BadURL: no address, or one that is not ours.
+        StoreError: the database is unreachable, read-only, not ours, or of another version.
+    """
+    if os.environ.get(IMPORTING):
+        raise UsageError('a database is opened when a module is imported; put it under `if __name__ == "__main__":`')
+    address = url if url is not None else os.environ.get("HOLDFAST_URL", "")
+    if not address:
+        raise BadURL("no database address: give hf.connect one, such as sqlite:///holdfast.db, or set HOLDFAST_URL")
+    return _Connecting(address, check_id(tenant, "the tenant"))
+
+
+def _checked(workflow: Any) -> Workflow[Any, Any]:
+    if isinstance(workflow, Workflow):
+        return workflow
+    raise UsageError(
+        f"start was given {workflow!r}; give a function decorated with @hf.workflow. "
+        "For a workflow whose code is elsewhere use client.start_named(name, {…})"
+    )
+
+
+def _encode(signature: Signature, arguments: Any) -> bytes:
+    if isinstance(arguments, Mapping):
+        return signature.encode_input((), arguments)
+    if isinstance(arguments, Sequence) and not isinstance(arguments, str | bytes):
+        return signature.encode_input(tuple(arguments), {})
+    raise UsageError(f"an input of start_many is {arguments!r}; give a tuple of arguments, or a mapping by name")

@@ -1,0 +1,189 @@
+"""Group commit: one committer writes everything that a process makes durable.
+
+It takes whatever queued up while the last transaction ran and writes it as one. There is no timer,
+so an idle process commits at once and a busy one commits in large batches. A caller goes on only
+after the commit. An outcome that is not known is repeated until it is known: every operation is
+safe to repeat. A batch that the database refuses is split until the culprit stands alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from holdfast.errors import PayloadError, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
+from holdfast.store.base import KINDS, Batch, Rejected, Results, Store
+
+log = logging.getLogger("holdfast.committer")
+
+PASSING = (StoreUnavailable, StoreFull, StoreReadOnly)
+"""Troubles of a database that may be over later: the batch is kept and tried again."""
+
+Operation = tuple[str, Any, asyncio.Future[Any] | None]
+"""An operation's kind, its row, and who waits for it."""
+
+
+class Committer:
+    """Collects operations and commits them in batches.
+
+    Args:
+        store: where they are written.
+        after: called on the event loop after each commit with the batch and what became of it.
+    """
+
+    def __init__(self, store: Store, after: Callable[[Batch, Results], None]) -> None:
+        self._store = store
+        self._after = after
+        self._loop = asyncio.get_running_loop()
+        self._checkpoints: list[Any] = []
+        self._checkpoint_futures: list[asyncio.Future[Any] | None] = []
+        self._others: list[Operation] = []
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.trouble: StoreError | None = None
+        self._task = asyncio.create_task(self._run(), name="holdfast-committer")
+
+    def checkpoint(self, row: tuple[Any, ...]) -> asyncio.Future[Any]:
+        """Record a journal entry; the future gives None, `Adopted`, or LOST."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._checkpoints.append(row)
+        self._checkpoint_futures.append(future)
+        self._wake.set()
+        return future
+
+    def note(self, row: tuple[Any, ...]) -> None:
+        """Record a journal entry that nobody waits for; it is committed with or before what comes after it."""
+        self._checkpoints.append(row)
+        self._checkpoint_futures.append(None)
+        self._wake.set()
+
+    def submit(self, kind: str, row: Any, *, awaited: bool = True) -> asyncio.Future[Any]:
+        """Queue an operation of any other kind; the future gives its result."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._others.append((kind, row, future if awaited else None))
+        self._wake.set()
+        return future
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._idle.clear()
+            while self._checkpoints or self._others:
+                rows, futures, others = self._checkpoints, self._checkpoint_futures, self._others
+                self._checkpoints, self._checkpoint_futures, self._others = [], [], []
+                await self._write(rows, futures, others)
+            self._idle.set()
+
+    async def _write(self, rows: list[Any], futures: list[asyncio.Future[Any] | None], others: list[Operation]) -> None:
+        batch = Batch(checkpoints=rows)
+        for kind, row, _ in others:
+            getattr(batch, kind).append(row)
+        try:
+            results = await self._commit(batch)
+        except Rejected as error:
+            await self._split(rows, futures, others, error)
+            return
+        except StoreError as error:
+            for future in (*futures, *(future for _, _, future in others)):
+                if future is not None and not future.done():
+                    future.set_exception(error)
+            return
+        if results.checkpoints:
+            for future, result in zip(futures, results.checkpoints, strict=True):
+                if future is not None and not future.done():
+                    future.set_result(result)
+        else:
+            for future in futures:
+                if future is not None and not future.done():
+                    future.set_result(None)
+        if others:
+            given = {kind: iter(getattr(results, kind)) for kind in KINDS}
+            for kind, _, future in others:
+                result = next(given[kind], None)
+                if future is not None and not future.done():
+                    future.set_result(result)
+        self._after(batch, results)
+
+    async def _commit(self, batch: Batch) -> Results:
+        pause = 0.01
+        while True:
+            try:
+                results = await self._store.commit(batch)
+            except PASSING as error:
+                if self.trouble is None:
+                    log.warning("the database cannot be written to, trying again: %s", error)
+                self.trouble = error
+                await asyncio.sleep(pause * (0.5 + random.random()))
+                pause = min(pause * 2, 1.0)
+            else:
+                if self.trouble is not None:
+                    log.warning("the database can be written to again")
+                    self.trouble = None
+                return results
+
+    async def _split(
+        self, rows: list[Any], futures: list[asyncio.Future[Any] | None], others: list[Operation], error: Rejected
+    ) -> None:
+        runs: dict[bytes, tuple[list[Any], list[asyncio.Future[Any] | None], list[Operation]]] = {}
+        for row, future in zip(rows, futures, strict=True):
+            group = runs.setdefault(row[0], ([], [], []))
+            group[0].append(row)
+            group[1].append(future)
+        for operation in others:
+            runs.setdefault(_owner(operation), ([], [], []))[2].append(operation)
+        groups = list(runs.values())
+        if len(groups) == 1:
+            refused = PayloadError("the database refuses a value of this operation", str(error))
+            for waiting in (*futures, *(future for _, _, future in others)):
+                if waiting is not None and not waiting.done():
+                    waiting.set_exception(refused)
+            return
+        middle = len(groups) // 2
+        for half in (groups[:middle], groups[middle:]):
+            await self._write(
+                [row for group in half for row in group[0]],
+                [future for group in half for future in group[1]],
+                [operation for group in half for operation in group[2]],
+            )
+
+    async def drain(self) -> None:
+        """Wait until everything that was queued is committed."""
+        while self._checkpoints or self._others or not self._idle.is_set():
+            await self._idle.wait()
+            await asyncio.sleep(0)
+
+    async def drain_for(self, seconds: float) -> None:
+        """The same, for at most so many seconds.
+
+        Raises:
+            TimeoutError: something is still not written.
+        """
+        async with asyncio.timeout(seconds):
+            await self.drain()
+
+    async def close(self, seconds: float) -> None:
+        """Commit what is queued, for at most so many seconds, then stop."""
+        try:
+            await self.drain_for(seconds)
+        except TimeoutError:
+            log.error("closing with %d operations not written", len(self._checkpoints) + len(self._others))
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        closed = StoreUnavailable("the connection was closed before this could be written")
+        waiting: Sequence[asyncio.Future[Any] | None] = [*self._checkpoint_futures, *(f for _, _, f in self._others)]
+        for future in waiting:
+            if future is not None and not future.done():
+                future.set_exception(closed)
+
+
+def _owner(operation: Operation) -> bytes:
+    """The run that an operation belongs to, so that a split keeps a run's operations together."""
+    kind, row, _ = operation
+    if kind == "starts":
+        return bytes(row.parent_uid or row.uid)
+    return bytes(row.run) if kind in ("attempts", "parks", "settles") else kind.encode()

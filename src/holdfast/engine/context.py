@@ -1,0 +1,133 @@
+"""Where code stands: the branch of a run that is executing, or the attempt of a step inside it."""
+
+from __future__ import annotations
+
+import asyncio
+import random as _random
+import uuid as _uuid
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from holdfast.errors import NotDurable, UsageError
+from holdfast.model.ids import derived_bytes, derived_uuid
+from holdfast.model.position import encode_number, format_position
+from holdfast.model.run import instant
+
+if TYPE_CHECKING:
+    from holdfast.engine.execution import Execution
+
+_SMALL = tuple(encode_number(n) for n in range(224))
+
+
+class Scope:
+    """A branch of a run: it numbers the durable calls made in one asyncio task.
+
+    Attributes:
+        prefix: the position of the branch itself; empty for the run's own task.
+        task: the only task that may make durable calls here.
+    """
+
+    __slots__ = ("count", "execution", "prefix", "task")
+
+    def __init__(self, execution: Execution, prefix: bytes) -> None:
+        self.execution = execution
+        self.prefix = prefix
+        self.count = 0
+        self.task: asyncio.Task[object] | None = None
+
+    def allocate(self) -> bytes:
+        """The position of the next durable call: taken when it is called, not when it is awaited."""
+        if asyncio.current_task() is not self.task:
+            raise NotDurable(
+                f"a durable call in run {self.execution.run.id!r} from a task that holdfast did not start: its place "
+                "in the run's order would differ from one execution to the next. Use hf.gather or hf.map instead of "
+                "asyncio.create_task, or make the call in the run's own task and pass it to asyncio.gather"
+            )
+        number = self.count
+        self.count = number + 1
+        return self.prefix + (_SMALL[number] if number < 224 else encode_number(number))
+
+
+class StepFrame:
+    """An attempt of a step: what the step's code sees as its surroundings."""
+
+    __slots__ = ("attempt", "execution", "position")
+
+    def __init__(self, execution: Execution, position: bytes, attempt: int) -> None:
+        self.execution = execution
+        self.position = position
+        self.attempt = attempt
+
+
+place: ContextVar[Scope | StepFrame | None] = ContextVar("holdfast_place", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """Where the calling code stands.
+
+    Attributes:
+        run_id: the run's id.
+        tenant: the run's tenant.
+        attempt: in a step, which try this is, from 1; in a workflow, the run's generation.
+        idempotency_key: a text to hand to outside systems: the same over attempts, crashes and
+            retries of this step of this run, another in every other.
+    """
+
+    run_id: str
+    tenant: str
+    attempt: int
+    idempotency_key: str
+
+
+def current() -> Current:
+    """The run, and in a step the attempt, that the calling code belongs to.
+
+    Raises:
+        UsageError: the caller is in no run.
+    """
+    here = place.get()
+    if here is None:
+        raise UsageError("hf.current() outside a run: call it in a workflow or in a step that a workflow called")
+    run = here.execution.run
+    key = _uuid.UUID(bytes=run.uid).hex
+    if isinstance(here, StepFrame):
+        return Current(run.id, run.tenant, here.attempt, f"{key}-{format_position(here.position)}")
+    return Current(run.id, run.tenant, run.generation, key)
+
+
+def scope(what: str) -> Scope:
+    """The branch that the caller is in.
+
+    Raises:
+        UsageError: the caller is in no workflow.
+    """
+    here = place.get()
+    if isinstance(here, Scope):
+        return here
+    if here is None:
+        raise UsageError(f"{what} outside a run: call it in a workflow")
+    raise UsageError(f"{what} inside a step: a step's own code is not replayed; call it in the workflow")
+
+
+def now() -> datetime:
+    """The time, aware UTC: recorded, so that a replay sees the same."""
+    here = scope("hf.now()")
+    return instant(here.execution.read_clock(here.allocate()))
+
+
+def uuid() -> _uuid.UUID:
+    """A UUID (version 8) that a replay sees again: derived from the run and the place in its code."""
+    here = scope("hf.uuid()")
+    run = here.execution.run
+    return derived_uuid(run.uid, run.generation, here.allocate())
+
+
+def random() -> float:
+    """A number in [0, 1) that a replay sees again: derived from the run and the place in its code."""
+    here = scope("hf.random()")
+    run = here.execution.run
+    seed = derived_bytes(run.uid, run.generation, here.allocate(), b"random")
+    return _random.Random(seed).random()  # noqa: S311 - for choices in workflows, not for secrets

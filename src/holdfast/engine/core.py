@@ -1,0 +1,236 @@
+"""What a process shares for one database: its store, its committer, its clock, and who waits for what.
+
+Waiters are woken three ways: at once when the thing happens in this process; by a hint when it
+happens in another; and by a slow poll, because hints may be lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from holdfast.engine.committer import Committer
+from holdfast.errors import StoreError
+from holdfast.store.base import Batch, JournalRow, Results, RunOutcome, Settle, Store
+from holdfast.store.url import make_store
+
+if TYPE_CHECKING:
+    from holdfast.engine.execution import Execution
+
+POLL_SECONDS = 1.0
+"""How often waiters are looked after when no hint comes."""
+
+LOOK_AT_MOST = 1000
+"""How many waiters are looked up in one query."""
+
+CLOSE_SECONDS = 10.0
+
+K = TypeVar("K")
+
+WaitKey = tuple[bytes, bytes, int]
+"""A pending journal entry: run, position, generation."""
+
+
+class Core:
+    """One database as this process uses it. Made by `Core.open`, shared by its users, closed by the last."""
+
+    _shared: dict[tuple[str, int], Core] = {}
+
+    def __init__(self, url: str, store: Store) -> None:
+        self.url = url
+        self.store = store
+        self.users = 0
+        self.offset_us = 0
+        self.executions: dict[bytes, Execution] = {}
+        self._results: dict[bytes, list[asyncio.Future[RunOutcome]]] = {}
+        self._waits: dict[WaitKey, Callable[[JournalRow], None]] = {}
+        self._ready_sinks: list[Callable[[], None]] = []
+        self._look = asyncio.Event()
+        self._hinted: set[str] = set()
+        self._hint = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._opened: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(cls, url: str, *, migrate: bool = True) -> Core:
+        """The core of a database, made at the first call and shared in this event loop.
+
+        ``memory://`` is a new database each time; ``memory://name`` is shared by its name.
+        """
+        key = (url, id(asyncio.get_running_loop()))
+        core = cls._shared.get(key) if url != "memory://" else None
+        if core is None:
+            core = cls(url, make_store(url))
+            cls._shared[key if url != "memory://" else (f"memory://{id(core)}", key[1])] = core
+            core._opened = asyncio.create_task(core._open(migrate))
+        core.users += 1
+        assert core._opened is not None
+        try:
+            await asyncio.shield(core._opened)
+        except BaseException:
+            core.users -= 1
+            core._forget()
+            raise
+        return core
+
+    async def _open(self, migrate: bool) -> None:
+        await self.store.open(migrate=migrate)
+        try:
+            self.offset_us = await self.store.now() - time.time_ns() // 1000
+            self.committer = Committer(self.store, self._after_commit)
+            await self.store.listen(self._on_hint)
+            self._tasks = [asyncio.create_task(self._look_after_waiters()), asyncio.create_task(self._send_hints())]
+        except BaseException:
+            await self.store.close()
+            raise
+
+    def _forget(self) -> None:
+        for key in [key for key, core in self._shared.items() if core is self]:
+            del self._shared[key]
+
+    async def close(self) -> None:
+        """Leave; the last user closes the store."""
+        self.users -= 1
+        if self.users:
+            return
+        self._forget()
+        await self.committer.close(CLOSE_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.store.close()
+
+    def now_us(self) -> int:
+        """The database's clock, as last compared with ours: microseconds since 1970."""
+        return time.time_ns() // 1000 + self.offset_us
+
+    # Who waits for what
+
+    def on_ready(self, sink: Callable[[], None]) -> None:
+        """Call the sink whenever a run may have become ready."""
+        self._ready_sinks.append(sink)
+
+    def off_ready(self, sink: Callable[[], None]) -> None:
+        """No longer call it."""
+        self._ready_sinks.remove(sink)
+
+    def wait_result(self, uid: bytes, *, look: bool) -> asyncio.Future[RunOutcome]:
+        """A future that gives a run's outcome, wherever it is executed.
+
+        Args:
+            look: it may have ended already, so look at once.
+        """
+        future: asyncio.Future[RunOutcome] = asyncio.get_running_loop().create_future()
+        self._results.setdefault(uid, []).append(future)
+        future.add_done_callback(lambda _: self._drop_result(uid, future))
+        if look:
+            self._look.set()
+        return future
+
+    def _drop_result(self, uid: bytes, future: asyncio.Future[RunOutcome]) -> None:
+        waiting = self._results.get(uid, [])
+        if future in waiting:
+            waiting.remove(future)
+        if not waiting:
+            self._results.pop(uid, None)
+
+    def wait_entry(self, key: WaitKey, sink: Callable[[JournalRow], None]) -> None:
+        """Call the sink once with the pending entry when it has its outcome."""
+        self._waits[key] = sink
+
+    def look(self) -> None:
+        """Look now whether what is waited for is there."""
+        self._look.set()
+
+    def drop_wait(self, key: WaitKey) -> None:
+        """No longer wait for it."""
+        self._waits.pop(key, None)
+
+    def _after_commit(self, batch: Batch, results: Results) -> None:
+        ready = results.woken > 0 or any(promoted.count for promoted in results.promotes)
+        for settle, refusal in zip(batch.settles, results.settles, strict=True):
+            if refusal is not None or settle.status == "held":
+                continue
+            self._hinted.add("done")
+            for future in self._results.pop(settle.run, ()):
+                if not future.done():
+                    future.set_result(RunOutcome(settle.run, settle.status, settle.output))
+            if settle.parent_uid is not None:
+                self._child_ended(settle)
+        ready = ready or any(start.due_at is None for start in batch.starts)
+        ready = ready or any(park.wake_at == 0 for park in batch.parks)
+        if ready:
+            self._hinted.add("ready")
+            self._wake_dispatchers()
+        if self._hinted:
+            self._hint.set()
+
+    def _child_ended(self, child: Settle) -> None:
+        parent, position, generation = child.parent_uid, child.parent_position, child.parent_generation
+        assert parent is not None and position is not None and generation is not None
+        sink = self._waits.pop((parent, position, generation), None)
+        if sink is None:
+            self._hinted.add("wake")
+            return
+        outcome, at = "ok" if child.status == "succeeded" else "error", child.finished_at
+        sink(JournalRow(parent, position, generation, 0, "child", "", outcome, None, child.output, 1, at, at))
+
+    def _wake_dispatchers(self) -> None:
+        for sink in self._ready_sinks:
+            sink()
+
+    # Hints
+
+    def _on_hint(self, kind: str) -> None:
+        if kind in ("ready", "any"):
+            self._wake_dispatchers()
+        if kind in ("done", "wake", "any"):
+            self._look.set()
+
+    async def _send_hints(self) -> None:
+        while True:
+            await self._hint.wait()
+            self._hint.clear()
+            kinds, self._hinted = sorted(self._hinted), set()
+            try:
+                await self.store.hint(kinds)
+            except StoreError:
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _look_after_waiters(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(POLL_SECONDS * (0.75 + random.random() / 2)):
+                    await self._look.wait()
+            except TimeoutError:
+                pass
+            self._look.clear()
+            began = time.monotonic()
+            try:
+                await self._look_for_results()
+                await self._look_for_entries()
+            except StoreError:
+                await asyncio.sleep(POLL_SECONDS)
+            # Looking must stay a small part of the time, however many wait.
+            await asyncio.sleep(4 * (time.monotonic() - began))
+
+    async def _look_for_results(self) -> None:
+        uids = [uid for uid in self._results if uid not in self.executions]
+        for outcome in await self.store.read_outcomes(_some(uids)) if uids else ():
+            for future in self._results.pop(outcome.uid, ()):
+                if not future.done():
+                    future.set_result(outcome)
+
+    async def _look_for_entries(self) -> None:
+        keys = list(self._waits)
+        for row in await self.store.read_waits(_some(keys)) if keys else ():
+            sink = self._waits.pop((row.run, row.position, row.generation), None)
+            if sink is not None:
+                sink(row)
+
+
+def _some(keys: list[K]) -> list[K]:
+    return keys if len(keys) <= LOOK_AT_MOST else random.sample(keys, LOOK_AT_MOST)

@@ -1,0 +1,355 @@
+"""Claims runs for free slots, starts them, and takes them back.
+
+One claim at a time is under way; it travels in the committer's batch like everything else. Slots
+count what executes: a run that only waits gives its slot up, and takes it back, before anything new
+is claimed, when what it waited for is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import uuid
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from holdfast.engine.core import Core
+from holdfast.engine.execution import Execution
+from holdfast.engine.isolation import Isolation
+from holdfast.engine.threads import Threads
+from holdfast.engine.workflow import Workflow, referenced
+from holdfast.errors import StoreError, UsageError
+from holdfast.model.rescue import RESCUES_ISOLATED
+from holdfast.model.run import PROTOCOL, Entry
+from holdfast.model.schema import describe
+from holdfast.store.base import LOST, AttemptRow, Claim, ClaimedRun, JournalRow, Park, Promote, Promoted, WorkflowRow
+
+log = logging.getLogger("holdfast.dispatcher")
+
+CLAIM_AT_MOST = 1000
+PROMOTE_AT_MOST = 1000
+POLL_SECONDS = 1.0
+"""How often an idle dispatcher looks for work when no hint comes."""
+
+ServedKey = tuple[str, str]
+
+
+class Dispatcher:
+    """Executes runs of some workflows from some queues.
+
+    Args:
+        core: the database.
+        workflows: what to serve, with the workflows that their code names.
+        queues: from which queues; None for those that the workflows name.
+        concurrency: how many runs may execute at once.
+        threads: how many threads plain steps may use.
+        may_claim: whether the worker's lease is good.
+        on_lost: called when the store says that it is not.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        workflows: Iterable[Workflow[Any, Any]],
+        *,
+        queues: Iterable[str] | None,
+        concurrency: int,
+        threads: int,
+        may_claim: Callable[[], bool],
+        on_lost: Callable[[], None],
+    ) -> None:
+        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+            raise UsageError(f"concurrency is {concurrency!r}; give a whole number, 1 or more")
+        self.core = core
+        self.threads = Threads(threads)
+        self.worker_id = b""
+        self._workflows: dict[ServedKey, Workflow[Any, Any]] = {}
+        self._queues = None if queues is None else tuple(queues)
+        self._served: tuple[tuple[str, str, str, int], ...] = ()
+        self._concurrency = concurrency
+        self._may_claim = may_claim
+        self._on_lost = on_lost
+        self._executions: set[Execution] = set()
+        self._isolated: set[Isolation] = set()
+        self._using = 0
+        self._returning: deque[Execution] = deque()
+        self._more = True
+        self._next_due: int | None = None
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._claiming: asyncio.Task[None] | None = None
+        for workflow in workflows:
+            if not isinstance(workflow, Workflow):
+                raise UsageError(f"a worker serves workflows, functions decorated with @hf.workflow; it was given {workflow!r}")
+            self.serve(workflow)
+        if not self._workflows:
+            raise UsageError("a worker needs at least one workflow to serve")
+
+    # What is served
+
+    def serve(self, workflow: Workflow[Any, Any]) -> None:
+        """Serve a workflow too, and those that its code names."""
+        if (workflow.name, workflow.version) in self._workflows:
+            known = self._workflows[workflow.name, workflow.version]
+            if known is not workflow:
+                raise UsageError(
+                    f"two workflows are named {workflow.name!r}, version {workflow.version!r}: {known.fn.__module__} and "
+                    f"{workflow.fn.__module__}; give one of them another name"
+                )
+            return
+        for one in {workflow, *referenced(workflow)}:
+            self._workflows.setdefault((one.name, one.version), one)
+        queues = self._queues
+        self._served = tuple(
+            (queue, one.name, one.version, protocol)
+            for one in self._workflows.values()
+            for queue in (queues if queues is not None else (one.queue,))
+            for protocol in range(1, PROTOCOL + 1)
+        )
+        if self._claiming is not None:
+            self._spawn(self._register())
+
+    async def _register(self) -> None:
+        rows = [WorkflowRow(w.name, w.version, describe(w.signature, w.queue)) for w in self._workflows.values()]
+        await self.core.store.register_workflows(rows)
+
+    @property
+    def workflows(self) -> tuple[Workflow[Any, Any], ...]:
+        """What is served."""
+        return tuple(self._workflows.values())
+
+    @property
+    def busy(self) -> int:
+        """Runs in this process."""
+        return len(self._executions) + len(self._isolated)
+
+    # Claiming
+
+    async def start(self) -> None:
+        """Begin to claim."""
+        await self._register()
+        self.core.on_ready(self.wake)
+        self._claiming = asyncio.create_task(self._claim_forever(), name="holdfast-dispatcher")
+
+    def wake(self) -> None:
+        """There may be something to claim."""
+        self._more = True
+        self._wake.set()
+
+    def expect_due(self, at_us: int) -> None:
+        """A parked run is due then."""
+        if self._next_due is None or at_us < self._next_due:
+            self._next_due = at_us
+            self._wake.set()
+
+    def _spawn(self, coroutine: Any) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _free(self) -> int:
+        return self._concurrency - self._using - len(self._returning)
+
+    async def _claim_forever(self) -> None:
+        while True:
+            due = self._next_due is not None and self._next_due <= self.core.now_us()
+            if not (self._more and self._free() > 0) and not due:
+                await self._sleep_until_woken()
+            try:
+                await self._promote()
+                if self._free() > 0 and self._may_claim():
+                    await self._claim(min(self._free(), CLAIM_AT_MOST))
+                elif self._free() > 0:
+                    await asyncio.sleep(0.05)
+            except StoreError as error:
+                log.error("claiming failed, trying again: %s", error)
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _sleep_until_woken(self) -> None:
+        pause = POLL_SECONDS * (0.75 + random.random() / 2)
+        if self._next_due is not None:
+            pause = min(pause, max(0.0, (self._next_due - self.core.now_us()) / 1e6))
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(pause):
+                await self._wake.wait()
+        except TimeoutError:
+            self._more = True
+            self._next_due = self._next_due or self.core.now_us()
+
+    async def _promote(self) -> None:
+        if self._next_due is None or self._next_due > self.core.now_us():
+            return
+        promoted: Promoted = await self.core.committer.submit("promotes", Promote(PROMOTE_AT_MOST))
+        self._next_due = promoted.next_at
+        self._more = self._more or promoted.count > 0
+
+    async def _claim(self, limit: int) -> None:
+        self._more = False
+        claim = Claim(self.worker_id, uuid.uuid4().bytes, limit, self._served)
+        claimed = await self.core.committer.submit("claims", claim)
+        if claimed == LOST:
+            if claim.worker == self.worker_id:
+                self._on_lost()
+            return
+        self._more = self._more or len(claimed) == limit
+        known: list[ClaimedRun] = []
+        for run in claimed:
+            self._using += 1
+            if run.fresh:
+                self._begin(run, {}, {})
+            else:
+                known.append(run)
+        if known:
+            self._spawn(self._resume(known))
+
+    async def _resume(self, runs: list[ClaimedRun]) -> None:
+        alone = [run for run in runs if run.rescues >= RESCUES_ISOLATED]
+        for run in alone:
+            self._isolate(run)
+        runs = [run for run in runs if run.rescues < RESCUES_ISOLATED]
+        if not runs:
+            return
+        while True:
+            try:
+                rows, attempts = await self.core.store.load_journals([run.uid for run in runs])
+                break
+            except StoreError as error:
+                log.warning("journals cannot be read, trying again: %s", error)
+                await asyncio.sleep(POLL_SECONDS)
+        journals = by_run(rows, attempts)
+        for run in runs:
+            self._begin(run, *journals[run.uid])
+
+    def _begin(self, run: ClaimedRun, journal: dict[bytes, Entry], attempts: dict[bytes, list[AttemptRow]]) -> None:
+        workflow = self._workflows[run.workflow, run.version]
+        execution = Execution(self, run, workflow, journal, attempts)
+        self._executions.add(execution)
+        self.core.executions[run.uid] = execution
+        execution.begin()
+
+    def _isolate(self, run: ClaimedRun) -> None:
+        log.warning("run %s lost its last %d workers; it executes alone in a child process", run.id, run.rescues)
+        isolation = Isolation(self.core, run, self._workflows[run.workflow, run.version])
+        self._isolated.add(isolation)
+
+        async def watch() -> None:
+            try:
+                if not await isolation.run_to_end():
+                    rows, attempts = await self.core.store.load_journals([run.uid])
+                    self._using += 1
+                    self._begin(run, *by_run(rows, attempts)[run.uid])
+            finally:
+                self._isolated.discard(isolation)
+                self._using -= 1
+                self.wake()
+
+        self._spawn(watch())
+
+    async def execute_one(
+        self, run: ClaimedRun, journal: dict[bytes, Entry], attempts: dict[bytes, list[AttemptRow]]
+    ) -> None:
+        """Execute one run that somebody else claimed, until it leaves this process."""
+        self._using += 1
+        self._begin(run, journal, attempts)
+        while self._executions:
+            await asyncio.sleep(0.01)
+        self.threads.close()
+
+    # Slots
+
+    def ended(self, execution: Execution) -> None:
+        """A run left this process, finished or not."""
+        self._executions.discard(execution)
+        if self.core.executions.get(execution.run.uid) is execution:
+            del self.core.executions[execution.run.uid]
+        self.give_up_slot(execution)
+
+    def give_up_slot(self, execution: Execution) -> None:
+        """The run executes no more, or only waits."""
+        if not execution.has_slot:
+            return
+        execution.has_slot = False
+        self._using -= 1
+        while self._returning and self._using < self._concurrency:
+            self._give_slot(self._returning.popleft())
+        if self._more:
+            self._wake.set()
+
+    def regain_slot(self, execution: Execution) -> None:
+        """What the run waited for is there: hand it over when the run has a slot."""
+        if execution.has_slot:
+            execution.waits.deliver()
+        elif self._using < self._concurrency:
+            self._give_slot(execution)
+        elif execution not in self._returning:
+            self._returning.append(execution)
+
+    def _give_slot(self, execution: Execution) -> None:
+        if execution.dead:
+            return
+        execution.has_slot = True
+        self._using += 1
+        execution.waits.deliver()
+
+    # Stopping
+
+    def evict_all(self) -> None:
+        """The worker's lease is gone: drop every run, and write nothing of them."""
+        for execution in list(self._executions):
+            execution.evict()
+        for isolation in list(self._isolated):
+            isolation.kill()
+
+    async def drain(self, seconds: float) -> None:
+        """Claim nothing new, let runs end for so many seconds, then hand the rest to others at once."""
+        self.core.off_ready(self.wake)
+        if self._claiming is not None:
+            self._claiming.cancel()
+            await asyncio.gather(self._claiming, return_exceptions=True)
+        deadline = asyncio.get_running_loop().time() + seconds
+        while (self._using or self._tasks) and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.01)
+        await self._release()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.threads.close()
+
+    async def _release(self) -> None:
+        left = list(self._executions)
+        releases = []
+        for execution in left:
+            execution.evict()
+            releases.append(self.hand_over(execution.run, execution.started_at))
+        for isolation in list(self._isolated):
+            isolation.kill()
+            releases.append(self.hand_over(isolation.run, self.core.now_us()))
+        if releases:
+            log.info("%d runs are released for other workers", len(releases))
+            await asyncio.gather(*releases, return_exceptions=True)
+
+    def hand_over(self, run: ClaimedRun, started_at: int) -> asyncio.Future[Any]:
+        """Give a run back, for any worker to claim at once."""
+        return self.core.committer.submit(
+            "parks",
+            Park(
+                run.uid, run.epoch, run.queue, run.workflow, run.version, run.protocol, run.rank, started_at, 0, (), 0
+            ),
+        )
+
+
+def by_run(
+    rows: list[JournalRow], attempts: list[AttemptRow]
+) -> dict[bytes, tuple[dict[bytes, Entry], dict[bytes, list[AttemptRow]]]]:
+    """For each run its journal by position, and the failed attempts of steps that have no checkpoint."""
+    found: dict[bytes, tuple[dict[bytes, Entry], dict[bytes, list[AttemptRow]]]] = defaultdict(lambda: ({}, {}))
+    for row in rows:
+        found[row.run][0][row.position] = Entry(row.kind, row.name, row.outcome, row.output, row.seq)
+    for attempt in attempts:
+        journal, failed = found[attempt.run]
+        if attempt.position not in journal:
+            failed.setdefault(attempt.position, []).append(attempt)
+    return found

@@ -1,0 +1,202 @@
+"""`@hf.step`: a function whose result, inside a run, is recorded once."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
+
+from holdfast.engine.context import Scope, place
+from holdfast.errors import StepTimeout, UsageError
+from holdfast.model.duration import Duration, seconds
+from holdfast.model.ids import check_id
+from holdfast.model.retry import Retry
+from holdfast.model.signature import Signature
+
+if TYPE_CHECKING:
+    from holdfast.engine.execution import Execution
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+OnTimeout = Literal["wait", "abandon"]
+
+
+class Step(Generic[P, R]):
+    """A step: made by `step`, called like the function it wraps, always awaited.
+
+    Attributes:
+        fn: the raw function.
+        name: recorded with each result, and checked on replay.
+        retry: when a failed attempt is tried again.
+        timeout_seconds: how long one attempt may take; None for any time.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[P, Any],
+        *,
+        name: str | None,
+        retry: Retry | None,
+        timeout: Duration | None,
+        on_timeout: OnTimeout,
+    ) -> None:
+        if not callable(fn) or inspect.isclass(fn):
+            raise UsageError(f"@hf.step needs a function, not {fn!r}")
+        if inspect.isasyncgenfunction(fn) or inspect.isgeneratorfunction(fn):
+            raise UsageError(f"@hf.step {fn.__qualname__!r} is a generator; return a list instead")
+        if on_timeout not in ("wait", "abandon"):
+            raise UsageError(f'on_timeout is {on_timeout!r}; give "wait" or "abandon"')
+        self.fn = fn
+        self.name = check_id(name if name is not None else fn.__name__, "the name of a step")
+        self.retry = retry or Retry()
+        self.timeout_seconds = None if timeout is None else seconds(timeout, what=f"timeout of step {self.name!r}")
+        self.on_timeout = on_timeout
+        self.is_async = inspect.iscoroutinefunction(fn)
+        self.signature = Signature(fn, name=self.name)
+        update_wrapper(self, fn)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        here = place.get()
+        if type(here) is Scope:
+            return here.execution.step(self, here.allocate(), args, kwargs)
+        return self._plain(args, kwargs)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Step[P, R]:
+        if instance is not None:
+            raise UsageError(
+                f"step {self.name!r} is called as a method: the object it belongs to is not recorded. "
+                "Make it a function, or a staticmethod, and pass what it needs"
+            )
+        return self
+
+    def __repr__(self) -> str:
+        return f"<step {self.name}>"
+
+    async def _plain(self, args: Any, kwargs: Any) -> Any:
+        """Outside a workflow a step is just its function, without retries."""
+        if self.is_async:
+            return await self.fn(*args, **kwargs)
+        return await asyncio.to_thread(self.fn, *args, **kwargs)
+
+    async def attempt(self, execution: Execution, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """One attempt: run the function, for at most the step's timeout.
+
+        Raises:
+            StepTimeout: it took longer.
+        """
+        if not self.is_async:
+            return await self._in_thread(execution, args, kwargs)
+        coroutine = self.fn(*args, **kwargs)
+        if self.timeout_seconds is None:
+            return await coroutine
+        # Most of the cost of a timeout is arming it: not needed for what ends without waiting.
+        try:
+            first = coroutine.send(None)
+        except StopIteration as stop:
+            return stop.value
+        timeout = asyncio.timeout(self.timeout_seconds)
+        try:
+            async with timeout:
+                return await _rest(coroutine, first)
+        except TimeoutError as error:
+            if timeout.expired():
+                raise self._too_long() from error
+            raise
+
+    async def _in_thread(self, execution: Execution, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        future = execution.dispatcher.threads.call(self.fn, args, kwargs)
+        if self.timeout_seconds is None:
+            return await future
+        done, _ = await asyncio.wait((future,), timeout=self.timeout_seconds)
+        if done:
+            return future.result()
+        if self.on_timeout == "wait":
+            # A thread cannot be stopped: the next attempt must not run beside this one.
+            await asyncio.wait((future,))
+            future.exception()
+        else:
+            future.add_done_callback(lambda late: late.exception())
+        raise self._too_long()
+
+    def _too_long(self) -> StepTimeout:
+        return StepTimeout(f"an attempt of step {self.name!r} took longer than its timeout of {self.timeout_seconds:g} s")
+
+
+@types.coroutine
+def _rest(coroutine: Coroutine[Any, Any, Any], first: Any) -> Generator[Any, Any, Any]:
+    """Await a coroutine that has been started already and waits for ``first``."""
+    waits_for = first
+    while True:
+        try:
+            sent = yield waits_for
+        except GeneratorExit:
+            coroutine.close()
+            raise
+        except BaseException as error:
+            try:
+                waits_for = coroutine.throw(error)
+            except StopIteration as stop:
+                return stop.value
+        else:
+            try:
+                waits_for = coroutine.send(sent)
+            except StopIteration as stop:
+                return stop.value
+
+
+@overload
+def step(fn: Callable[P, Awaitable[R]], /) -> Step[P, R]: ...
+@overload
+def step(fn: Callable[P, R], /) -> Step[P, R]: ...
+@overload
+def step(
+    *,
+    name: str | None = None,
+    retry: Retry | None = None,
+    timeout: Duration | None = None,
+    on_timeout: OnTimeout = "wait",
+) -> _StepDecorator: ...
+def step(
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    retry: Retry | None = None,
+    timeout: Duration | None = None,
+    on_timeout: OnTimeout = "wait",
+) -> Any:
+    """Make a function a step: inside a run its result is recorded once, and not computed again.
+
+    Bare or with arguments. Outside a run, and inside another step, a step is just its function.
+
+    Args:
+        name: recorded, and checked on replay; the function's own name unless given.
+        retry: when a failed attempt is tried again; 3 attempts unless given.
+        timeout: how long one attempt may take, in seconds or as text such as ``"30s"``; any time
+            unless given. An ``async def`` is cancelled; a plain one keeps its thread.
+        on_timeout: for a plain function that timed out: ``"wait"`` starts its next attempt after
+            it has ended, ``"abandon"`` at once.
+
+    Raises:
+        UsageError: it is not a function, or an argument is out of range.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Step[Any, Any]:
+        return Step(function, name=name, retry=retry, timeout=timeout, on_timeout=on_timeout)
+
+    return decorate if fn is None else decorate(fn)
+
+
+class _StepDecorator(Protocol):
+    """What ``@hf.step(…)`` gives, for type checkers."""
+
+    @overload
+    def __call__(self, fn: Callable[P, Awaitable[R]], /) -> Step[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Step[P, R]: ...
+    def __call__(self, fn: Callable[..., Any], /) -> Step[Any, Any]:
+        ...

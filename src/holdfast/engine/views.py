@@ -1,0 +1,103 @@
+"""Runs and journals from their rows, as shown to people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from holdfast.model.failure import failure_view
+from holdfast.model.payload import codec_of
+from holdfast.model.position import format_position
+from holdfast.model.run import AttemptView, JournalEntry, Kind, Outcome, RunView, Status, instant
+from holdfast.store.base import AttemptRow, JournalRow, RunRow
+
+_ANY = codec_of(Any)
+
+
+def _plain(data: bytes | None, place: str) -> Any:
+    return None if data is None else _ANY.decode(data, place)
+
+
+def run_view(row: RunRow) -> RunView:
+    """A run as shown: its payloads as plain JSON."""
+    status = Status(row.status)
+    failed = status in (Status.FAILED, Status.CANCELLED, Status.HELD)
+    return RunView(
+        id=row.id,
+        workflow=row.workflow,
+        version=row.version,
+        status=status,
+        queue=row.queue,
+        priority=row.priority,
+        attempt=row.generation,
+        input=_plain(row.input, f"the input of run {row.id!r}"),
+        output=None if failed else _plain(row.output, f"the output of run {row.id!r}"),
+        error=failure_view(row.output) if failed and row.output is not None else None,
+        attributes=_plain(row.attributes, f"the attributes of run {row.id!r}") or {},
+        parent=row.parent_id,
+        rescues=row.rescues,
+        worker=None if row.worker is None else row.worker.hex(),
+        created_at=instant(row.created_at),
+        started_at=None if row.started_at is None else instant(row.started_at),
+        finished_at=None if row.finished_at is None else instant(row.finished_at),
+        due_at=None if row.due_at is None else instant(row.due_at),
+    )
+
+
+def journal_view(rows: list[JournalRow], attempts: list[AttemptRow]) -> list[JournalEntry]:
+    """A run's journal as shown, in order of position; steps that are between attempts are in it too."""
+    failed: dict[tuple[bytes, int], list[AttemptView]] = {}
+    for attempt in attempts:
+        failed.setdefault((attempt.position, attempt.generation), []).append(
+            AttemptView(
+                attempt=attempt.attempt,
+                started_at=instant(attempt.started_at),
+                finished_at=instant(attempt.finished_at),
+                error=failure_view(attempt.error),
+                next_attempt_at=instant(attempt.next_attempt_at),
+            )
+        )
+    entries = [_entry(row, failed.pop((row.position, row.generation), [])) for row in rows]
+    for (position, generation), tries in failed.items():
+        entries.append(
+            JournalEntry(
+                position=format_position(position),
+                seq=0,
+                generation=generation,
+                kind=Kind.STEP,
+                name="",
+                outcome=Outcome.PENDING,
+                input=None,
+                output=None,
+                error=tries[-1].error,
+                attempts=len(tries),
+                started_at=tries[0].started_at,
+                finished_at=None,
+                failed_attempts=tries,
+            )
+        )
+    return entries
+
+
+def _entry(row: JournalRow, failed: list[AttemptView]) -> JournalEntry:
+    where = format_position(row.position)
+    output: Any = None
+    if row.outcome == Outcome.OK and row.output is not None:
+        if row.kind in (Kind.SLEEP, Kind.NOW):
+            output = instant(int(row.output)).isoformat()
+        else:
+            output = _plain(row.output, f"the output at {where}")
+    return JournalEntry(
+        position=where,
+        seq=row.seq,
+        generation=row.generation,
+        kind=row.kind,
+        name=row.name,
+        outcome=row.outcome,
+        input=_plain(row.input, f"the input at {where}"),
+        output=output,
+        error=failure_view(row.output) if row.outcome == Outcome.ERROR and row.output is not None else None,
+        attempts=row.attempts,
+        started_at=instant(row.started_at),
+        finished_at=None if row.finished_at is None else instant(row.finished_at),
+        failed_attempts=failed,
+    )

@@ -1,0 +1,180 @@
+"""What a run waits for, and when it leaves memory for it.
+
+A run whose every open call is a wait gives up its slot. If it waits only for an instant beyond a few
+seconds it is parked at once; if it waits for child runs it stays in memory a little, since children
+are often quick. Parking and satisfying a wait lock the same rows, so that no wake-up is lost: the
+store refuses to park a run whose wait is satisfied already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from holdfast.errors import StoreError
+from holdfast.store.base import SATISFIED, JournalRow, Park
+
+if TYPE_CHECKING:
+    from holdfast.engine.execution import Execution
+
+LINGER_SECONDS = 5.0
+"""A wait for an instant up to so far away stays in memory, and keeps its slot."""
+
+LINGER_CHILD_SECONDS = 1.0
+"""A run that waits for child runs stays in memory so long, without its slot."""
+
+
+class Wait:
+    """One thing that a run waits for: an instant, or a pending journal entry."""
+
+    __slots__ = ("due_us", "future", "generation", "group", "position")
+
+    def __init__(self, due_us: int | None, position: bytes, generation: int, group: object | None) -> None:
+        self.due_us = due_us
+        self.position = position
+        self.generation = generation
+        self.group = group
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+
+class Waits:
+    """The waits of one run in this process."""
+
+    __slots__ = ("_arrived", "_execution", "_looking", "_parking", "_timer", "any")
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+        self.any: dict[Wait, None] = {}
+        self._arrived: list[tuple[Wait, JournalRow]] = []
+        self._looking = False
+        self._parking = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def until(self, due_us: int) -> None:
+        """Wait for an instant: in memory if it is near, else parked."""
+        seconds = (due_us - self._execution.core.now_us()) / 1e6
+        if seconds <= LINGER_SECONDS:
+            if seconds > 0:
+                await asyncio.sleep(seconds)
+            return
+        await self._block(Wait(due_us, b"", 0, None))
+
+    async def for_entry(self, position: bytes, generation: int, group: object | None) -> JournalRow:
+        """Wait for the outcome of a pending journal entry of this run.
+
+        Args:
+            group: if all that the run waits for is one group, it is woken once, when all are there.
+        """
+        wait = Wait(None, position, generation, group)
+        run = self._execution.run
+        self._execution.core.wait_entry((run.uid, position, generation), lambda row: self._satisfied(wait, row))
+        row: JournalRow = await self._block(wait)
+        return row
+
+    async def _block(self, wait: Wait) -> Any:
+        execution = self._execution
+        self.any[wait] = None
+        execution.open_calls -= 1
+        self.consider()
+        try:
+            return await wait.future
+        finally:
+            execution.open_calls += 1
+            self.any.pop(wait, None)
+            if wait.due_us is None:
+                execution.core.drop_wait((execution.run.uid, wait.position, wait.generation))
+
+    def consider(self) -> None:
+        """Look whether the run does nothing but wait, once the code that can go on has gone on."""
+        if not self._looking and self._execution.open_calls == 0 and not self._execution.dead:
+            self._looking = True
+            asyncio.get_running_loop().call_soon(self._look, 2)
+
+    def _look(self, again: int) -> None:
+        execution = self._execution
+        if again and execution.open_calls == 0:
+            asyncio.get_running_loop().call_soon(self._look, again - 1)
+            return
+        self._looking = False
+        if execution.dead or execution.open_calls or not self.any or self._arrived:
+            return
+        execution.dispatcher.give_up_slot(execution)
+        if any(wait.due_us is None for wait in self.any):
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(LINGER_CHILD_SECONDS, self._park)
+        else:
+            self._park()
+
+    def _park(self) -> None:
+        self._timer = None
+        execution = self._execution
+        if execution.dead or execution.open_calls or not self.any or self._parking or self._arrived:
+            return
+        self._parking = True
+        entries = tuple((wait.position, wait.generation) for wait in self.any if wait.due_us is None)
+        dues = [wait.due_us for wait in self.any if wait.due_us is not None]
+        groups = {wait.group for wait in self.any}
+        together = not dues and len(groups) == 1 and None not in groups
+        run = execution.run
+        park = Park(
+            run=run.uid,
+            epoch=run.epoch,
+            queue=run.queue,
+            workflow=run.workflow,
+            version=run.version,
+            protocol=run.protocol,
+            rank=run.rank,
+            started_at=execution.started_at,
+            wake_at=min(dues) if dues else None,
+            waits=entries,
+            wanted=len(entries) if together else min(1, len(entries)),
+        )
+        execution.committer.submit("parks", park).add_done_callback(self._parked)
+        if dues:
+            execution.dispatcher.expect_due(min(dues))
+
+    def _parked(self, future: asyncio.Future[Any]) -> None:
+        self._parking = False
+        execution = self._execution
+        try:
+            refusal = future.result()
+        except (StoreError, asyncio.CancelledError):
+            execution.evict()
+            return
+        if refusal is None:
+            execution.evict()
+        elif refusal == SATISFIED:
+            execution.core.look()
+            self._deliver_soon()
+        else:
+            execution.lost()
+
+    def _satisfied(self, wait: Wait, row: JournalRow) -> None:
+        if self._execution.dead:
+            return
+        self._arrived.append((wait, row))
+        if not self._parking:
+            self._deliver_soon()
+
+    def _deliver_soon(self) -> None:
+        if self._arrived:
+            self._execution.dispatcher.regain_slot(self._execution)
+
+    def deliver(self) -> None:
+        """The run has its slot again: let it have what arrived."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        arrived, self._arrived = self._arrived, []
+        for wait, row in arrived:
+            if not wait.future.done():
+                wait.future.set_result(row)
+
+    def close(self) -> None:
+        """The run leaves this process."""
+        if self._timer is not None:
+            self._timer.cancel()
+        run = self._execution.run
+        for wait in self.any:
+            if wait.due_us is None:
+                self._execution.core.drop_wait((run.uid, wait.position, wait.generation))

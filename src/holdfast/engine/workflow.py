@@ -1,0 +1,198 @@
+"""`@hf.workflow`: an async function that can be run durably."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import update_wrapper
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+
+from holdfast.engine.context import Scope, place
+from holdfast.engine.execution import ChildCall
+from holdfast.errors import UsageError
+from holdfast.model.duration import Duration, seconds
+from holdfast.model.ids import check_id
+from holdfast.model.signature import Signature
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """How a run is started.
+
+    Attributes:
+        id: unique within the tenant; made up unless given.
+        priority: higher goes first, -1000 to 1000.
+        delay_seconds: not before so many seconds from now.
+        at: not before this instant.
+        queue: where it waits for a worker.
+        attributes: plain JSON, kept with the run.
+    """
+
+    id: str | None = None
+    priority: int = 0
+    delay_seconds: float | None = None
+    at: datetime | None = None
+    queue: str | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+def start_options(
+    *,
+    id: str | None = None,
+    priority: int = 0,
+    delay: Duration | None = None,
+    at: datetime | None = None,
+    queue: str | None = None,
+    attributes: dict[str, Any] | None = None,
+) -> StartOptions:
+    """Start options, checked.
+
+    Args:
+        id: unique within the tenant. Starting an id that exists returns that run.
+        priority: higher goes first, -1000 to 1000; one step is worth a minute of waiting.
+        delay: not before so long from now, in seconds or as text such as ``"5m"``.
+        at: not before this aware instant; instead of ``delay``.
+        queue: another queue than the workflow's own.
+        attributes: plain JSON, kept with the run.
+
+    Raises:
+        UsageError: an option is out of range.
+    """
+    if isinstance(priority, bool) or not isinstance(priority, int) or not -1000 <= priority <= 1000:
+        raise UsageError(f"priority is {priority!r}; give a whole number from -1000 to 1000")
+    if delay is not None and at is not None:
+        raise UsageError("give delay or at, not both")
+    if at is not None and at.tzinfo is None:
+        raise UsageError(f"at is {at!r}; give an aware instant, such as datetime.now(UTC) + timedelta(hours=1)")
+    return StartOptions(
+        id=None if id is None else check_id(id, "the id of a run"),
+        priority=priority,
+        delay_seconds=None if delay is None else seconds(delay, what="delay"),
+        at=at,
+        queue=None if queue is None else check_id(queue, "the queue of a run"),
+        attributes=dict(attributes or {}),
+    )
+
+
+class Workflow(Generic[P, R]):
+    """A workflow: made by `workflow`.
+
+    Inside another workflow, ``await wf(…)`` is a child run. Elsewhere start it with
+    ``client.start(wf, …)``, or run it at once with ``hf.execute(wf, …)``.
+
+    Attributes:
+        fn: the raw function.
+        name: what runs of it are called.
+        version: recorded with each run; workers claim only versions that they serve.
+        queue: where its runs wait, unless their start says otherwise.
+    """
+
+    def __init__(self, fn: Callable[P, Awaitable[R]], *, name: str | None, version: str, queue: str) -> None:
+        if not inspect.iscoroutinefunction(fn):
+            shown = getattr(fn, "__qualname__", repr(fn))
+            raise UsageError(f"@hf.workflow {shown} must be an `async def` function; steps may be plain, workflows not")
+        parameters = list(inspect.signature(fn).parameters)
+        if inspect.ismethod(fn) or parameters[:1] in (["self"], ["cls"]):
+            raise UsageError(
+                f"@hf.workflow {fn.__qualname__} is a method: its object would not be there after a crash. "
+                "Make it a function, and pass what it needs"
+            )
+        self.fn = fn
+        self.name = check_id(name if name is not None else fn.__name__, "the name of a workflow")
+        self.version = check_id(version, f"the version of workflow {self.name!r}")
+        self.queue = check_id(queue, f"the queue of workflow {self.name!r}")
+        self.signature = Signature(fn, name=self.name)
+        update_wrapper(self, fn)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
+        here = place.get()
+        if type(here) is Scope:
+            return ChildCall(here.execution, self, args, kwargs, here.allocate())
+        if here is not None:
+            raise UsageError(f"workflow {self.name!r} is called in a step; call it in the workflow, or start it by a client")
+        raise UsageError(
+            f"workflow {self.name!r} is called outside a run: use `await client.start({self.name}, …)`, "
+            f"`await hf.execute({self.name}, …)`, or `{self.name}.fn(…)` for the raw function"
+        )
+
+    def options(
+        self,
+        *,
+        id: str | None = None,
+        priority: int = 0,
+        delay: Duration | None = None,
+        at: datetime | None = None,
+        queue: str | None = None,
+        attributes: dict[str, Any] | None = None,
+    ) -> Configured[P, R]:
+        """This workflow with start options: ``client.start(wf.options(id="o-1"), …)``. See `start_options`."""
+        chosen = start_options(id=id, priority=priority, delay=delay, at=at, queue=queue, attributes=attributes)
+        return Configured(self, chosen)
+
+    def __repr__(self) -> str:
+        return f"<workflow {self.name} version {self.version}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Configured(Generic[P, R]):
+    """A workflow with start options."""
+
+    workflow: Workflow[P, R]
+    options: StartOptions
+
+
+def referenced(workflow: Workflow[Any, Any]) -> set[Workflow[Any, Any]]:
+    """The workflows that a workflow's code names, and theirs: whoever serves it must serve these too."""
+    found: set[Workflow[Any, Any]] = set()
+    seen: set[object] = set()
+    queue: list[Any] = [workflow.fn]
+    while queue:
+        fn = queue.pop()
+        if fn in seen:
+            continue
+        seen.add(fn)
+        closure = inspect.getclosurevars(fn)
+        for value in (*closure.globals.values(), *closure.nonlocals.values()):
+            if isinstance(value, Workflow):
+                found.add(value)
+                queue.append(value.fn)
+            elif inspect.isfunction(value) and value.__module__ == fn.__module__:
+                queue.append(value)
+    return found
+
+
+@overload
+def workflow(fn: Callable[P, Awaitable[R]], /) -> Workflow[P, R]: ...
+@overload
+def workflow(*, name: str | None = None, version: str = "1", queue: str = "default") -> _WorkflowDecorator: ...
+def workflow(
+    fn: Callable[..., Any] | None = None, /, *, name: str | None = None, version: str = "1", queue: str = "default"
+) -> Any:
+    """Make an ``async def`` a workflow: what it awaits durably survives crashes.
+
+    Bare or with arguments.
+
+    Args:
+        name: what its runs are called; the function's own name unless given.
+        version: recorded at start; change it when code and recorded journals would not fit.
+        queue: where its runs wait for a worker.
+
+    Raises:
+        UsageError: it is a plain function, a method, or an argument is out of range.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Workflow[Any, Any]:
+        return Workflow(function, name=name, version=version, queue=queue)
+
+    return decorate if fn is None else decorate(fn)
+
+
+class _WorkflowDecorator(Protocol):
+    """What ``@hf.workflow(…)`` gives, for type checkers."""
+
+    def __call__(self, fn: Callable[P, Awaitable[R]], /) -> Workflow[P, R]: ...

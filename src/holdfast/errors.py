@@ -1,0 +1,182 @@
+"""Every error that holdfast raises, in one tree.
+
+HoldfastError
+├── UsageError            the program asks for what cannot be: fix the code
+│   ├── UnknownWorkflow   no such workflow, here or in the database
+│   ├── NotDurable        a durable call from where the engine cannot number it
+│   └── NonDeterminism    replay asked for something else than was recorded
+├── PayloadError          a value that cannot be stored exactly (also a ValueError)
+├── RunError              about one run
+│   ├── RunNotFound
+│   ├── RunExists         the id is taken by another workflow or input
+│   ├── RunFailed         the run ended failed; the cause is its __cause__
+│   ├── RunCancelled
+│   └── CrashedWorker     it lost too many workers in a row, and is held
+├── StepError             a recorded error whose class this process has not imported
+├── StepTimeout           an attempt ran longer than its step allows (also a TimeoutError)
+├── Fatal                 raised by a step: give up now, whatever the retry policy says
+├── RetryAfter            raised by a step: try again after so many seconds
+└── StoreError            about the database
+    ├── BadURL            the address is not one of ours (also a ValueError)
+    ├── StoreUnavailable  cannot be reached, or not written to, just now
+    ├── StoreReadOnly
+    ├── StoreFull
+    ├── NotOurs           the database holds something else
+    ├── SchemaTooOld      migrate it
+    └── SchemaTooNew      upgrade holdfast
+
+Interruption (a BaseException, so that ``except Exception`` lets it pass)
+└── Evicted               the run left this process; it goes on elsewhere or later
+"""
+
+from __future__ import annotations
+
+
+class HoldfastError(Exception):
+    """The base of every error of holdfast."""
+
+
+class UsageError(HoldfastError):
+    """The program asks for something that cannot be; the message says what to write instead."""
+
+
+class UnknownWorkflow(UsageError):
+    """No workflow of this name is known here or registered in the database.
+
+    Attributes:
+        workflow: the name asked for.
+    """
+
+    def __init__(self, message: str, *, workflow: str = "") -> None:
+        super().__init__(message)
+        self.workflow = workflow
+
+
+class NotDurable(UsageError):
+    """A durable call was made from an asyncio task that the engine does not know."""
+
+
+class NonDeterminism(UsageError):
+    """The code asked for another durable call than was recorded at that position; the run is held."""
+
+
+class PayloadError(HoldfastError, ValueError):
+    """A value cannot be stored so that it comes back exactly as it was.
+
+    Attributes:
+        place: where in the value, as a path such as ``charge() argument 'order'.lines[3].price``.
+        reason: what is wrong there, and what to do.
+    """
+
+    def __init__(self, place: str, reason: str = "") -> None:
+        super().__init__(f"{place}: {reason}" if reason else place)
+        self.place = place
+        self.reason = reason
+
+
+class RunError(HoldfastError):
+    """An error about one run.
+
+    Attributes:
+        run_id: the run's id within its tenant.
+    """
+
+    def __init__(self, message: str, *, run_id: str = "") -> None:
+        super().__init__(message)
+        self.run_id = run_id
+
+
+class RunNotFound(RunError):
+    """The tenant has no run of this id."""
+
+
+class RunExists(RunError):
+    """The id is taken by a run of another workflow or with another input."""
+
+
+class RunFailed(RunError):
+    """The run ended failed. ``__cause__`` is the error, rebuilt where its class is imported."""
+
+
+class RunCancelled(RunError):
+    """The run was cancelled."""
+
+
+class CrashedWorker(RunError):
+    """The run lost its worker so often without a new checkpoint that it is held."""
+
+
+class StepError(HoldfastError):
+    """A recorded error whose class this process has not imported, or cannot rebuild.
+
+    Attributes:
+        type: the dotted name of the recorded class.
+        message: its text.
+        attributes: its attributes that are plain JSON.
+    """
+
+    def __init__(self, message: str, *, type: str = "", attributes: dict[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.type = type
+        self.message = message
+        self.attributes = attributes or {}
+
+
+class StepTimeout(HoldfastError, TimeoutError):
+    """An attempt of a step ran longer than the step's ``timeout``."""
+
+
+class Fatal(HoldfastError):
+    """Raise in a step to give up at once, whatever its retry policy says."""
+
+
+class RetryAfter(HoldfastError):
+    """Raise in a step to have its next attempt after ``seconds``, if it has attempts left.
+
+    Attributes:
+        seconds: the delay before the next attempt, at least 0.
+    """
+
+    def __init__(self, seconds: float, message: str = "") -> None:
+        super().__init__(message or f"try again after {seconds} s")
+        self.seconds = float(seconds)
+
+
+class StoreError(HoldfastError):
+    """An error about the database behind a store."""
+
+
+class BadURL(StoreError, ValueError):
+    """A database address that holdfast cannot use."""
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be reached just now; nothing was lost, and trying again is safe."""
+
+
+class StoreReadOnly(StoreError):
+    """The database cannot be written to."""
+
+
+class StoreFull(StoreError):
+    """The database has no space left."""
+
+
+class NotOurs(StoreError):
+    """The database, or its ``holdfast`` schema, was made by another program."""
+
+
+class SchemaTooOld(StoreError):
+    """The database's schema is older than this code: run ``holdfast db migrate``."""
+
+
+class SchemaTooNew(StoreError):
+    """The database's schema is newer than this code: upgrade holdfast."""
+
+
+class Interruption(BaseException):
+    """What the engine raises into a run to stop it; let it pass."""
+
+
+class Evicted(Interruption):
+    """The run left this process and goes on elsewhere or later; nothing more of it is recorded here."""

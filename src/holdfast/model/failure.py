@@ -1,0 +1,249 @@
+"""Exceptions to stored bytes and back.
+
+The stored form is a payload (header byte, JSON) of an object::
+
+    {"type": "module.QualName", "message": str, "args": [...] or null, "attributes": {...}, "traceback": str,
+     "cause": {...} or null, "implicit": bool, "members": [...] or null}
+
+``args`` is null unless it is plain JSON; of the attributes those that are plain JSON are kept. ``implicit`` says that
+the cause was the context of the error rather than its ``from``; ``members`` are those of an exception group, whose
+``message`` then is without their count. Each text is cut at 64 Ki characters, each part is bounded, and nothing in an
+error can make the encoding fail.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from holdfast.errors import PayloadError, StepError
+from holdfast.model.payload import HEADER, MAX_PAYLOAD_BYTES, body_of, codec_of
+
+MAX_TEXT_CHARS = 64 * 1024
+"""Messages and tracebacks are cut here."""
+
+MAX_CAUSES = 16
+"""How deep causes and members of groups are followed."""
+
+MAX_MEMBERS = 64
+"""How many members of a group are kept, over all its levels."""
+
+_MAX_PART_BYTES = 64 * 1024
+_encode_json = msgspec.json.Encoder().encode
+_decode_json = msgspec.json.Decoder().decode
+_NOTE = "Recorded traceback:\n"
+# Python does not let a coroutine raise these: they would come out as RuntimeError.
+_UNRAISABLE = (StopIteration, StopAsyncIteration)
+
+
+def encode_failure(error: BaseException) -> bytes:
+    """The stored bytes of an exception; never raises.
+
+    Args:
+        error: any exception, SystemExit and groups included.
+
+    Returns:
+        At most ``MAX_PAYLOAD_BYTES``.
+    """
+    data = HEADER + _encode_json(_Recorder().record(error, ()))
+    if len(data) <= MAX_PAYLOAD_BYTES:
+        return data
+    return HEADER + _encode_json(_bare(error))
+
+
+def decode_failure(data: bytes) -> Exception:
+    """The exception of stored bytes, rebuilt if its class is imported here.
+
+    A class is looked up among imported modules only. Its own ``__init__`` and ``__new__`` are not run: they would be
+    code called with what a database holds, and seldom take what ends up in ``args``. The builtin that it derives from
+    is initialised with the recorded args, and the recorded attributes are put into ``__dict__``. If the args were not
+    plain JSON, the message stands in for them. What cannot be rebuilt so that its text is the recorded one (or is no
+    :class:`Exception`, as SystemExit) comes back as :class:`~holdfast.errors.StepError`. The recorded traceback is
+    attached as a note, which Python prints below the error.
+
+    Args:
+        data: what :func:`encode_failure` gave.
+
+    Raises:
+        PayloadError: the bytes are not those of a failure.
+    """
+    return _rebuilt(_read(data), 0)
+
+
+def failure_view(data: bytes) -> dict[str, Any]:
+    """The type, message and traceback of a failure, for display.
+
+    Args:
+        data: what :func:`encode_failure` gave.
+
+    Raises:
+        PayloadError: the bytes are not those of a failure.
+    """
+    record = _read(data)
+    return {key: str(record.get(key, "")) for key in ("type", "message", "traceback")}
+
+
+class _Recorder:
+    """Records one failure; counts the members of its groups."""
+
+    def __init__(self) -> None:
+        self._members_left = MAX_MEMBERS
+
+    def record(self, error: BaseException, above: tuple[int, ...]) -> dict[str, Any]:
+        record = _bare(error)
+        try:
+            record["args"] = _args_of(error)
+            record["attributes"] = _attributes_of(error)
+            if len(above) >= MAX_CAUSES:
+                return record
+            inside = (*above, id(error))
+            cause, implicit = error.__cause__, False
+            if cause is None and not error.__suppress_context__:
+                cause, implicit = error.__context__, True
+            if cause is not None and id(cause) not in inside:
+                record["cause"], record["implicit"] = self.record(cause, inside), implicit
+            if isinstance(error, BaseExceptionGroup):
+                record["message"] = _clean(error.message)
+                record["members"] = self._members(error, inside)
+        except Exception:  # noqa: BLE001  (a class may override anything; what was recorded so far is true)
+            return record
+        return record
+
+    def _members(self, group: BaseExceptionGroup[Any], inside: tuple[int, ...]) -> list[dict[str, Any]]:
+        records = []
+        for error in group.exceptions:
+            if self._members_left <= 0:
+                break
+            self._members_left -= 1
+            records.append(self.record(error, inside))
+        return records
+
+
+def _bare(error: BaseException) -> dict[str, Any]:
+    return {
+        "type": _clean(f"{type(error).__module__}.{type(error).__qualname__}"),
+        "message": _message_of(error),
+        "args": None,
+        "attributes": {},
+        "traceback": _traceback_of(error),
+        "cause": None,
+        "implicit": False,
+        "members": None,
+    }
+
+
+def _message_of(error: BaseException) -> str:
+    try:
+        return _clean(str(error))
+    except Exception as fault:  # noqa: BLE001  (a foreign __str__)
+        return f"<the text of this {type(error).__qualname__} could not be made: {type(fault).__qualname__}>"
+
+
+def _traceback_of(error: BaseException) -> str:
+    # Of this error alone: its cause carries its own.
+    try:
+        lines = traceback.format_exception(type(error), error, error.__traceback__, chain=False)
+        return _clean("".join(lines), tail=True)
+    except Exception:  # noqa: BLE001  (it calls foreign code too)
+        return ""
+
+
+def _args_of(error: BaseException) -> list[Any] | None:
+    args = list(error.args)
+    return args if _is_plain(args) else None
+
+
+def _attributes_of(error: BaseException) -> dict[str, Any]:
+    # Notes are in the traceback's text already.
+    kept: dict[str, Any] = {}
+    for name, value in vars(error).items():
+        if name != "__notes__" and _is_plain({name: value}) and _is_plain({**kept, name: value}):
+            kept[name] = value
+    return kept
+
+
+def _is_plain(value: object) -> bool:
+    try:
+        return len(codec_of(Any).encode(value, "")) <= _MAX_PART_BYTES
+    except PayloadError:
+        return False
+
+
+def _clean(text: str, *, tail: bool = False) -> str:
+    """Text that can be stored: lone surrogates as escapes, and no longer than the limit."""
+    text = str(text).encode("utf-8", "backslashreplace").decode()
+    if len(text) <= MAX_TEXT_CHARS:
+        return text
+    note = f"… cut: {len(text)} characters in all"
+    return f"{note}\n{text[-MAX_TEXT_CHARS:]}" if tail else text[:MAX_TEXT_CHARS] + note
+
+
+def _read(data: bytes) -> dict[str, Any]:
+    body = body_of(data, "failure")
+    try:
+        record = _decode_json(body)
+    except Exception as error:
+        raise PayloadError("failure", f"the stored bytes are not JSON: {error}") from error
+    if not isinstance(record, dict) or not isinstance(record.get("type"), str):
+        raise PayloadError("failure", "the stored bytes are not those of a failure")
+    return record
+
+
+def _rebuilt(record: Mapping[str, Any], depth: int) -> Exception:
+    name, message = record["type"], str(record.get("message", ""))
+    attributes = record.get("attributes")
+    attributes = attributes if isinstance(attributes, dict) else {}
+    cls = _imported(name)
+    error = None if cls is None else _instance(cls, message, record, attributes, depth)
+    if error is None:
+        error = StepError(message, type=name, attributes=attributes)
+    cause = record.get("cause")
+    if isinstance(cause, dict) and isinstance(cause.get("type"), str) and depth < MAX_CAUSES:
+        if record.get("implicit"):
+            error.__context__ = _rebuilt(cause, depth + 1)
+        else:
+            error.__cause__ = _rebuilt(cause, depth + 1)
+    if record.get("traceback"):
+        error.add_note(_NOTE + str(record["traceback"]))
+    return error
+
+
+def _imported(name: str) -> type[Exception] | None:
+    """The exception class of a dotted name, if its module is imported."""
+    # Looked up in __dict__ only, since the __getattr__ of a module may import.
+    parts = name.split(".")
+    for split in range(len(parts) - 1, 0, -1):
+        found: Any = sys.modules.get(".".join(parts[:split]))
+        for part in parts[split:]:
+            found = getattr(found, "__dict__", {}).get(part)
+        if isinstance(found, type) and issubclass(found, Exception) and not issubclass(found, _UNRAISABLE):
+            return found
+    return None
+
+
+def _instance(
+    cls: type[Exception], message: str, record: Mapping[str, Any], attributes: dict[str, Any], depth: int
+) -> Exception | None:
+    """An instance whose text is the recorded message, or None."""
+    base: type = cls
+    while base.__module__ != "builtins":  # by __base__, the line that decides the layout in memory
+        base = base.__base__ or object
+    args: list[Any]
+    members = record.get("members")
+    if isinstance(members, list):
+        args = [message, [_rebuilt(member, depth + 1) for member in members]]
+        message = f"{message} ({len(members)} sub-exception{'' if len(members) == 1 else 's'})"
+    else:
+        stored = record.get("args")
+        args = stored if isinstance(stored, list) else [message]
+    try:
+        error: Exception = base.__new__(cls, *args)
+        base.__init__(error, *args)  # type: ignore[misc]
+        vars(error).update(attributes)
+        return error if isinstance(members, list) or _message_of(error) == message else None
+    except Exception:  # noqa: BLE001  (a builtin that does not take these args, or a foreign __str__)
+        return None

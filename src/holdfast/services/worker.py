@@ -1,0 +1,192 @@
+"""`hf.Worker`: a process's worker, which is what executes (the dispatcher) and what tends (heartbeat, reaper)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any
+
+from holdfast.engine.client import Client
+from holdfast.engine.core import Core
+from holdfast.engine.dispatcher import Dispatcher
+from holdfast.engine.isolation import IMPORTING
+from holdfast.engine.leases import Heartbeat
+from holdfast.engine.workflow import Workflow
+from holdfast.errors import StoreError, UsageError
+from holdfast.model.duration import Duration, seconds
+from holdfast.model.run import PROTOCOL
+from holdfast.services.reaper import reap_forever
+
+log = logging.getLogger("holdfast.worker")
+
+FOREVER_US = 100 * 366 * 86_400 * 1_000_000
+
+
+class Worker:
+    """Claims runs and executes them, in ``async with`` or by ``await worker.run()``.
+
+    Args:
+        database: an address, or a client of the database.
+        workflows: what it serves; workflows that their code names are served too.
+        concurrency: how many runs may execute at once. Runs that only wait do not count.
+        queues: from which queues it claims; those that the workflows name unless given.
+        threads: how many plain steps may execute at once.
+        lease: how long the worker may be silent before others take its runs; more than twice ``beat``.
+        beat: how often it says that it lives.
+        drain: how long runs may go on when the worker is stopped, before they are handed to others.
+
+    Raises:
+        UsageError: no workflow, two of one name, or an argument out of range.
+    """
+
+    def __init__(
+        self,
+        database: str | Client,
+        workflows: Iterable[Workflow[Any, Any]],
+        *,
+        concurrency: int = 1000,
+        queues: Iterable[str] | None = None,
+        threads: int = 32,
+        lease: Duration = 15.0,
+        beat: Duration = 3.0,
+        drain: Duration = 5.0,
+    ) -> None:
+        self._database = database
+        self._workflows = list(workflows)
+        self._concurrency = concurrency
+        self._queues = None if queues is None else tuple(queues)
+        self._threads = threads
+        self._lease = seconds(lease, what="lease")
+        self._beat = seconds(beat, what="beat")
+        self._drain = seconds(drain, what="drain")
+        if self._lease <= 2 * self._beat:
+            raise UsageError(f"lease is {self._lease:g} s and beat {self._beat:g} s; a lease must outlast two beats")
+        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+            raise UsageError(f"threads is {threads!r}; give a whole number, 1 or more")
+        self._heartbeat: Heartbeat | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._renewing: asyncio.Task[None] | None = None
+        self.id = b""
+
+    async def __aenter__(self) -> Worker:
+        if os.environ.get(IMPORTING):
+            raise UsageError('a worker is started when its module is imported; put it under `if __name__ == "__main__":`')
+        database = self._database
+        self._core = database.core if isinstance(database, Client) else await Core.open(database)
+        try:
+            self._dispatcher = Dispatcher(
+                self._core,
+                self._workflows,
+                queues=self._queues,
+                concurrency=self._concurrency,
+                threads=self._threads,
+                may_claim=lambda: self._heartbeat is None or self._heartbeat.good,
+                on_lost=self._lost,
+            )
+            await self._register()
+            await self._dispatcher.start()
+            if self._core.store.name != "memory":
+                self._tasks.append(asyncio.create_task(reap_forever(self._core.store), name="holdfast-reaper"))
+        except BaseException:
+            await self._leave()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def busy(self) -> int:
+        """How many runs this worker has in memory."""
+        return self._dispatcher.busy
+
+    async def _register(self) -> None:
+        in_memory = self._core.store.name == "memory"
+        self.id = secrets.token_bytes(16)
+        lease_us = FOREVER_US if in_memory else int(self._lease * 1e6)
+        await self._core.store.register_worker(self.id, socket.gethostname(), os.getpid(), PROTOCOL, lease_us)
+        self._dispatcher.worker_id = self.id
+        if not in_memory:
+            self._heartbeat = Heartbeat(
+                self._core.store,
+                self.id,
+                lease_seconds=self._lease,
+                beat_seconds=self._beat,
+                on_lost=self._lost,
+                on_clock=self._set_clock,
+            )
+
+    def _set_clock(self, offset_us: int) -> None:
+        self._core.offset_us = offset_us
+
+    def _lost(self) -> None:
+        """The lease is gone: stop every run, and go on under a new identity."""
+        if self._renewing is None or self._renewing.done():
+            log.warning("the worker's lease is gone; its runs stop here and others take them")
+            self._dispatcher.evict_all()
+            self._renewing = asyncio.create_task(self._renew())
+
+    async def _renew(self) -> None:
+        while True:
+            try:
+                if self._heartbeat is not None:
+                    await self._heartbeat.close()
+                    self._heartbeat = None
+                await self._register()
+            except StoreError as error:
+                log.warning("the worker cannot register again yet: %s", error)
+                await asyncio.sleep(1.0)
+            else:
+                self._dispatcher.wake()
+                return
+
+    async def stop(self) -> None:
+        """Claim nothing new, let short work end, hand the rest to others, and leave."""
+        try:
+            await self._dispatcher.drain(self._drain)
+        finally:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        tasks = [*self._tasks, *([self._renewing] if self._renewing is not None else [])]
+        self._tasks, self._renewing = [], None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._heartbeat is not None:
+            await self._heartbeat.close()
+            self._heartbeat = None
+        if self.id:
+            try:
+                await self._core.committer.drain_for(2.0)
+                await self._core.store.remove_worker(self.id)
+            except (StoreError, TimeoutError) as error:
+                log.warning("the worker could not sign off, its lease will expire: %s", error)
+            self.id = b""
+        if not isinstance(self._database, Client):
+            await self._core.close()
+
+    async def run(self) -> None:
+        """Work until SIGTERM or SIGINT, or until cancelled; then stop as `stop` does."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        handled = threading.current_thread() is threading.main_thread()
+        async with self:
+            if handled:
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    loop.add_signal_handler(number, stop.set)
+            try:
+                await stop.wait()
+            finally:
+                if handled:
+                    for number in (signal.SIGTERM, signal.SIGINT):
+                        loop.remove_signal_handler(number)

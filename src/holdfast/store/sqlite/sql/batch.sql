@@ -1,0 +1,130 @@
+-- The statements of a batch. All of them run inside one BEGIN IMMEDIATE … COMMIT, so that nothing
+-- else writes meanwhile: no row needs a lock of its own, unlike on PostgreSQL. Each statement takes
+-- many rows at once, since every call into SQLite gives up the interpreter's lock and a busy event
+-- loop is slow to hand it back.
+
+-- name: insert_runs
+INSERT INTO runs (uid, tenant, id, workflow, version, protocol, queue, priority, rank, status, generation,
+                  rescues, rescue_seq, epoch, input, attributes, created_at, due_at,
+                  parent_uid, parent_position, parent_generation)
+SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, 'open', 1,
+       0, 0, 0, column10, column11, column12, column13, column14, column15, column16
+FROM (VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) AS v
+WHERE column17 IS NULL OR EXISTS (SELECT 1 FROM running WHERE run = v.column14 AND epoch = v.column17)
+ON CONFLICT DO NOTHING
+
+-- name: insert_ready
+INSERT INTO ready (queue, workflow, version, protocol, rank, run, fresh)
+VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?)
+
+-- name: insert_parked
+INSERT INTO parked (run, epoch, wake_at, wanted, queue, workflow, version, protocol, rank)
+VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: find_start
+SELECT uid, workflow, input FROM runs WHERE tenant = ? AND id = ?
+
+-- name: insert_checkpoints
+INSERT INTO journal (run, position, generation, seq, kind, name, outcome, input, output, attempts,
+                     started_at, finished_at, epoch)
+SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, column10,
+       column11, column12, column13
+FROM (VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) AS v
+WHERE EXISTS (SELECT 1 FROM running WHERE run = v.column1 AND epoch = v.column13)
+ON CONFLICT DO NOTHING
+
+-- name: find_checkpoint
+SELECT kind, name, outcome, output, seq, epoch FROM journal WHERE run = ? AND position = ? AND generation = ?
+
+-- name: insert_attempts
+INSERT INTO attempts (run, position, generation, attempt, started_at, finished_at, error, next_attempt_at)
+SELECT column1, column2, column3, column4, column5, column6, column7, column8
+FROM (VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?)) AS v
+WHERE EXISTS (SELECT 1 FROM running WHERE run = v.column1 AND epoch = v.column9)
+ON CONFLICT DO NOTHING
+
+-- name: count_held
+SELECT count(*) FROM (VALUES /*rows*/ (?, ?)) AS v JOIN running ON run = v.column1 AND epoch = v.column2
+
+-- name: find_held
+SELECT 1 FROM running WHERE run = ? AND epoch = ?
+
+-- name: delete_running
+DELETE FROM running WHERE run IN (VALUES /*rows*/ (?))
+
+-- name: mark_parked
+UPDATE runs SET epoch = v.column2, started_at = coalesce(runs.started_at, v.column3)
+FROM (VALUES /*rows*/ (?, ?, ?)) AS v WHERE runs.uid = v.column1
+
+-- name: find_parked
+SELECT 1 FROM parked WHERE run = ? AND epoch = ?
+
+-- name: find_outcome
+SELECT outcome FROM journal WHERE run = ? AND position = ? AND generation = ?
+
+-- name: settle_runs
+UPDATE runs SET status = v.column3, output = v.column4, epoch = v.column2, finished_at = v.column6,
+                started_at = coalesce(runs.started_at, v.column5)
+FROM (VALUES /*rows*/ (?, ?, ?, ?, ?, ?)) AS v WHERE runs.uid = v.column1
+
+-- name: find_settled
+SELECT 1 FROM runs WHERE uid = ? AND epoch = ? AND status = ?
+
+-- name: satisfy_wait
+UPDATE journal SET outcome = ?, output = ?, finished_at = ?
+WHERE run = ? AND position = ? AND generation = ? AND outcome = 'pending'
+
+-- name: count_down
+UPDATE parked SET wanted = wanted - ? WHERE run = ? AND wanted > 0
+
+-- name: wake_satisfied
+INSERT INTO ready (queue, workflow, version, protocol, rank, run, fresh)
+SELECT queue, workflow, version, protocol, rank, run, 0 FROM parked WHERE run = ? AND wanted <= 0
+
+-- name: unpark_satisfied
+DELETE FROM parked WHERE run = ? AND wanted <= 0
+
+-- name: wake_due
+INSERT INTO ready (queue, workflow, version, protocol, rank, run, fresh)
+SELECT queue, workflow, version, protocol, rank, run, epoch = 0 FROM parked
+WHERE wake_at <= ?1 ORDER BY wake_at, run LIMIT ?2
+
+-- name: unpark_due
+DELETE FROM parked WHERE run IN (SELECT run FROM parked WHERE wake_at <= ?1 ORDER BY wake_at, run LIMIT ?2)
+
+-- name: next_wake
+SELECT min(wake_at) FROM parked WHERE wake_at IS NOT NULL
+
+-- name: begin_claim
+UPDATE workers SET claim_id = ?1
+WHERE id = ?2 AND expires_at > (SELECT holdfast_now_us() + offset_us FROM clock)
+RETURNING claim_id
+
+-- name: last_claim
+SELECT claim_id FROM workers WHERE id = ?
+
+-- name: next_epoch
+UPDATE epochs SET value = value + 1 RETURNING value
+
+-- name: peek_ready
+SELECT rank, run FROM ready
+WHERE queue = ? AND workflow = ? AND version = ? AND protocol = ? ORDER BY rank, run LIMIT ?
+
+-- name: take_ready
+INSERT INTO running (run, worker, epoch, claim_id, claimed_at, fresh)
+SELECT run, ?7, ?8, ?9, (SELECT holdfast_now_us() + offset_us FROM clock), fresh FROM ready
+WHERE queue = ?1 AND workflow = ?2 AND version = ?3 AND protocol = ?4 AND (rank, run) <= (?5, ?6)
+
+-- name: drop_ready
+DELETE FROM ready
+WHERE queue = ?1 AND workflow = ?2 AND version = ?3 AND protocol = ?4 AND (rank, run) <= (?5, ?6)
+
+-- name: read_claimed
+SELECT r.uid, r.tenant, r.id, r.workflow, r.version, r.protocol, r.queue, r.priority, r.rank, r.generation,
+       r.rescues, r.input, r.parent_uid, r.parent_position, r.parent_generation, r.created_at, g.epoch, g.fresh
+FROM (VALUES /*rows*/ (?)) AS v JOIN running AS g ON g.run = v.column1 JOIN runs AS r ON r.uid = g.run
+
+-- name: repeat_claim
+SELECT r.uid, r.tenant, r.id, r.workflow, r.version, r.protocol, r.queue, r.priority, r.rank, r.generation,
+       r.rescues, r.input, r.parent_uid, r.parent_position, r.parent_generation, r.created_at, g.epoch, g.fresh
+FROM running AS g JOIN runs AS r ON r.uid = g.run WHERE g.worker = ? AND g.claim_id = ? ORDER BY r.rank, r.uid

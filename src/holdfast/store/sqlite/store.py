@@ -1,0 +1,379 @@
+"""`SqliteStore`: the Store protocol on an SQLite file, or in memory.
+
+One thread writes, so that the event loop never waits for the disk; another reads. Between processes
+the turnstile keeps the order of writers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import random
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any, TypeVar
+
+from holdfast.errors import StoreError, StoreUnavailable
+from holdfast.model.failure import encode_failure
+from holdfast.model.rescue import crash_error, next_rescue
+from holdfast.store.base import (
+    AttemptRow,
+    Batch,
+    Heart,
+    HintSink,
+    JournalRow,
+    Rescued,
+    Results,
+    RunOutcome,
+    RunRow,
+    SchemaStatus,
+    WorkerRow,
+    WorkflowRow,
+)
+from holdfast.store.sql import repeated, statements
+from holdfast.store.sqlite import schema
+from holdfast.store.sqlite.connection import connect, now_us, translated
+from holdfast.store.sqlite.turnstile import Turnstile
+from holdfast.store.sqlite.write import chunks, select_many, write
+
+_READ = statements("holdfast.store.sqlite", "read.sql")
+_TEND = statements("holdfast.store.sqlite", "tend.sql")
+_CLOCK = _READ["now"]
+
+WATCH_SECONDS = 0.01
+"""How often an idle process looks whether another one wrote: one read of a shared page."""
+
+T = TypeVar("T")
+
+
+class _Thread:
+    """A thread that runs calls in order and hands each result to the event loop."""
+
+    def __init__(self, name: str) -> None:
+        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None] = queue.SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def call(self, function: Callable[[], T]) -> asyncio.Future[T]:
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._calls.put((function, future))
+        return future
+
+    def _run(self) -> None:
+        while (item := self._calls.get()) is not None:
+            function, future = item
+            result, error = None, None
+            try:
+                result = function()
+            except BaseException as raised:  # noqa: BLE001 - it is raised again where the call is awaited
+                error = raised
+            try:
+                self._loop.call_soon_threadsafe(_deliver, future, result, error)
+            except RuntimeError:
+                return
+            del item, function, future, result, error
+
+    async def stop(self) -> None:
+        self._calls.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+
+def _deliver(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
+
+
+class SqliteStore:
+    """Runs in an SQLite file.
+
+    Args:
+        path: the file, or None for memory.
+    """
+
+    def __init__(self, path: str | None) -> None:
+        self._path = os.path.abspath(path) if path is not None else None
+        self.name = "sqlite" if path is not None else "memory"
+        self.durable = "not at all: in memory"
+        self._turn: Turnstile | nullcontext[None] = nullcontext()
+        self._watching: asyncio.Task[None] | None = None
+
+    @property
+    def _where(self) -> str:
+        return self._path or ":memory:"
+
+    async def open(self, *, migrate: bool = True) -> None:
+        """See `Store.open`. An older file is migrated after a backup copy beside it."""
+        self._writing = _Thread("holdfast-sqlite-write")
+        try:
+            await self._writing.call(lambda: self._open(migrate))
+        except BaseException:
+            await self._writing.stop()
+            raise
+        if self._path is None:
+            self._reading, self._reader = self._writing, self._writer
+        else:
+            self._reading = _Thread("holdfast-sqlite-read")
+            self._reader = await self._reading.call(lambda: connect(self._path, read_only=True))
+
+    def _open(self, migrate: bool) -> None:
+        self._writer = connect(self._path)
+        try:
+            with translated(self._where):
+                if self._path is not None:
+                    # Only a database that is ours gets lock files beside it.
+                    schema.status(self._writer, self._where)
+                    try:
+                        self._turn = Turnstile(self._path)
+                    except OSError as error:
+                        raise StoreUnavailable(f"{self._path}: its lock files cannot be made: {error}") from error
+                with self._turn:
+                    schema.prepare(self._writer, self._where, migrate=migrate)
+                mode = self._writer.execute("PRAGMA journal_mode").fetchone()[0]
+                level = self._writer.execute("PRAGMA synchronous").fetchone()[0]
+        except BaseException:
+            self._writer.close()
+            raise
+        if self._path is not None:
+            if mode != "wal" or level != 2:
+                raise StoreError(f"{self._path}: journal_mode={mode}, synchronous={level}; holdfast needs WAL and FULL")
+            self.durable = "journal_mode=WAL, synchronous=FULL"
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        if self._reading is not self._writing:
+            await self._reading.call(self._reader.close)
+            await self._reading.stop()
+        await self._writing.call(self._close_writer)
+        await self._writing.stop()
+
+    def _close_writer(self) -> None:
+        with self._turn:
+            self._writer.close()
+        if isinstance(self._turn, Turnstile):
+            self._turn.close()
+
+    async def _write(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        def call() -> T:
+            with translated(self._where), self._turn:
+                return function(self._writer)
+
+        return await self._writing.call(call)
+
+    async def _read(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        def call() -> T:
+            with translated(self._where):
+                return function(self._reader)
+
+        return await self._reading.call(call)
+
+    async def _transaction(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        def inside(connection: sqlite3.Connection) -> T:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = function(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            return result
+
+        return await self._write(inside)
+
+    async def commit(self, batch: Batch) -> Results:
+        """See `Store.commit`."""
+        return await self._write(lambda connection: write(connection, batch))
+
+    async def now(self) -> int:
+        """See `Store.now`: the machine's clock."""
+        row = await self._read(lambda connection: connection.execute(_CLOCK).fetchone())
+        return int(row[0])
+
+    async def register_worker(self, worker: bytes, host: str, pid: int, protocol: int, lease_us: int) -> None:
+        """See `Store.register_worker`."""
+        await self._transaction(
+            lambda connection: connection.execute(_TEND["insert_worker"], (worker, host, pid, protocol, lease_us))
+        )
+
+    async def remove_worker(self, worker: bytes) -> None:
+        """See `Store.remove_worker`."""
+
+        def remove(connection: sqlite3.Connection) -> None:
+            connection.execute(_TEND["expire_worker"], (worker,))
+            connection.execute(_TEND["drop_idle_workers"])
+
+        await self._transaction(remove)
+
+    async def register_workflows(self, workflows: Sequence[WorkflowRow]) -> None:
+        """See `Store.register_workflows`."""
+        await self._transaction(lambda connection: connection.executemany(_TEND["insert_workflow"], workflows))
+
+    async def rescue(self, limit: int) -> Rescued:
+        """See `Store.rescue`."""
+
+        def rescue(connection: sqlite3.Connection) -> Rescued:
+            held = [_rescue(connection, row) for row in connection.execute(_TEND["lost_runs"], (limit,)).fetchall()]
+            gone = connection.execute(_TEND["drop_idle_workers"]).rowcount
+            return Rescued(held.count(False), held.count(True), gone)
+
+        return await self._transaction(rescue)
+
+    async def crashed(self, run: bytes, epoch: int) -> bool:
+        """See `Store.crashed`."""
+
+        def crashed(connection: sqlite3.Connection) -> bool:
+            row = connection.execute(_TEND["lost_run"], (run, epoch)).fetchone()
+            if row is not None:
+                _rescue(connection, row)
+            return row is not None
+
+        return await self._transaction(crashed)
+
+    def heart(self) -> Heart:
+        """See `Store.heart`."""
+        return _SqliteHeart(self)
+
+    async def listen(self, sink: HintSink) -> None:
+        """See `Store.listen`: reads a counter that changes when another connection commits."""
+        if self._path is not None:
+            self._watching = asyncio.create_task(self._watch(sink))
+
+    async def _watch(self, sink: HintSink) -> None:
+        assert self._path is not None
+        watcher = connect(self._path, read_only=True)
+        try:
+            seen = None
+            while True:
+                version = watcher.execute("PRAGMA data_version").fetchone()[0]
+                if seen is not None and version != seen:
+                    sink("any")
+                seen = version
+                await asyncio.sleep(WATCH_SECONDS * (0.5 + random.random()))
+        finally:
+            watcher.close()
+
+    async def hint(self, kinds: Sequence[str]) -> None:
+        """See `Store.hint`: nothing to do, the commit itself is seen."""
+
+    async def load_journals(self, runs: Sequence[bytes]) -> tuple[list[JournalRow], list[AttemptRow]]:
+        """See `Store.load_journals`."""
+        keys = [(run,) for run in runs]
+
+        def load(connection: sqlite3.Connection) -> tuple[list[JournalRow], list[AttemptRow]]:
+            journal = select_many(connection, "journals", keys, _READ)
+            attempts = select_many(connection, "attempts", keys, _READ)
+            return [JournalRow(*row) for row in journal], [AttemptRow(*row) for row in attempts]
+
+        return await self._read(load)
+
+    async def read_waits(self, waits: Sequence[tuple[bytes, bytes, int]]) -> list[JournalRow]:
+        """See `Store.read_waits`."""
+        rows = await self._read(lambda connection: select_many(connection, "waits", waits, _READ))
+        return [JournalRow(*row) for row in rows]
+
+    async def read_outcomes(self, runs: Sequence[bytes]) -> list[RunOutcome]:
+        """See `Store.read_outcomes`."""
+        keys = [(run,) for run in runs]
+        rows = await self._read(lambda connection: select_many(connection, "outcomes", keys, _READ))
+        return [RunOutcome(*row) for row in rows]
+
+    async def find_runs(self, tenant: str, ids: Sequence[str]) -> list[RunRow]:
+        """See `Store.find_runs`."""
+
+        def find(connection: sqlite3.Connection) -> list[RunRow]:
+            rows: list[Any] = []
+            for first, length in chunks(len(ids), 1):
+                statement = repeated(_READ["find_runs"], length)
+                rows += connection.execute(statement, (tenant, *ids[first : first + length])).fetchall()
+            return [RunRow(*row) for row in rows]
+
+        return await self._read(find)
+
+    async def list_runs(
+        self, tenant: str, *, workflow: str | None, status: str | None, limit: int, before: bytes | None
+    ) -> list[RunRow]:
+        """See `Store.list_runs`."""
+        arguments = (tenant, workflow, status, limit, before)
+        rows = await self._read(lambda connection: connection.execute(_READ["list_runs"], arguments).fetchall())
+        return [RunRow(*row) for row in rows]
+
+    async def list_workflows(self) -> list[WorkflowRow]:
+        """See `Store.list_workflows`."""
+        rows = await self._read(lambda connection: connection.execute(_READ["workflows"]).fetchall())
+        return [WorkflowRow(*row) for row in rows]
+
+    async def list_workers(self) -> list[WorkerRow]:
+        """See `Store.list_workers`."""
+        rows = await self._read(lambda connection: connection.execute(_READ["workers"]).fetchall())
+        return [WorkerRow(*row) for row in rows]
+
+    async def counts(self) -> dict[str, int]:
+        """See `Store.counts`."""
+        row = await self._read(lambda connection: connection.execute(_READ["counts"]).fetchone())
+        return dict(zip(("ready", "running", "parked"), row, strict=True))
+
+    async def schema_status(self) -> SchemaStatus:
+        """The schema in the file."""
+        return await self._read(lambda connection: schema.status(connection, self._where))
+
+    async def backup(self, target: str) -> None:
+        """Copy the database to a new file while it is in use."""
+        await self._read(lambda connection: schema.backup(connection, target))
+
+
+def _rescue(connection: sqlite3.Connection, row: tuple[Any, ...]) -> bool:
+    """Make a lost run ready again, or hold it; whether it is held."""
+    run, rescues, known_seq, seq, queue_, workflow, version, protocol, rank, started_at, claimed_at = row
+    rescues, held = next_rescue(rescues, known_seq, seq)
+    reason = encode_failure(crash_error(rescues)) if held else None
+    status = "held" if held else "open"
+    connection.execute(
+        _TEND["mark_rescued"], (rescues, seq, status, reason, started_at if started_at is not None else claimed_at, run)
+    )
+    connection.execute(_TEND["delete_running"], (run,))
+    if not held:
+        connection.execute(_TEND["insert_ready"], (queue_, workflow, version, protocol, rank, run))
+    return held
+
+
+class _SqliteHeart:
+    """A heartbeat over a connection of its own, used from the heartbeat's thread."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        path = store._path
+        self._connection = connect(path) if path is not None else None
+        self._turn = Turnstile(path) if path is not None else None
+
+    async def beat(self, worker: bytes, lease_us: int) -> tuple[bool, int]:
+        """See `Heart.beat`. In memory there is nobody to lose a lease to."""
+        if self._connection is None or self._turn is None:
+            return True, now_us()
+        with translated(self._store._where), self._turn:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                now = int(self._connection.execute(_CLOCK).fetchone()[0])
+                renewed = self._connection.execute(_TEND["beat"], (worker, now, lease_us)).rowcount == 1
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+        return renewed, now
+
+    async def close(self) -> None:
+        """See `Heart.close`."""
+        if self._connection is not None and self._turn is not None:
+            self._connection.close()
+            self._turn.close()

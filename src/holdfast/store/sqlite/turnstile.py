@@ -1,0 +1,58 @@
+"""Writers of one file take turns.
+
+SQLite's own waiting is a poll with growing pauses, so that a busy writer starves the others. Here a
+writer queues at two locks beside the file: it takes the gate, then the seat, then leaves the gate.
+Whoever waits for the seat holds the gate, so that a writer that leaves the seat and wants it again
+finds the other before it. The kernel drops the locks of a process that dies; one that is frozen
+keeps them, and `holder` tells its process id.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from types import TracebackType
+
+
+class Turnstile:
+    """The two locks of a database file. One object serves one thread.
+
+    Args:
+        path: the database file; the locks are ``<path>-gate`` and ``<path>-seat``.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._gate = os.open(f"{path}-gate", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._seat = os.open(f"{path}-seat", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._name = b"%-20d" % os.getpid()
+
+    def __enter__(self) -> None:
+        fcntl.flock(self._gate, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self._seat, fcntl.LOCK_EX)
+        finally:
+            fcntl.flock(self._gate, fcntl.LOCK_UN)
+        os.pwrite(self._seat, self._name, 0)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        fcntl.flock(self._seat, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Close both lock files; the locks go with them."""
+        os.close(self._gate)
+        os.close(self._seat)
+
+
+def holder(path: str) -> int | None:
+    """The process that is writing to the file just now, or None."""
+    try:
+        seat = os.open(f"{path}-seat", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(seat, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return int(os.pread(seat, 20, 0) or b"0") or None
+    finally:
+        os.close(seat)
+    return None
