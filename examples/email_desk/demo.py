@@ -70,8 +70,10 @@ async def run_demo(
                     report.say(f"Watching {one_line(str(mail))} for new messages; Ctrl-C ends.")
                     await desk.watch()
         except hf.StoreError as error:
-            print(f"email desk: {error} (nothing is lost: start it again and it goes on)", file=stderr)
+            again = " (nothing is lost: start it again)" if isinstance(error, hf.StoreUnavailable) else ""
+            print(f"email desk: {error}{again}", file=stderr)
             return TROUBLE
+        report.say(f"Drafts are in {one_line(str(out))}.")
         report.close(time.monotonic() - began)
         return INTERRUPTED if exit_when_done and stop.is_set() else OK
 
@@ -138,7 +140,7 @@ class _Desk:
         except Exception as error:  # one bad message must not stop the others
             self.report.add(Row(letter.name, key, subject, "", "failed", _reason(error)))
         else:
-            detail = outcome.reason or outcome.draft
+            detail = outcome.reason or Path(outcome.draft).name
             self.report.add(Row(letter.name, key, subject, outcome.tier, outcome.outcome, detail))
 
     async def _run(self, key: str, raw: bytes) -> Outcome:

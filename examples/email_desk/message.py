@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import re
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from email.headerregistry import Address, AddressHeader
 from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
 
-from .repair import drop_stray_lines, header_block, quote_boundaries
+from .repair import drop_stray_lines, header_block, pick_headers, quote_boundaries
 from .text import clean, html_to_text, is_garbage, looks_like_html, one_line
 
 MAX_BYTES = 10 * 1024 * 1024
@@ -24,11 +25,13 @@ MAX_TEXT = 100_000
 
 _MAX_HEADER = 8_000  # the standard parser takes quadratic time over a header
 _MAX_PARTS = 500
+_MAX_BOUNDARIES = 20_000  # a second of parsing
 _ID = re.compile(r"<([^<>\s]+)>")
 _BARE_ADDRESS = re.compile(r"[^\s<>\"(),:;@\[\]]+@[^\s<>\"(),:;@\[\]]+")
 _MESSAGE_ID = re.compile(rb"(?im)^message-id[ \t]*:[ \t]*((?:\r?\n[ \t])?[^\r\n]*)")
 _ROBOT = re.compile(r"^(?:mailer-daemon|postmaster)@", re.IGNORECASE)
 _NO_REPLY = re.compile(r"(?:^|[-._+])(?:do-?not-?reply|no-?reply|bounces?)(?:[-._+\d]*)@", re.IGNORECASE)
+_TYPE_HEADER = re.compile(rb"(?im)^content-(?:type|disposition)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*")
 
 
 class NotUnderstood(ValueError):
@@ -83,8 +86,9 @@ def run_id(raw: bytes) -> str:
 
 def glance(raw: bytes) -> tuple[str, str]:
     """Message-ID and subject for display, from any bytes whatever; empty where there is none."""
+    head = pick_headers(header_block(raw), b"message-id", b"subject")
     try:
-        mail = message_from_bytes(header_block(raw), _class=EmailMessage, policy=policy.default)
+        mail = message_from_bytes(head, _class=EmailMessage, policy=policy.default)
         ids = _ids(_raw(mail, "message-id"))
         return (ids[0] if ids else ""), one_line(_header(mail, "subject"))
     except Exception:  # the parser's own defects on hostile input; the run will tell the reason
@@ -157,8 +161,14 @@ def _open(raw: bytes) -> tuple[EmailMessage, list[str]]:
 
 
 def _load(raw: bytes) -> EmailMessage:
+    if raw.count(b"\n--") > _MAX_BOUNDARIES:
+        raise NotUnderstood("its structure cannot be read: it has too many parts")
+    if any(len(header[0]) > _MAX_HEADER for header in _TYPE_HEADER.finditer(raw)):
+        raise NotUnderstood("its structure cannot be read: a header is too long")
     try:
         return message_from_bytes(raw, _class=EmailMessage, policy=policy.default)
+    except RecursionError as error:
+        raise NotUnderstood("its structure cannot be read: its parts are nested too deeply") from error
     except Exception as error:  # whatever the standard parser breaks on, it is this message's fault
         raise NotUnderstood(f"its structure cannot be read: {type(error).__name__}: {one_line(str(error), 120)}") from error
 
@@ -291,9 +301,8 @@ def _leaves(mail: EmailMessage) -> Iterator[EmailMessage]:
         if not stack:
             return
         part = stack.pop()
-        payload = part.get_payload()
-        if isinstance(payload, list) and not _type(part).startswith("message/"):
-            stack.extend(p for p in reversed(payload) if isinstance(p, EmailMessage))
+        if part.is_multipart() and not _type(part).startswith("message/"):
+            stack.extend(p for p in reversed(part.get_payload()) if isinstance(p, EmailMessage))
         else:
             yield part
 
@@ -320,11 +329,7 @@ def _text(mail: EmailMessage) -> tuple[str, list[str]]:
 
 
 def _decode(part: EmailMessage) -> tuple[str, list[str]]:
-    try:
-        payload = part.get_payload(decode=True)
-    except Exception:  # a charset or an encoding that the standard library does not survive
-        payload = str(part.get_payload()).encode("utf-8", "surrogateescape")
-    data = payload if isinstance(payload, bytes) else b""
+    data = _content(part)
     try:
         charset = part.get_content_charset() or "us-ascii"
     except Exception:
@@ -336,6 +341,19 @@ def _decode(part: EmailMessage) -> tuple[str, list[str]]:
             continue
     # "undefined" and other codecs that are no charsets have failed above; Windows wrote what is left of the world
     return data.decode("cp1252", "replace"), [f"read its text as cp1252, not {one_line(charset, 40)}"]
+
+
+def _content(part: EmailMessage) -> bytes:
+    """The part's bytes, as the transfer encoding meant them."""
+    bare = copy.copy(part)
+    for _ in range(2):
+        try:
+            payload = bare.get_payload(decode=True)
+        except Exception:  # a charset that the standard library does not survive: read the bytes without it
+            del bare["content-type"]
+        else:
+            return payload if isinstance(payload, bytes) else b""
+    return b""
 
 
 def _attachments(mail: EmailMessage) -> Iterator[str]:

@@ -21,14 +21,20 @@ def drop_stray_lines(raw: bytes) -> bytes:
     A parser takes the first such line for the start of the body, and the sender below it is lost.
     """
     head = header_block(raw)
+    return pick_headers(head) + raw[len(head) :]
+
+
+def pick_headers(head: bytes, *names: bytes) -> bytes:
+    """The lines of the headers of these names, in lower case; without names, of all that are a header."""
     kept: list[bytes] = []
     good = False
-    for number, line in enumerate(head.splitlines(keepends=True)):
+    for line in head.splitlines(keepends=True):
         if not line.startswith((b" ", b"\t")):  # a folded line shares the fate of the one it continues
-            good = bool(_HEADER.match(line)) or (number == 0 and line.startswith(b"From "))
+            found = _HEADER.match(line)
+            good = bool(found) and (not names or line.partition(b":")[0].strip().lower() in names)
         if good:
             kept.append(line)
-    return b"".join(kept) + raw[len(head) :]
+    return b"".join(kept)
 
 
 def quote_boundaries(raw: bytes) -> bytes:

@@ -23,7 +23,7 @@ class Row:
 
     Attributes:
         run_id: empty if it could not be started.
-        detail: the reason, or the path of the draft.
+        detail: the reason, or the file name of the draft.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Report:
     def close(self, seconds: float) -> None:
         """The table, and the line of JSON if asked for."""
         counts = self.counts()
-        table = Table(title=self._printable("The mail desk"), expand=False)
+        table = Table(title="The mail desk", expand=False)
         for heading in ("message", "subject", "tier", "outcome", "reason or draft"):
             table.add_column(heading, overflow="fold")
         rows = list(self.rows.values())

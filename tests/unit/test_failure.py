@@ -11,12 +11,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from holdfast import errors
 from holdfast.errors import PayloadError, StepError
 from holdfast.model.failure import MAX_TEXT_CHARS, decode_failure, encode_failure, failure_view
 from holdfast.model.payload import HEADER, MAX_PAYLOAD_BYTES
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 class Declined(Exception):
@@ -81,7 +82,7 @@ class Shaped(Exception):
 def raised(error: BaseException) -> BaseException:
     try:
         raise error
-    except BaseException as caught:
+    except BaseException as caught:  # noqa: BLE001
         return caught
 
 
@@ -171,7 +172,14 @@ def test_nothing_is_imported_and_only_exceptions_are_made(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(
     "error",
-    [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError("stop"), GeneratorExit(), StopIteration(1), errors.Evicted("e")],
+    [
+        SystemExit(3),
+        KeyboardInterrupt(),
+        asyncio.CancelledError("stop"),
+        GeneratorExit(),
+        StopIteration(1),
+        errors.Evicted("e"),
+    ],
     ids=lambda error: type(error).__name__,
 )
 def test_what_is_no_plain_exception_comes_back_as_step_error(error: BaseException) -> None:
@@ -224,6 +232,7 @@ def chain(length: int) -> BaseException:
     return error
 
 
+@pytest.mark.slow
 def test_causes_come_back_and_are_bounded() -> None:
     back: BaseException = decode_failure(encode_failure(chain(3)))
     assert [str(back), str(back.__cause__)] == ["2", "1"]
@@ -259,11 +268,6 @@ def test_a_context_comes_back_as_context_unless_suppressed() -> None:
     assert decode_failure(encode_failure(fail(hide=True))).__context__ is None
 
 
-def test_groups() -> None:
-    group = ExceptionGroup("many", [ValueError("a"), ExceptionGroup("inner", [KeyError("k"), SystemExit(1)])])  # type: ignore[list-item]  # fmt: skip
-    assert isinstance(group, ExceptionGroup)
-
-
 def test_groups_come_back_with_their_members() -> None:
     group = ExceptionGroup("many", [ValueError("a"), ExceptionGroup("inner", [KeyError("k"), Declined(1, reason="r")])])
     back = decode_failure(encode_failure(raised(group)))
@@ -273,7 +277,7 @@ def test_groups_come_back_with_their_members() -> None:
     inner = back.exceptions[1]
     assert isinstance(inner, ExceptionGroup)
     assert [type(error) for error in inner.exceptions] == [KeyError, Declined]
-    wide = ExceptionGroup("wide", [chain(30) for _ in range(500)])  # type: ignore[misc]
+    wide = BaseExceptionGroup("wide", [chain(30) for _ in range(500)])
     data = encode_failure(wide)
     assert len(data) <= MAX_PAYLOAD_BYTES
     assert isinstance(decode_failure(data), (ExceptionGroup, StepError))
@@ -317,8 +321,9 @@ def test_bytes_that_are_no_failure_are_refused(data: bytes) -> None:
     "fields",
     [
         {"args": 5}, {"attributes": []}, {"cause": 5}, {"cause": {"type": 5}}, {"members": [1]}, {"members": []},
-        {"message": None}, {"traceback": 7}, {"type": "builtins.ExceptionGroup", "members": [{"type": "builtins.ValueError"}]},
-        {"type": "builtins.OSError", "args": [1, 2, 3, 4, 5, 6]}, {"attributes": {"__notes__": 5}},
+        {"message": None}, {"traceback": 7}, {"type": "builtins.OSError", "args": [1, 2, 3, 4, 5, 6]},
+        {"type": "builtins.ExceptionGroup", "args": ["m"], "members": [{"type": "builtins.ValueError"}]},
+        {"attributes": {"__notes__": 5}}, {"attributes": {"args": 5}}, {"args": [], "members": [{"type": ""}]},
     ],
 )  # fmt: skip
 def test_odd_records_still_give_an_exception(fields: dict[str, Any]) -> None:

@@ -19,12 +19,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 import typing_extensions
-from holdfast.errors import PayloadError, UsageError
-from holdfast.model.exactness import MAX_DEPTH, difference
-from holdfast.model.payload import HEADER, MAX_PAYLOAD_BYTES, codec_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, computed_field
+
+from holdfast.errors import PayloadError, UsageError
+from holdfast.model.exactness import MAX_DEPTH, difference
+from holdfast.model.payload import HEADER, MAX_PAYLOAD_BYTES, codec_of
 
 PLACE = "charge() result"
 
@@ -160,12 +161,15 @@ def is_plain(value: object) -> bool:
     return value is None or type(value) in (bool, int)
 
 
+@pytest.mark.slow
 @given(wild)
 @settings(max_examples=400)
 def test_unannotated_values_come_back_exactly_if_and_only_if_they_are_plain_json(value: Any) -> None:
     before = copy.deepcopy(value)
     if is_plain(value):
-        assert same(round_trip(inspect.Parameter.empty, value), before)
+        back = round_trip(inspect.Parameter.empty, value)
+        assert same(back, before)
+        assert repr(back) == repr(before)
     else:
         refused(Any, value)
 
@@ -201,7 +205,9 @@ ANNOTATIONS: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (Point, st.builds(Point, st.floats(), st.floats())),
     (
         Line,
-        st.builds(Line, st.text(), st.decimals(), st.datetimes(timezones=st.just(UTC)), st.binary(), st.just(frozenset("a"))),
+        st.builds(
+            Line, st.text(), st.decimals(), st.datetimes(timezones=st.just(UTC)), st.binary(), st.just(frozenset("a"))
+        ),
     ),
     (Pair, st.builds(Pair, st.integers(), st.text())),
     (Order, st.builds(Order, id=st.uuids(), lines=st.just([]), colour=st.sampled_from(Colour), extra=wild)),
@@ -215,15 +221,16 @@ ANNOTATIONS: list[tuple[Any, st.SearchStrategy[Any]]] = [
 ]
 
 
+@pytest.mark.slow
 @given(st.sampled_from(ANNOTATIONS).flatmap(lambda pair: st.tuples(st.just(pair[0]), pair[1] | wild)))
-@settings(max_examples=1500)
+@settings(max_examples=1000)
 def test_annotated_values_come_back_exactly_or_are_refused(case: tuple[Any, Any]) -> None:
     annotation, value = case
     before = copy.deepcopy(value)
     try:
         back = round_trip(annotation, value)
-    except PayloadError as error:
-        assert error.place.startswith(PLACE)
+    except PayloadError:
+        refused(annotation, value)
     else:
         assert same(back, before)
 
@@ -243,7 +250,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
         (float, 3),
         (float, 2**70),
         (list[float], [1, 1.0, -0.0, 1e300]),
-        (Optional[float], None),
+        (float | None, None),
         (Old, {"when": date(1, 1, 1), "ratio": 1}),
         (Partial, {"b": "x"}),
         (datetime, datetime.min),
@@ -354,7 +361,7 @@ class Marked(BaseModel):
         (float, float("nan"), ""),
         (float, True, ""),
         (list[float], [0.0, float("nan")], "[1]"),
-        (Optional[float], float("inf"), ""),
+        (float | None, float("inf"), ""),
         (list[float | None], [float("nan")], "[0]"),
         (list[int], [1, True], "[1]"),
         (list[int], [1, Level.LOW], "[1]"),
@@ -418,6 +425,7 @@ def test_a_dataclass_with_an_attribute_that_is_no_field_is_refused() -> None:
     assert refused(Point, point).place == PLACE + ".z"
 
 
+@pytest.mark.slow
 def test_nesting_is_bounded() -> None:
     def nested(depth: int) -> list[Any]:
         value: list[Any] = []
@@ -441,6 +449,7 @@ def test_what_contains_itself_is_refused() -> None:
         assert "itself" in error.reason
 
 
+@pytest.mark.slow
 def test_what_is_too_large_is_refused_with_its_size() -> None:
     fits = "x" * (MAX_PAYLOAD_BYTES - 3)
     data, _ = codec_of(str).settle(fits, PLACE)
@@ -467,7 +476,16 @@ def test_an_unknown_header_is_named(data: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("annotation", "body"),
-    [(Any, b"{"), (Any, b"\xff"), (str, b"5"), (dict, b"[]"), (list[int], b'["a"]'), (Base, b"{}"), (Any, b"1e999"), (int, b"1.5")],
+    [
+        (Any, b"{"),
+        (Any, b"\xff"),
+        (str, b"5"),
+        (dict, b"[]"),
+        (list[int], b'["a"]'),
+        (Base, b"{}"),
+        (Any, b"1e999"),
+        (int, b"1.5"),
+    ],
 )
 def test_bytes_that_do_not_fit_are_refused(annotation: Any, body: bytes) -> None:
     with pytest.raises(PayloadError, match=r"^charge\(\) result"):
@@ -493,6 +511,7 @@ def test_an_annotation_that_cannot_be_stored_is_a_usage_error() -> None:
 
     with pytest.raises(UsageError, match="cannot be stored"):
         codec_of(Odd).settle(1, PLACE)
+    assert codec_of(Odd).json_schema() == {}
 
 
 def test_schemas() -> None:

@@ -10,12 +10,13 @@ from typing import Any, Unpack
 import msgspec
 import pytest
 import typing_extensions
-from holdfast.errors import PayloadError, UsageError
-from holdfast.model.payload import HEADER, MAX_PAYLOAD_BYTES, Codec
-from holdfast.model.signature import Signature
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
+
+from holdfast.errors import PayloadError, UsageError
+from holdfast.model.payload import HEADER, MAX_PAYLOAD_BYTES, Codec
+from holdfast.model.signature import Signature
 
 if typing.TYPE_CHECKING:
     from nowhere import Unseen  # type: ignore[import-not-found]
@@ -29,7 +30,7 @@ async def everything(a: int, /, b: str, *rest: float, c: datetime | None = None,
     return d
 
 
-async def bare(x, y=1):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+async def bare(x, y=1):  # type: ignore[no-untyped-def]
     return x
 
 
@@ -84,7 +85,9 @@ def test_bind_takes_what_python_takes(data: st.DataObject) -> None:
     fn = data.draw(st.sampled_from([by_name, mixed, strict, checkout, bare]))
     signature = Signature(fn)
     args = tuple(data.draw(st.lists(st.integers(), max_size=5)))
-    kwargs = data.draw(st.dictionaries(st.sampled_from(["a", "b", "c", "d", "x", "order_id", "rest", "more"]), st.integers()))
+    kwargs = data.draw(
+        st.dictionaries(st.sampled_from(["a", "b", "c", "d", "x", "order_id", "rest", "more"]), st.integers())
+    )
     try:
         expected = signature._signature.bind(*args, **kwargs)
     except TypeError:
@@ -109,7 +112,9 @@ def test_a_misfit_is_told_with_the_signature(args: tuple[Any, ...], kwargs: dict
     for call in (Signature(checkout).bind, Signature(checkout).encode_input):
         with pytest.raises(UsageError) as caught:
             call(args, kwargs)
-        assert str(caught.value).startswith(f"checkout() cannot be called so: {said}; its signature is checkout(order_id")
+        assert str(caught.value).startswith(
+            f"checkout() cannot be called so: {said}; its signature is checkout(order_id"
+        )
 
 
 def test_input_is_stored_by_name_and_comes_back_typed() -> None:
@@ -139,8 +144,9 @@ def test_scalars_come_back_or_are_refused_by_name(order_id: str, cents: Any) -> 
     for signature in (Signature(checkout), Signature(bare)):
         try:
             data = signature.encode_input((order_id, cents), {})
-        except PayloadError as error:
-            assert error.place.split(" argument ")[1] in ("'order_id'", "'cents'", "'x'", "'y'")
+        except PayloadError:
+            with pytest.raises(PayloadError, match=r"argument '(order_id|cents|x|y)'"):
+                signature.encode_input((order_id, cents), {})
         else:
             (first, second), named = signature.decode_input(data)
             assert (first, repr(second), named) == (order_id, repr(cents), {})
@@ -221,14 +227,17 @@ def test_check_input_takes_json_forms_and_names_what_does_not_fit() -> None:
     async def ship(order: Order, when: datetime, ratio: float = 0.5) -> None: ...
 
     signature = Signature(ship)
-    given = {"order": {"id": "o", "at": "2024-01-02T03:04:05Z", "items": [{"n": 1}]}, "when": "2024-01-02T03:04:05+00:00"}
+    given = {
+        "order": {"id": "o", "at": "2024-01-02T03:04:05Z", "items": [{"n": 1}]},
+        "when": "2024-01-02T03:04:05+00:00",
+    }
     data = signature.check_input(given)
     args, kwargs = signature.decode_input(data)
     assert (args, kwargs) == ((Order("o", NOW, [Later(n=1)]), NOW, 0.5), {})
     assert data == signature.encode_input(args, kwargs)
     assert body(signature.check_input({**given, "ratio": 1}))["ratio"] == 1
     with pytest.raises(PayloadError) as caught:
-        signature.check_input({**given, "order": {"id": "o", "at": "2024-01-02", "items": [{"n": "1"}]}})
+        signature.check_input({**given, "order": {"id": "o", "at": "2024-01-02T00:00:00", "items": [{"n": "1"}]}})
     assert caught.value.place == "ship() argument 'order'.items[0].n"
     with pytest.raises(PayloadError) as caught:
         signature.check_input({**given, "order": {"id": "o"}})
@@ -257,7 +266,7 @@ def test_a_typed_dict_can_type_the_named_arguments() -> None:
     signature = Signature(fn)
     data = signature.encode_input((), {"size": 1})
     assert signature.decode_input(data) == ((), {"size": 1})
-    with pytest.raises(PayloadError, match="'options'.size"):
+    with pytest.raises(PayloadError, match=r"'options'\.size"):
         signature.encode_input((), {"size": "x"})
 
 
@@ -298,7 +307,7 @@ def test_an_annotation_wrong_in_another_way_is_a_usage_error() -> None:
 
 
 def test_none_as_the_default_makes_an_argument_optional() -> None:
-    async def fn(x: int = None, y: Unseen = None) -> None:  # type: ignore[assignment]
+    async def fn(x: int = None, y: Unseen = None) -> None:  # type: ignore[assignment]  # noqa: RUF013
         ...
 
     signature = Signature(fn)

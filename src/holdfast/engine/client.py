@@ -29,6 +29,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
+History = list[JournalEntry]
+"""A run's journal, in order of position."""
+
+Handles = list["RunHandle[R]"]
+"""Handles of runs, in the order in which they were started."""
+
 PATIENCE_SECONDS = 10.0
 """How long a client keeps trying while its database cannot be reached."""
 
@@ -134,7 +140,7 @@ class Client:
         inputs: Iterable[Sequence[Any] | Mapping[str, Any]],
         *,
         ids: Iterable[str] | None = None,
-    ) -> list[RunHandle[R]]:
+    ) -> Handles[R]:
         """Start many runs of one workflow, a thousand to a transaction.
 
         Args:
@@ -184,6 +190,7 @@ class Client:
         given = input_from(name, row.input_schema, value)
         chosen = start_options(**options)
         queue = chosen.queue or queue_of(row.input_schema)
+        handle: RunHandle[Any]
         [handle] = await self._start(None, name, row.version, queue, [chosen], [given])
         return handle
 
@@ -209,7 +216,9 @@ class Client:
         inputs: Sequence[bytes],
     ) -> list[RunHandle[R]]:
         now = self.core.now_us()
-        starts = [self._row(name, version, queue, option, given, now) for option, given in zip(options, inputs, strict=True)]
+        starts = [
+            self._row(name, version, queue, option, given, now) for option, given in zip(options, inputs, strict=True)
+        ]
         futures = [self.core.committer.submit("starts", start) for start in starts]
         results = await self._patiently(asyncio.gather(*futures))
         return [self._handle(workflow, start, result) for start, result in zip(starts, results, strict=True)]
@@ -257,7 +266,9 @@ class Client:
             trouble = self.core.committer.trouble
             if trouble is not None:
                 raise trouble from None
-            raise StoreUnavailable(f"the database did not answer for {PATIENCE_SECONDS:g} s; trying again is safe") from None
+            raise StoreUnavailable(
+                f"the database did not answer for {PATIENCE_SECONDS:g} s; trying again is safe"
+            ) from None
 
     # Looking
 
@@ -307,7 +318,7 @@ class Client:
         )
         return [run_view(row) for row in rows]
 
-    async def history(self, run_id: str) -> list[JournalEntry]:
+    async def history(self, run_id: str) -> History:
         """A run's journal: steps with attempts, times, inputs, outputs and errors, in order of position.
 
         Raises:

@@ -61,12 +61,17 @@ class Committer:
         self._checkpoint_futures.append(None)
         self._wake.set()
 
-    def submit(self, kind: str, row: Any, *, awaited: bool = True) -> asyncio.Future[Any]:
+    def submit(self, kind: str, row: Any) -> asyncio.Future[Any]:
         """Queue an operation of any other kind; the future gives its result."""
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._others.append((kind, row, future if awaited else None))
+        self._others.append((kind, row, future))
         self._wake.set()
         return future
+
+    def post(self, kind: str, row: Any) -> None:
+        """Queue an operation that nobody waits for."""
+        self._others.append((kind, row, None))
+        self._wake.set()
 
     async def _run(self) -> None:
         while True:

@@ -130,4 +130,4 @@ def random() -> float:
     here = scope("hf.random()")
     run = here.execution.run
     seed = derived_bytes(run.uid, run.generation, here.allocate(), b"random")
-    return _random.Random(seed).random()  # noqa: S311 - for choices in workflows, not for secrets
+    return _random.Random(seed).random()

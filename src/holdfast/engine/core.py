@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from holdfast.engine.committer import Committer
 from holdfast.errors import StoreError
@@ -37,7 +37,7 @@ WaitKey = tuple[bytes, bytes, int]
 class Core:
     """One database as this process uses it. Made by `Core.open`, shared by its users, closed by the last."""
 
-    _shared: dict[tuple[str, int], Core] = {}
+    _shared: ClassVar[dict[tuple[str, int], Core]] = {}
 
     def __init__(self, url: str, store: Store) -> None:
         self.url = url
@@ -150,7 +150,7 @@ class Core:
         self._waits.pop(key, None)
 
     def _after_commit(self, batch: Batch, results: Results) -> None:
-        ready = results.woken > 0 or any(promoted.count for promoted in results.promotes)
+        ready = results.woken > 0 or any(promoted.moved for promoted in results.promotes)
         for settle, refusal in zip(batch.settles, results.settles, strict=True):
             if refusal is not None or settle.status == "held":
                 continue
@@ -158,8 +158,7 @@ class Core:
             for future in self._results.pop(settle.run, ()):
                 if not future.done():
                     future.set_result(RunOutcome(settle.run, settle.status, settle.output))
-            if settle.parent_uid is not None:
-                self._child_ended(settle)
+            self._child_ended(settle)
         ready = ready or any(start.due_at is None for start in batch.starts)
         ready = ready or any(park.wake_at == 0 for park in batch.parks)
         if ready:
@@ -170,7 +169,8 @@ class Core:
 
     def _child_ended(self, child: Settle) -> None:
         parent, position, generation = child.parent_uid, child.parent_position, child.parent_generation
-        assert parent is not None and position is not None and generation is not None
+        if parent is None or position is None or generation is None:
+            return
         sink = self._waits.pop((parent, position, generation), None)
         if sink is None:
             self._hinted.add("wake")

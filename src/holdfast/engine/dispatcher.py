@@ -82,7 +82,7 @@ class Dispatcher:
         self._claiming: asyncio.Task[None] | None = None
         for workflow in workflows:
             if not isinstance(workflow, Workflow):
-                raise UsageError(f"a worker serves workflows, functions decorated with @hf.workflow; it was given {workflow!r}")
+                raise UsageError(f"a worker serves functions decorated with @hf.workflow; it was given {workflow!r}")
             self.serve(workflow)
         if not self._workflows:
             raise UsageError("a worker needs at least one workflow to serve")
@@ -95,8 +95,8 @@ class Dispatcher:
             known = self._workflows[workflow.name, workflow.version]
             if known is not workflow:
                 raise UsageError(
-                    f"two workflows are named {workflow.name!r}, version {workflow.version!r}: {known.fn.__module__} and "
-                    f"{workflow.fn.__module__}; give one of them another name"
+                    f"two workflows are named {workflow.name!r}, version {workflow.version!r}: "
+                    f"in {known.fn.__module__} and in {workflow.fn.__module__}; give one of them another name"
                 )
             return
         for one in {workflow, *referenced(workflow)}:
@@ -184,7 +184,7 @@ class Dispatcher:
             return
         promoted: Promoted = await self.core.committer.submit("promotes", Promote(PROMOTE_AT_MOST))
         self._next_due = promoted.next_at
-        self._more = self._more or promoted.count > 0
+        self._more = self._more or promoted.moved > 0
 
     async def _claim(self, limit: int) -> None:
         self._more = False
@@ -254,7 +254,7 @@ class Dispatcher:
         """Execute one run that somebody else claimed, until it leaves this process."""
         self._using += 1
         self._begin(run, journal, attempts)
-        while self._executions:
+        while self._executions:  # noqa: ASYNC110 - a child process has nothing better to do
             await asyncio.sleep(0.01)
         self.threads.close()
 
@@ -310,35 +310,31 @@ class Dispatcher:
             self._claiming.cancel()
             await asyncio.gather(self._claiming, return_exceptions=True)
         deadline = asyncio.get_running_loop().time() + seconds
-        while (self._using or self._tasks) and asyncio.get_running_loop().time() < deadline:
+        while (self._using or self._tasks) and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - bounded
             await asyncio.sleep(0.01)
-        await self._release()
+        self._release()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.threads.close()
 
-    async def _release(self) -> None:
+    def _release(self) -> None:
         left = list(self._executions)
-        releases = []
         for execution in left:
             execution.evict()
-            releases.append(self.hand_over(execution.run, execution.started_at))
+            self.hand_over(execution.run, execution.started_at)
         for isolation in list(self._isolated):
             isolation.kill()
-            releases.append(self.hand_over(isolation.run, self.core.now_us()))
-        if releases:
-            log.info("%d runs are released for other workers", len(releases))
-            await asyncio.gather(*releases, return_exceptions=True)
+            self.hand_over(isolation.run, self.core.now_us())
+        if left:
+            log.info("%d runs are released for other workers", len(left))
 
-    def hand_over(self, run: ClaimedRun, started_at: int) -> asyncio.Future[Any]:
+    def hand_over(self, run: ClaimedRun, started_at: int) -> None:
         """Give a run back, for any worker to claim at once."""
-        return self.core.committer.submit(
-            "parks",
-            Park(
-                run.uid, run.epoch, run.queue, run.workflow, run.version, run.protocol, run.rank, started_at, 0, (), 0
-            ),
+        park = Park(
+            run.uid, run.epoch, run.queue, run.workflow, run.version, run.protocol, run.rank, started_at, 0, (), 0
         )
+        self.core.committer.post("parks", park)
 
 
 def by_run(

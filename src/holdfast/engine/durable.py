@@ -36,6 +36,8 @@ def sleep_until(at: datetime) -> Coroutine[Any, Any, None]:
         UsageError: not an aware instant, or called outside a workflow.
     """
     if not isinstance(at, datetime) or at.tzinfo is None:
-        raise UsageError(f"hf.sleep_until was given {at!r}; give an aware datetime, such as hf.now() + timedelta(days=1)")
+        raise UsageError(
+            f"hf.sleep_until was given {at!r}; give an aware datetime, such as hf.now() + timedelta(days=1)"
+        )
     here = scope("hf.sleep_until")
     return here.execution.sleep(here.allocate(), None, microseconds(at))

@@ -63,10 +63,10 @@ class Execution:
         "core",
         "dead",
         "dispatcher",
+        "has_slot",
         "journal",
         "open_calls",
         "run",
-        "has_slot",
         "seq",
         "started_at",
         "waits",
@@ -155,14 +155,15 @@ class Execution:
 
     async def _settle(self, status: str, output: bytes) -> None:
         run = self.run
-        parent = (run.parent_uid, run.parent_position, run.parent_generation)
-        times = (self.started_at, self.core.now_us())
+        settle = Settle(
+            run.uid, run.epoch, status, output, self.started_at, self.core.now_us(),
+            run.parent_uid, run.parent_position, run.parent_generation,
+        )  # fmt: skip
         try:
-            refusal = await self.committer.submit("settles", Settle(run.uid, run.epoch, status, output, *times, *parent))
+            refusal = await self.committer.submit("settles", settle)
         except PayloadError as error:
-            refusal = await self.committer.submit(
-                "settles", Settle(run.uid, run.epoch, "failed", encode_failure(error), *times, *parent)
-            )
+            settle = settle._replace(status="failed", output=encode_failure(error))
+            refusal = await self.committer.submit("settles", settle)
         if refusal is not None:
             log.warning("run %s was taken over by another worker; its end is not recorded here", run.id)
 
@@ -236,7 +237,21 @@ class Execution:
         now = self.core.now_us()
         run = self.run
         self.committer.note(
-            (run.uid, position, run.generation, self.next_seq(), NOW, "hf.now", OK, None, b"%d" % now, 1, now, now, run.epoch)
+            (
+                run.uid,
+                position,
+                run.generation,
+                self.next_seq(),
+                NOW,
+                "hf.now",
+                OK,
+                None,
+                b"%d" % now,
+                1,
+                now,
+                now,
+                run.epoch,
+            )
         )
         return now
 
@@ -266,7 +281,9 @@ class Execution:
             raise decode_failure(entry.output or b"")
         return step.signature.result.decode(entry.output or b"", step.signature.result_place)
 
-    async def _attempts(self, step: Step[Any, Any], position: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def _attempts(
+        self, step: Step[Any, Any], position: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         run = self.run
         now_us = self.core.now_us
         failed = self.attempts.pop(position, None) if self.attempts else None
@@ -276,6 +293,7 @@ class Execution:
             await self.waits.until(failed[-1].next_attempt_at)
         given: bytes | None = None
         while True:
+            failure: BaseException | None = None
             frame = place.set(StepFrame(self, position, attempt))
             began = now_us()
             try:
@@ -284,9 +302,7 @@ class Execution:
                 result = await step.attempt(self, args, kwargs)
                 output, value = step.signature.result.settle(result, step.signature.result_place)
             except (Exception, SystemExit) as error:
-                failure: BaseException = error
-            else:
-                failure = None  # type: ignore[assignment]
+                failure = error
             finally:
                 place.reset(frame)
             if self.dead:
@@ -315,10 +331,9 @@ class Execution:
                 raise decode_failure(payload) if stood is None else decode_failure(stood.output or b"")
             next_at = ended + int(delay * 1e6)
             log.info("run %s: attempt %d of %s failed, next in %.1f s: %r", run.id, attempt, step.name, delay, failure)
-            self.committer.submit(
+            self.committer.post(
                 "attempts",
                 Attempt(run.uid, position, run.generation, attempt, began, ended, payload, next_at, run.epoch),
-                awaited=False,
             )
             await self.waits.until(next_at)
             attempt += 1
@@ -354,7 +369,12 @@ class Execution:
     # Child runs
 
     async def child(
-        self, call: ChildCall, workflow: Workflow[Any, Any], position: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        call: ChildCall,
+        workflow: Workflow[Any, Any],
+        position: bytes,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> Any:
         """Run a workflow as a child run, and wait for it."""
         self.check()

@@ -99,8 +99,8 @@ def find_workflow(order: Order) -> Workflow[Any, Any] | None:
             names = runpy.run_path(order.file, run_name="__mp_main__")
         else:
             names = vars(importlib.import_module(order.module))
-    except BaseException as error:  # noqa: BLE001 - whatever a script raises when it is imported
-        print(f"holdfast: {order.file or order.module} cannot be imported: {error!r}", file=sys.stderr)
+    except BaseException as error:
+        sys.stderr.write(f"holdfast: {order.file or order.module} cannot be imported: {error!r}\n")
         return None
     finally:
         del os.environ[IMPORTING]

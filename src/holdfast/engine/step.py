@@ -123,7 +123,9 @@ class Step(Generic[P, R]):
         raise self._too_long()
 
     def _too_long(self) -> StepTimeout:
-        return StepTimeout(f"an attempt of step {self.name!r} took longer than its timeout of {self.timeout_seconds:g} s")
+        return StepTimeout(
+            f"an attempt of step {self.name!r} took longer than its timeout of {self.timeout_seconds:g} s"
+        )
 
 
 @types.coroutine
@@ -198,5 +200,4 @@ class _StepDecorator(Protocol):
     def __call__(self, fn: Callable[P, Awaitable[R]], /) -> Step[P, R]: ...
     @overload
     def __call__(self, fn: Callable[P, R], /) -> Step[P, R]: ...
-    def __call__(self, fn: Callable[..., Any], /) -> Step[Any, Any]:
-        ...
+    def __call__(self, fn: Callable[..., Any], /) -> Step[Any, Any]: ...

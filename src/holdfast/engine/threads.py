@@ -67,7 +67,7 @@ class Threads:
             result, error = None, None
             try:
                 result = context.run(function, *args, **kwargs)
-            except BaseException as raised:  # noqa: BLE001 - it is raised again where the call is awaited
+            except BaseException as raised:
                 error = raised
             self._finished.append((future, result, error))
             del job, future, context, function, args, kwargs, result, error

@@ -114,7 +114,9 @@ class Workflow(Generic[P, R]):
         if type(here) is Scope:
             return ChildCall(here.execution, self, args, kwargs, here.allocate())
         if here is not None:
-            raise UsageError(f"workflow {self.name!r} is called in a step; call it in the workflow, or start it by a client")
+            raise UsageError(
+                f"workflow {self.name!r} is called in a step; call it in the workflow, or start it by a client"
+            )
         raise UsageError(
             f"workflow {self.name!r} is called outside a run: use `await client.start({self.name}, …)`, "
             f"`await hf.execute({self.name}, …)`, or `{self.name}.fn(…)` for the raw function"

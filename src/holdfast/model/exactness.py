@@ -54,7 +54,7 @@ def member(place: str, key: object) -> str:
         return f"{place}.{key}"
     try:
         text = ascii(key)
-    except Exception:  # noqa: BLE001  (a foreign __repr__ or serializer)
+    except Exception:
         text = type_name(type(key))
     return f"{place}[{text if len(text) <= 60 else text[:60] + '...'}]"
 
@@ -188,7 +188,7 @@ def _same(value: object, back: Any) -> bool:
         return fold and bool(value.replace(tzinfo=None, fold=0) == back.replace(tzinfo=None, fold=0))
     try:
         return bool(value == back)
-    except Exception:  # noqa: BLE001  (a foreign __eq__)
+    except Exception:
         return False
 
 
@@ -281,7 +281,7 @@ def _too_deep(value: object, place: str, above: tuple[int, ...]) -> Fault | None
 def _storable(value: object) -> bool:
     try:
         from_json(to_json(value, bytes_mode="base64"))
-    except Exception:  # noqa: BLE001  (a foreign __repr__ or serializer)
+    except Exception:
         return False
     return True
 
@@ -297,6 +297,6 @@ def _a(kind: type) -> str:
 def _shown(value: object) -> str:
     try:
         text = ascii(value)
-    except Exception:  # noqa: BLE001  (a foreign __repr__ or serializer)
+    except Exception:
         text = f"a {type_name(type(value))}"
     return text if len(text) <= 60 else text[:60] + "..."

@@ -6,9 +6,9 @@ The stored form is a payload (header byte, JSON) of an object::
      "cause": {...} or null, "implicit": bool, "members": [...] or null}
 
 ``args`` is null unless it is plain JSON; of the attributes those that are plain JSON are kept. ``implicit`` says that
-the cause was the context of the error rather than its ``from``; ``members`` are those of an exception group, whose
-``message`` then is without their count. Each text is cut at 64 Ki characters, each part is bounded, and nothing in an
-error can make the encoding fail.
+the cause was the context of the error rather than its ``from``. ``members`` are those of an exception group, whose
+``args`` then holds its message without their count. Each text is cut at 64 Ki characters, each part is bounded, and
+nothing in an error can make the encoding fail.
 """
 
 from __future__ import annotations
@@ -49,10 +49,12 @@ def encode_failure(error: BaseException) -> bytes:
     Returns:
         At most ``MAX_PAYLOAD_BYTES``.
     """
-    data = HEADER + _encode_json(_Recorder().record(error, ()))
-    if len(data) <= MAX_PAYLOAD_BYTES:
-        return data
-    return HEADER + _encode_json(_bare(error))
+    try:
+        data = HEADER + _encode_json(_Recorder().record(error, ()))
+        return data if len(data) <= MAX_PAYLOAD_BYTES else HEADER + _encode_json(_bare(error))
+    except Exception as fault:
+        text = f"<this error could not be recorded: {type(fault).__name__}>"
+        return HEADER + _encode_json({"type": "builtins.Exception", "message": text, "args": [text]})
 
 
 def decode_failure(data: bytes) -> Exception:
@@ -107,9 +109,9 @@ class _Recorder:
             if cause is not None and id(cause) not in inside:
                 record["cause"], record["implicit"] = self.record(cause, inside), implicit
             if isinstance(error, BaseExceptionGroup):
-                record["message"] = _clean(error.message)
+                record["args"] = [_clean(error.message)]
                 record["members"] = self._members(error, inside)
-        except Exception:  # noqa: BLE001  (a class may override anything; what was recorded so far is true)
+        except Exception:
             return record
         return record
 
@@ -139,7 +141,7 @@ def _bare(error: BaseException) -> dict[str, Any]:
 def _message_of(error: BaseException) -> str:
     try:
         return _clean(str(error))
-    except Exception as fault:  # noqa: BLE001  (a foreign __str__)
+    except Exception as fault:
         return f"<the text of this {type(error).__qualname__} could not be made: {type(fault).__qualname__}>"
 
 
@@ -148,12 +150,13 @@ def _traceback_of(error: BaseException) -> str:
     try:
         lines = traceback.format_exception(type(error), error, error.__traceback__, chain=False)
         return _clean("".join(lines), tail=True)
-    except Exception:  # noqa: BLE001  (it calls foreign code too)
+    except Exception:
         return ""
 
 
 def _args_of(error: BaseException) -> list[Any] | None:
-    args = list(error.args)
+    # Of OSError, what its constructor took: the name of the file is not in its args.
+    args = list(OSError.__reduce__(error)[1] if isinstance(error, OSError) else error.args)
     return args if _is_plain(args) else None
 
 
@@ -229,21 +232,17 @@ def _instance(
     cls: type[Exception], message: str, record: Mapping[str, Any], attributes: dict[str, Any], depth: int
 ) -> Exception | None:
     """An instance whose text is the recorded message, or None."""
-    base: type = cls
+    base: Any = cls
     while base.__module__ != "builtins":  # by __base__, the line that decides the layout in memory
         base = base.__base__ or object
-    args: list[Any]
-    members = record.get("members")
-    if isinstance(members, list):
-        args = [message, [_rebuilt(member, depth + 1) for member in members]]
-        message = f"{message} ({len(members)} sub-exception{'' if len(members) == 1 else 's'})"
-    else:
-        stored = record.get("args")
-        args = stored if isinstance(stored, list) else [message]
+    stored, members = record.get("args"), record.get("members")
+    args = list(stored) if isinstance(stored, list) else [message]
     try:
+        if isinstance(members, list) and depth < MAX_CAUSES:
+            args.append([_rebuilt(member, depth + 1) for member in members])
         error: Exception = base.__new__(cls, *args)
-        base.__init__(error, *args)  # type: ignore[misc]
+        base.__init__(error, *args)
         vars(error).update(attributes)
-        return error if isinstance(members, list) or _message_of(error) == message else None
-    except Exception:  # noqa: BLE001  (a builtin that does not take these args, or a foreign __str__)
+        return error if str(error) == message else None
+    except Exception:
         return None

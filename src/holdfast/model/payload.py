@@ -22,7 +22,7 @@ from typing import Any, NewType
 
 import msgspec
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic.errors import PydanticUserError
 from pydantic_core import from_json
 
 from holdfast.errors import PayloadError, UsageError
@@ -140,7 +140,7 @@ class Codec:
         """The JSON Schema of what may be stored; ``{}`` where pydantic knows none."""
         try:
             return self.schema_adapter.json_schema()
-        except PydanticInvalidForJsonSchema:
+        except (PydanticUserError, NameError):
             return {}
 
     def _admits(self, value: object) -> bool:
@@ -288,7 +288,7 @@ def _located(error: ValidationError, body: bytes, place: str, value: Any) -> Fau
         return unstorable(value, place, detail["msg"])
     try:
         node = _decode_json(body)
-    except Exception:  # noqa: BLE001  (not JSON that msgspec reads: no place inside)
+    except Exception:
         return Fault(place, detail["msg"])
     for key in detail["loc"]:
         inner = _step_into(node, key)
@@ -310,7 +310,7 @@ def _step_into(value: Any, key: Any) -> Any:
 def _shown(value: object) -> str:
     try:
         text = ascii(value)
-    except Exception:  # noqa: BLE001  (a foreign __repr__)
+    except Exception:
         text = type(value).__qualname__
     kind = "" if value is None else f" ({type(value).__qualname__})"
     return (text if len(text) <= 80 else text[:80] + "...") + kind

@@ -32,7 +32,12 @@ class Retry:
     def __post_init__(self) -> None:
         if isinstance(self.max_attempts, bool) or not isinstance(self.max_attempts, int) or self.max_attempts < 1:
             raise UsageError(f"Retry(max_attempts={self.max_attempts!r}): give a whole number, 1 or more")
-        for name, low, high in (("initial", 0.0, 1e9), ("factor", 1.0, 1e6), ("maximum", 0.0, 1e9), ("jitter", 0.0, 1.0)):
+        for name, low, high in (
+            ("initial", 0.0, 1e9),
+            ("factor", 1.0, 1e6),
+            ("maximum", 0.0, 1e9),
+            ("jitter", 0.0, 1.0),
+        ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
                 raise UsageError(f"Retry({name}={value!r}): give a number from {low:g} to {high:g}")

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import msgspec
 from pydantic import TypeAdapter
-from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic.errors import PydanticUserError
 
 from holdfast.errors import PayloadError, UsageError
 from holdfast.model.annotations import of_parameter, resolve_hints
@@ -147,7 +147,7 @@ class Signature:
         if tuple(map(type, values.values())) in plan.direct or _fits(plan, values):
             try:
                 body = _encode_json(values)
-            except Exception:  # noqa: BLE001, S110
+            except Exception:  # noqa: S110
                 pass  # encoded again below, one by one, where the message can name the argument
             else:
                 if len(body) < 600:
@@ -243,8 +243,8 @@ class Signature:
             try:
                 adapters[slot.name] = slot.codec.schema_adapter
                 adapters[slot.name].json_schema()
-            except PydanticInvalidForJsonSchema:
-                del adapters[slot.name]
+            except (PydanticUserError, NameError):
+                adapters.pop(slot.name, None)
         inputs: list[tuple[str, Literal["validation"], TypeAdapter[Any]]]
         inputs = [(name, "validation", adapter) for name, adapter in adapters.items()]
         schemas, shared = TypeAdapter.json_schemas(inputs)

@@ -22,7 +22,9 @@ async def reap_forever(store: Store) -> None:
         try:
             rescued = await store.rescue(RESCUE_AT_MOST)
             if rescued.ready or rescued.held:
-                log.warning("rescued %d runs of lost workers, held %d that keep losing them", rescued.ready, rescued.held)
+                log.warning(
+                    "rescued %d runs of lost workers, held %d that keep losing them", rescued.ready, rescued.held
+                )
                 await store.hint(["ready"])
                 if rescued.ready + rescued.held >= RESCUE_AT_MOST:
                     continue

@@ -77,7 +77,9 @@ class Worker:
 
     async def __aenter__(self) -> Worker:
         if os.environ.get(IMPORTING):
-            raise UsageError('a worker is started when its module is imported; put it under `if __name__ == "__main__":`')
+            raise UsageError(
+                'a worker is started when its module is imported; put it under `if __name__ == "__main__":`'
+            )
         database = self._database
         self._core = database.core if isinstance(database, Client) else await Core.open(database)
         try:

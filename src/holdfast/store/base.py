@@ -149,7 +149,7 @@ class Promote(NamedTuple):
 class Promoted(NamedTuple):
     """How many were made ready, and when the next one is due, if any is known."""
 
-    count: int
+    moved: int
     next_at: int | None
 
 

@@ -1,4 +1,7 @@
-"""Numbered migrations: ``0002_name.before.sql`` runs before the new code is deployed, ``.after.sql`` once no old code runs."""
+"""Numbered migrations.
+
+``0002_name.before.sql`` runs before the new code is deployed, ``0003_name.after.sql`` once no old code runs.
+"""
 
 from __future__ import annotations
 

@@ -28,10 +28,14 @@ def connect(path: str | None, *, read_only: bool = False) -> sqlite3.Connection:
         read_only: open for reading only; the file must exist.
     """
     if sqlite3.sqlite_version_info < OLDEST:
-        raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old; holdfast needs {'.'.join(map(str, OLDEST))} or later")
+        raise StoreError(
+            f"SQLite {sqlite3.sqlite_version} is too old; holdfast needs {'.'.join(map(str, OLDEST))} or later"
+        )
     with translated(path or "memory"):
         if path is None:
-            connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, cached_statements=512)
+            connection = sqlite3.connect(
+                ":memory:", isolation_level=None, check_same_thread=False, cached_statements=512
+            )
         else:
             if not read_only and os.path.exists(path) and not os.access(path, os.W_OK):
                 raise StoreReadOnly(f"{path}: the file cannot be written to; check its permissions")
@@ -76,8 +80,16 @@ def _translate(error: sqlite3.Error, path: str) -> Exception:
         case sqlite3.SQLITE_TOOBIG | sqlite3.SQLITE_MISMATCH | sqlite3.SQLITE_CONSTRAINT | sqlite3.SQLITE_RANGE:
             return Rejected(str(error))
         case sqlite3.SQLITE_CANTOPEN:
-            return StoreUnavailable(f"{path}: cannot be opened ({error}); does its folder exist, and may we write there?")
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_NOMEM | sqlite3.SQLITE_PROTOCOL:
+            return StoreUnavailable(
+                f"{path}: cannot be opened ({error}); does its folder exist, and may we write there?"
+            )
+        case (
+            sqlite3.SQLITE_BUSY
+            | sqlite3.SQLITE_LOCKED
+            | sqlite3.SQLITE_IOERR
+            | sqlite3.SQLITE_NOMEM
+            | sqlite3.SQLITE_PROTOCOL
+        ):
             return StoreUnavailable(f"{path}: {error}")
     if isinstance(error, sqlite3.InterfaceError | sqlite3.DataError):
         return Rejected(str(error))

@@ -69,7 +69,7 @@ class _Thread:
             result, error = None, None
             try:
                 result = function()
-            except BaseException as raised:  # noqa: BLE001 - it is raised again where the call is awaited
+            except BaseException as raised:
                 error = raised
             try:
                 self._loop.call_soon_threadsafe(_deliver, future, result, error)

@@ -34,7 +34,9 @@ class Turnstile:
             fcntl.flock(self._gate, fcntl.LOCK_UN)
         os.pwrite(self._seat, self._name, 0)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         fcntl.flock(self._seat, fcntl.LOCK_UN)
 
     def close(self) -> None:

@@ -49,7 +49,9 @@ def chunks(rows: int, width: int) -> Iterator[tuple[int, int]]:
         first += length
 
 
-def execute_many(connection: sqlite3.Connection, name: str, rows: Sequence[Sequence[Any]], sql: dict[str, str] = _SQL) -> int:
+def execute_many(
+    connection: sqlite3.Connection, name: str, rows: Sequence[Sequence[Any]], sql: dict[str, str] = _SQL
+) -> int:
     """Run a ``/*rows*/`` statement over all rows; how many it changed."""
     changed = 0
     for first, length in chunks(len(rows), len(rows[0])):
@@ -77,8 +79,9 @@ def write(connection: sqlite3.Connection, batch: Batch) -> Results:
     try:
         if batch.starts:
             results.starts = _starts(connection, batch.starts)
-        if batch.checkpoints and execute_many(connection, "insert_checkpoints", batch.checkpoints) < len(batch.checkpoints):
-            results.checkpoints = [_sort_checkpoint(connection, row) for row in batch.checkpoints]
+        rows = batch.checkpoints
+        if rows and execute_many(connection, "insert_checkpoints", rows) < len(rows):
+            results.checkpoints = [_sort_checkpoint(connection, row) for row in rows]
         if batch.attempts and execute_many(connection, "insert_attempts", batch.attempts) < len(batch.attempts):
             results.attempts = [None if _held(connection, row.run, row.epoch) else LOST for row in batch.attempts]
         if batch.parks:
@@ -153,7 +156,7 @@ def _parks(connection: sqlite3.Connection, parks: list[Park]) -> list[Refusal | 
             if there >= park.wanted:
                 results.append(SATISFIED)
                 continue
-            park = park._replace(wanted=park.wanted - there)  # noqa: PLW2901
+            park = park._replace(wanted=park.wanted - there)
         results.append(None)
         leaving.append(park)
     if leaving:
@@ -225,7 +228,7 @@ def _claim(connection: sqlite3.Connection, claim: Claim) -> list[ClaimedRun] | R
     last = connection.execute(_SQL["last_claim"], (claim.worker,)).fetchone()
     if last is not None and last[0] == claim.claim_id:
         rows = connection.execute(_SQL["repeat_claim"], (claim.worker, claim.claim_id)).fetchall()
-        return [ClaimedRun(*row[:-1], bool(row[-1])) for row in rows]
+        return [_claimed(row) for row in rows]
     if not connection.execute(_SQL["begin_claim"], (claim.claim_id, claim.worker)).fetchall():
         return LOST
     heads = [
@@ -243,4 +246,8 @@ def _claim(connection: sqlite3.Connection, claim: Claim) -> list[ClaimedRun] | R
         connection.execute(_SQL["take_ready"], (*key, claim.worker, epoch, claim.claim_id))
         connection.execute(_SQL["drop_ready"], key)
     rows = select_many(connection, "read_claimed", [(run,) for _, run, _ in taken])
-    return [ClaimedRun(*row[:-1], bool(row[-1])) for row in rows]
+    return [_claimed(row) for row in rows]
+
+
+def _claimed(row: tuple[Any, ...]) -> ClaimedRun:
+    return ClaimedRun._make((*row[:-1], bool(row[-1])))
