@@ -147,29 +147,23 @@ class _Desk:
         try:
             run = await self.client.start(mail_desk.options(id=key), raw, self.out)
         except hf.RunExists:  # begun with another folder for drafts: what that run did, or does, holds
-            return await self._outcome_of(key)
+            run = await self._known(key)
         while True:
             with contextlib.suppress(TimeoutError):
                 return await run.result(timeout=LOOK_SECONDS)
             await self._refuse_held(key)
 
-    async def _outcome_of(self, key: str) -> Outcome:
-        while True:
-            view = await self.client.get(key)
-            if view.workflow != mail_desk.name:
-                raise ValueError(f"the run id {key} is taken by workflow {view.workflow}")
-            if view.status == "succeeded":
-                return view.output if isinstance(view.output, Outcome) else Outcome(**view.output)
-            if view.status in {"failed", "cancelled"}:
-                raise ValueError(one_line(str(view.error or view.status)))
-            await self._refuse_held(key)
-            await asyncio.sleep(POLL_SECONDS)
+    async def _known(self, key: str) -> hf.RunHandle[Outcome]:
+        view = await self.client.get(key)
+        if view.workflow != mail_desk.name:
+            raise ValueError(f"the run id {key} is taken by workflow {view.workflow}")
+        return await self.client.handle(key, mail_desk)
 
     async def _refuse_held(self, key: str) -> None:
         """A held run waits for a person; the desk does not wait for it."""
         view = await self.client.get(key)
         if view.status == "held":
-            raise ValueError(f"held until somebody releases it (holdfast runs show {key})")
+            raise ValueError(f"held until somebody releases it: holdfast runs show {key}")
 
 
 def _reason(error: Exception) -> str:

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.errors import MissingHeaderBodySeparatorDefect, StartBoundaryNotFoundDefect
 from email.header import decode_header, make_header
-from email.headerregistry import Address, AddressHeader
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
 from .repair import drop_stray_lines, header_block, pick_headers, quote_boundaries
 from .text import clean, html_to_text, is_garbage, looks_like_html, one_line
+
+T = TypeVar("T")
 
 MAX_BYTES = 10 * 1024 * 1024
 """The largest message the desk takes: it must fit, encoded, into the input of a run."""
@@ -87,12 +90,9 @@ def run_id(raw: bytes) -> str:
 def glance(raw: bytes) -> tuple[str, str]:
     """Message-ID and subject for display, from any bytes whatever; empty where there is none."""
     head = pick_headers(header_block(raw), b"message-id", b"subject")
-    try:
-        mail = message_from_bytes(head, _class=EmailMessage, policy=policy.default)
-        ids = _ids(_raw(mail, "message-id"))
-        return (ids[0] if ids else ""), one_line(_header(mail, "subject"))
-    except Exception:  # the parser's own defects on hostile input; the run will tell the reason
-        return "", ""
+    mail = _guarded(lambda: _load(head), EmailMessage(policy.default))
+    ids = _ids(_raw(mail, "message-id"))
+    return (ids[0] if ids else ""), one_line(_header(mail, "subject"))
 
 
 def parse(raw: bytes) -> Message:
@@ -170,7 +170,16 @@ def _load(raw: bytes) -> EmailMessage:
     except RecursionError as error:
         raise NotUnderstood("its structure cannot be read: its parts are nested too deeply") from error
     except Exception as error:  # whatever the standard parser breaks on, it is this message's fault
-        raise NotUnderstood(f"its structure cannot be read: {type(error).__name__}: {one_line(str(error), 120)}") from error
+        reason = f"{type(error).__name__}: {one_line(str(error), 120)}"
+        raise NotUnderstood(f"its structure cannot be read: {reason}") from error
+
+
+def _guarded(read: Callable[[], T], otherwise: T) -> T:
+    """What ``read`` returns, or ``otherwise`` where the standard parser breaks, as it does in many ways on mail."""
+    try:
+        return read()
+    except Exception:  # AttributeError, IndexError, UnicodeError, LookupError and more have been seen
+        return otherwise
 
 
 def _has(mail: EmailMessage, defect: type[Exception]) -> bool:
@@ -185,16 +194,11 @@ def _raw(mail: EmailMessage, name: str) -> str:
 def _header(mail: EmailMessage, name: str) -> str:
     """The header, decoded; as it stands if it cannot be."""
     raw = _raw(mail, name)
-    attempts: tuple[Callable[[], str], ...] = (
-        lambda: str(policy.default.header_fetch_parse(name, raw)),
-        lambda: str(make_header(decode_header(raw))),
-    )
-    for attempt in attempts:
-        try:
-            return attempt()
-        except Exception:  # noqa: S112 - the parsers break in many ways on broken headers
-            continue
-    return raw
+    return _guarded(lambda: str(policy.default.header_fetch_parse(name, raw)), "") or _decoded(raw)
+
+
+def _decoded(raw: str) -> str:
+    return _guarded(lambda: str(make_header(decode_header(raw))), raw)
 
 
 def _defused(text: str, limit: int = 500) -> str:
@@ -210,33 +214,18 @@ def _word(mail: EmailMessage, name: str) -> str:
 def _addresses(mail: EmailMessage, name: str) -> list[tuple[str, str]]:
     """Name and address of each that can be written to."""
     raw = _raw(mail, name)
-    found: list[tuple[str, str]] = []
-    try:
-        header = policy.default.header_fetch_parse(name, raw)
-        if isinstance(header, AddressHeader) or hasattr(header, "addresses"):
-            found = [(a.display_name, a.addr_spec) for a in header.addresses if _writable(a.addr_spec)]
-    except Exception:
-        found = []
+    header = _guarded(lambda: policy.default.header_fetch_parse(name, raw), "")
+    addresses: tuple[Address, ...] = _guarded(lambda: getattr(header, "addresses", ()), ())
+    found = [(a.display_name, a.addr_spec) for a in addresses if _writable(a.addr_spec)]
     if not found and (bare := _BARE_ADDRESS.search(raw)) and _writable(bare[0]):
-        found = [(_header_text(raw[: bare.start()]).strip(' <"'), bare[0])]
+        found = [(_decoded(raw[: bare.start()]).strip(' <"'), bare[0])]
     return [(_defused(name, 80).strip("\"' "), address) for name, address in found]
-
-
-def _header_text(raw: str) -> str:
-    try:
-        return str(make_header(decode_header(raw)))
-    except Exception:
-        return raw
 
 
 def _writable(address: str) -> bool:
     if any(c in address for c in ' "\t\r\n') or len(address) > 320 or clean(address) != address:
         return False
-    try:
-        parsed = Address(addr_spec=address)
-    except Exception:
-        return False
-    return bool(parsed.username and parsed.domain)
+    return _guarded(lambda: bool((parsed := Address(addr_spec=address)).username and parsed.domain), False)
 
 
 def _ids(raw: str) -> list[str]:
@@ -284,10 +273,7 @@ def _bulk(mail: EmailMessage, sender: str) -> str:
 
 
 def _type(part: EmailMessage) -> str:
-    try:
-        return part.get_content_type()
-    except Exception:
-        return "application/octet-stream"
+    return _guarded(part.get_content_type, "application/octet-stream")
 
 
 def _is_attachment(part: EmailMessage) -> bool:
@@ -302,7 +288,7 @@ def _leaves(mail: EmailMessage) -> Iterator[EmailMessage]:
             return
         part = stack.pop()
         if part.is_multipart() and not _type(part).startswith("message/"):
-            stack.extend(p for p in reversed(part.get_payload()) if isinstance(p, EmailMessage))
+            stack.extend(p for p in reversed(list(part.iter_parts())) if isinstance(p, EmailMessage))
         else:
             yield part
 
@@ -330,10 +316,7 @@ def _text(mail: EmailMessage) -> tuple[str, list[str]]:
 
 def _decode(part: EmailMessage) -> tuple[str, list[str]]:
     data = _content(part)
-    try:
-        charset = part.get_content_charset() or "us-ascii"
-    except Exception:
-        charset = "us-ascii"
+    charset = _guarded(part.get_content_charset, None) or "us-ascii"
     for number, name in enumerate((charset, "utf-8")):
         try:
             return data.decode(name), [f"read its text as {name}, not {one_line(charset, 40)}"] if number else []
@@ -345,22 +328,16 @@ def _decode(part: EmailMessage) -> tuple[str, list[str]]:
 
 def _content(part: EmailMessage) -> bytes:
     """The part's bytes, as the transfer encoding meant them."""
-    bare = copy.copy(part)
-    for _ in range(2):
-        try:
-            payload = bare.get_payload(decode=True)
-        except Exception:  # a charset that the standard library does not survive: read the bytes without it
-            del bare["content-type"]
-        else:
-            return payload if isinstance(payload, bytes) else b""
-    return b""
+    payload = _guarded(lambda: part.get_payload(decode=True), None)
+    if payload is None:  # a charset that the standard library does not survive: read the bytes without it
+        bare = copy.copy(part)
+        del bare["content-type"]
+        payload = _guarded(lambda: bare.get_payload(decode=True), None)
+    return payload if isinstance(payload, bytes) else b""
 
 
 def _attachments(mail: EmailMessage) -> Iterator[str]:
     for part in _leaves(mail):
-        try:
-            name = part.get_filename()
-        except Exception:
-            name = None
+        name = _guarded(part.get_filename, None)
         if name or _is_attachment(part) or not _type(part).startswith(("text/", "multipart/")):
             yield one_line(name or _type(part), 120)

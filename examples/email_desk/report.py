@@ -79,8 +79,9 @@ class Report:
             table.add_column(heading, overflow="fold")
         rows = list(self.rows.values())
         for row in rows[:MOST_ROWS]:
+            left = (one_line(row.name), one_line(row.subject, 60), row.tier or "-")
             table.add_row(
-                *(Text(self._printable(text)) for text in (one_line(row.name), one_line(row.subject, 60), row.tier or "-")),
+                *(Text(self._printable(text)) for text in left),
                 Text(row.outcome, COLOURS[row.outcome]),
                 Text(self._printable(row.detail)),
             )

@@ -16,7 +16,7 @@ from holdfast.engine.execution import ended_badly
 from holdfast.engine.isolation import IMPORTING
 from holdfast.engine.views import journal_view, run_view
 from holdfast.engine.workflow import Configured, StartOptions, Workflow, start_options
-from holdfast.errors import BadURL, RunExists, RunNotFound, StoreUnavailable, UnknownWorkflow, UsageError
+from holdfast.errors import BadURL, PayloadError, RunExists, RunNotFound, StoreUnavailable, UnknownWorkflow, UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.ids import check_id, uuid7
 from holdfast.model.payload import codec_of
@@ -251,7 +251,7 @@ class Client:
         )
 
     def _handle(self, workflow: Workflow[Any, R] | None, start: Start, found: Started) -> RunHandle[R]:
-        if not found.created and (found.workflow != start.workflow or found.input != start.input):
+        if not found.created and not _same(workflow, start, found):
             what = f"of workflow {found.workflow!r}" if found.workflow != start.workflow else "with another input"
             raise RunExists(f"the id {start.id!r} is taken by a run {what}; choose another id", run_id=start.id)
         return RunHandle(self, workflow, start.id, found.uid, found.uid == start.uid)
@@ -380,6 +380,19 @@ def connect(url: str | None = None, *, tenant: str = "default") -> _Connecting:
     if not address:
         raise BadURL("no database address: give hf.connect one, such as sqlite:///holdfast.db, or set HOLDFAST_URL")
     return _Connecting(address, check_id(tenant, "the tenant"))
+
+
+def _same(workflow: Workflow[Any, Any] | None, start: Start, found: Started) -> bool:
+    """Whether a run that exists is of the same workflow and input: sets, for one, have no order in their bytes."""
+    if found.workflow != start.workflow or found.input == start.input:
+        return found.workflow == start.workflow
+    if workflow is None:
+        return False
+    decode = workflow.signature.decode_input
+    try:
+        return decode(found.input) == decode(start.input)
+    except PayloadError:
+        return False
 
 
 def _checked(workflow: Any) -> Workflow[Any, Any]:

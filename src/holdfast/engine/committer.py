@@ -11,13 +11,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from itertools import repeat
 from typing import Any
 
 from holdfast.errors import PayloadError, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
 from holdfast.store.base import KINDS, Batch, Rejected, Results, Store
 
 log = logging.getLogger("holdfast.committer")
+
+FIRST_PAUSE_SECONDS = 0.01
+LONGEST_PAUSE_SECONDS = 1.0
 
 PASSING = (StoreUnavailable, StoreFull, StoreReadOnly)
 """Troubles of a database that may be over later: the batch is kept and tried again."""
@@ -85,27 +89,41 @@ class Committer:
             self._idle.set()
 
     async def _write(self, rows: list[Any], futures: list[asyncio.Future[Any] | None], others: list[Operation]) -> None:
-        batch = Batch(checkpoints=rows)
-        for kind, row, _ in others:
-            getattr(batch, kind).append(row)
-        try:
-            results = await self._commit(batch)
-        except Rejected as error:
-            await self._split(rows, futures, others, error)
-            return
-        except StoreError as error:
-            for future in (*futures, *(future for _, _, future in others)):
-                if future is not None and not future.done():
-                    future.set_exception(error)
-            return
-        if results.checkpoints:
-            for future, result in zip(futures, results.checkpoints, strict=True):
-                if future is not None and not future.done():
-                    future.set_result(result)
-        else:
-            for future in futures:
-                if future is not None and not future.done():
-                    future.set_result(None)
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            # Whoever gave up waiting while the database was away does not want its operation any more.
+            others = [operation for operation in others if operation[2] is None or not operation[2].cancelled()]
+            batch = Batch(checkpoints=rows)
+            for kind, row, _ in others:
+                getattr(batch, kind).append(row)
+            try:
+                results = await self._store.commit(batch)
+            except Rejected as error:
+                await self._split(rows, futures, others, error)
+                return
+            except PASSING as error:
+                if self.trouble is None:
+                    log.warning("the database cannot be written to, trying again: %s", error)
+                self.trouble = error
+                await asyncio.sleep(pause * (0.5 + random.random()))
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            except Exception as error:
+                log.exception("a batch of %d operations failed", len(rows) + len(others))
+                _fail([*futures, *(future for _, _, future in others)], error)
+                return
+            else:
+                break
+        if self.trouble is not None:
+            log.warning("the database can be written to again")
+            self.trouble = None
+        self._answer(batch, results, futures, others)
+
+    def _answer(
+        self, batch: Batch, results: Results, futures: list[asyncio.Future[Any] | None], others: list[Operation]
+    ) -> None:
+        for future, result in zip(futures, results.checkpoints or repeat(None), strict=False):
+            if future is not None and not future.done():
+                future.set_result(result)
         if others:
             given = {kind: iter(getattr(results, kind)) for kind in KINDS}
             for kind, _, future in others:
@@ -113,23 +131,6 @@ class Committer:
                 if future is not None and not future.done():
                     future.set_result(result)
         self._after(batch, results)
-
-    async def _commit(self, batch: Batch) -> Results:
-        pause = 0.01
-        while True:
-            try:
-                results = await self._store.commit(batch)
-            except PASSING as error:
-                if self.trouble is None:
-                    log.warning("the database cannot be written to, trying again: %s", error)
-                self.trouble = error
-                await asyncio.sleep(pause * (0.5 + random.random()))
-                pause = min(pause * 2, 1.0)
-            else:
-                if self.trouble is not None:
-                    log.warning("the database can be written to again")
-                    self.trouble = None
-                return results
 
     async def _split(
         self, rows: list[Any], futures: list[asyncio.Future[Any] | None], others: list[Operation], error: Rejected
@@ -144,9 +145,7 @@ class Committer:
         groups = list(runs.values())
         if len(groups) == 1:
             refused = PayloadError("the database refuses a value of this operation", str(error))
-            for waiting in (*futures, *(future for _, _, future in others)):
-                if waiting is not None and not waiting.done():
-                    waiting.set_exception(refused)
+            _fail([*futures, *(future for _, _, future in others)], refused)
             return
         middle = len(groups) // 2
         for half in (groups[:middle], groups[middle:]):
@@ -180,10 +179,13 @@ class Committer:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         closed = StoreUnavailable("the connection was closed before this could be written")
-        waiting: Sequence[asyncio.Future[Any] | None] = [*self._checkpoint_futures, *(f for _, _, f in self._others)]
-        for future in waiting:
-            if future is not None and not future.done():
-                future.set_exception(closed)
+        _fail([*self._checkpoint_futures, *(future for _, _, future in self._others)], closed)
+
+
+def _fail(futures: list[asyncio.Future[Any] | None], error: Exception) -> None:
+    for future in futures:
+        if future is not None and not future.done():
+            future.set_exception(error)
 
 
 def _owner(operation: Operation) -> bytes:

@@ -33,6 +33,9 @@ PROMOTE_AT_MOST = 1000
 POLL_SECONDS = 1.0
 """How often an idle dispatcher looks for work when no hint comes."""
 
+CLAIM_SECONDS = 2.0
+"""How long a stopping dispatcher waits for the answer to its last claim."""
+
 ServedKey = tuple[str, str]
 
 
@@ -80,6 +83,7 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._claiming: asyncio.Task[None] | None = None
+        self._stopping = False
         for workflow in workflows:
             if not isinstance(workflow, Workflow):
                 raise UsageError(f"a worker serves functions decorated with @hf.workflow; it was given {workflow!r}")
@@ -153,10 +157,12 @@ class Dispatcher:
         return self._concurrency - self._using - len(self._returning)
 
     async def _claim_forever(self) -> None:
-        while True:
+        while not self._is_stopping():
             due = self._next_due is not None and self._next_due <= self.core.now_us()
             if not (self._more and self._free() > 0) and not due:
                 await self._sleep_until_woken()
+            if self._is_stopping():
+                return
             try:
                 await self._promote()
                 if self._free() > 0 and self._may_claim():
@@ -166,6 +172,9 @@ class Dispatcher:
             except StoreError as error:
                 log.error("claiming failed, trying again: %s", error)
                 await asyncio.sleep(POLL_SECONDS)
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
 
     async def _sleep_until_woken(self) -> None:
         pause = POLL_SECONDS * (0.75 + random.random() / 2)
@@ -306,7 +315,11 @@ class Dispatcher:
     async def drain(self, seconds: float) -> None:
         """Claim nothing new, let runs end for so many seconds, then hand the rest to others at once."""
         self.core.off_ready(self.wake)
+        self._stopping = True
+        self._wake.set()
         if self._claiming is not None:
+            # A claim that is under way is seen to its end, so that its runs can be handed over.
+            await asyncio.wait((self._claiming,), timeout=seconds + CLAIM_SECONDS)
             self._claiming.cancel()
             await asyncio.gather(self._claiming, return_exceptions=True)
         deadline = asyncio.get_running_loop().time() + seconds

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import update_wrapper
+from types import FunctionType, ModuleType
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from holdfast.engine.context import Scope, place
@@ -152,20 +153,34 @@ def referenced(workflow: Workflow[Any, Any]) -> set[Workflow[Any, Any]]:
     """The workflows that a workflow's code names, and theirs: whoever serves it must serve these too."""
     found: set[Workflow[Any, Any]] = set()
     seen: set[object] = set()
-    queue: list[Any] = [workflow.fn]
+    queue: list[FunctionType] = [workflow.fn]  # type: ignore[list-item]
     while queue:
         fn = queue.pop()
         if fn in seen:
             continue
         seen.add(fn)
-        closure = inspect.getclosurevars(fn)
-        for value in (*closure.globals.values(), *closure.nonlocals.values()):
+        for value in _named(fn):
             if isinstance(value, Workflow):
                 found.add(value)
-                queue.append(value.fn)
-            elif inspect.isfunction(value) and value.__module__ == fn.__module__:
+                queue.append(value.fn)  # type: ignore[arg-type]
+            elif isinstance(value, FunctionType) and value.__module__ == fn.__module__:
                 queue.append(value)
     return found
+
+
+def _named(fn: FunctionType) -> Iterator[Any]:
+    """What the names in a function's code stand for, in its module, its closure, and modules that it uses."""
+    names = fn.__code__.co_names
+    for name in names:
+        value = fn.__globals__.get(name)
+        yield value
+        if isinstance(value, ModuleType):
+            yield from (vars(value)[inner] for inner in names if inner in vars(value))
+    for cell in fn.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # not assigned yet
+            continue
 
 
 @overload
