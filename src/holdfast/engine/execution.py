@@ -152,6 +152,8 @@ class Execution:
             self.dead = True
             self.waits.close()
             self.dispatcher.ended(self)
+            # Without these the run's objects hold each other until the garbage collector comes round.
+            self._task = scope.task = None
 
     async def _settle(self, status: str, output: bytes) -> None:
         run = self.run

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from holdfast.errors import StoreError
+from holdfast.errors import Evicted, StoreError
 from holdfast.store.base import SATISFIED, JournalRow, Park
 
 if TYPE_CHECKING:
@@ -43,16 +43,21 @@ class Waits:
     __slots__ = ("_arrived", "_execution", "_looking", "_parking", "_timer", "any")
 
     def __init__(self, execution: Execution) -> None:
-        self._execution = execution
+        self._execution: Execution | None = execution
         self.any: dict[Wait, None] = {}
         self._arrived: list[tuple[Wait, JournalRow]] = []
         self._looking = False
         self._parking = False
         self._timer: asyncio.TimerHandle | None = None
 
+    def _open(self) -> Execution:
+        if self._execution is None:
+            raise Evicted("the run left this process")
+        return self._execution
+
     async def until(self, due_us: int) -> None:
         """Wait for an instant: in memory if it is near, else parked."""
-        seconds = (due_us - self._execution.core.now_us()) / 1e6
+        seconds = (due_us - self._open().core.now_us()) / 1e6
         if seconds <= LINGER_SECONDS:
             if seconds > 0:
                 await asyncio.sleep(seconds)
@@ -66,13 +71,14 @@ class Waits:
             group: if all that the run waits for is one group, it is woken once, when all are there.
         """
         wait = Wait(None, position, generation, group)
-        run = self._execution.run
-        self._execution.core.wait_entry((run.uid, position, generation), lambda row: self._satisfied(wait, row))
+        execution = self._open()
+        run = execution.run
+        execution.core.wait_entry((run.uid, position, generation), lambda row: self._satisfied(wait, row))
         row: JournalRow = await self._block(wait)
         return row
 
     async def _block(self, wait: Wait) -> Any:
-        execution = self._execution
+        execution = self._open()
         self.any[wait] = None
         execution.open_calls -= 1
         self.consider()
@@ -86,20 +92,23 @@ class Waits:
 
     def consider(self) -> None:
         """Look whether the run does nothing but wait, once the code that can go on has gone on."""
-        if not self._looking and self._execution.open_calls == 0 and not self._execution.dead:
+        execution = self._execution
+        if execution is not None and not self._looking and execution.open_calls == 0 and not execution.dead:
             self._looking = True
             asyncio.get_running_loop().call_soon(self._look, 2)
 
     def _look(self, again: int) -> None:
         execution = self._execution
+        if execution is None:
+            return
         if again and execution.open_calls == 0:
             asyncio.get_running_loop().call_soon(self._look, again - 1)
             return
         self._looking = False
         if execution.dead or execution.open_calls or not self.any or self._arrived:
             return
-        execution.dispatcher.give_up_slot(execution)
         if any(wait.due_us is None for wait in self.any):
+            execution.dispatcher.give_up_slot(execution)
             if self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(LINGER_CHILD_SECONDS, self._park)
         else:
@@ -108,7 +117,9 @@ class Waits:
     def _park(self) -> None:
         self._timer = None
         execution = self._execution
-        if execution.dead or execution.open_calls or not self.any or self._parking or self._arrived:
+        if execution is None or execution.dead or execution.open_calls:
+            return
+        if not self.any or self._parking or self._arrived:
             return
         self._parking = True
         entries = tuple((wait.position, wait.generation) for wait in self.any if wait.due_us is None)
@@ -136,6 +147,8 @@ class Waits:
     def _parked(self, future: asyncio.Future[Any]) -> None:
         self._parking = False
         execution = self._execution
+        if execution is None:
+            return
         try:
             refusal = future.result()
         except (StoreError, asyncio.CancelledError):
@@ -150,14 +163,14 @@ class Waits:
             execution.lost()
 
     def _satisfied(self, wait: Wait, row: JournalRow) -> None:
-        if self._execution.dead:
+        if self._execution is None or self._execution.dead:
             return
         self._arrived.append((wait, row))
         if not self._parking:
             self._deliver_soon()
 
     def _deliver_soon(self) -> None:
-        if self._arrived:
+        if self._arrived and self._execution is not None:
             self._execution.dispatcher.regain_slot(self._execution)
 
     def deliver(self) -> None:
@@ -172,9 +185,11 @@ class Waits:
 
     def close(self) -> None:
         """The run leaves this process."""
+        execution, self._execution = self._execution, None
+        if execution is None:
+            return
         if self._timer is not None:
             self._timer.cancel()
-        run = self._execution.run
         for wait in self.any:
             if wait.due_us is None:
-                self._execution.core.drop_wait((run.uid, wait.position, wait.generation))
+                execution.core.drop_wait((execution.run.uid, wait.position, wait.generation))

@@ -46,7 +46,7 @@ def connect(path: str | None, *, read_only: bool = False) -> sqlite3.Connection:
             connection.create_function("holdfast_now_us", 0, now_us)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA temp_store = MEMORY")
-            connection.execute("PRAGMA cache_size = -16384")
+            connection.execute("PRAGMA cache_size = -4096")
             if read_only:
                 connection.execute("PRAGMA query_only = ON")
         except BaseException:

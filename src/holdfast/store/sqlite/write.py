@@ -31,7 +31,7 @@ from holdfast.store.base import (
 from holdfast.store.sql import repeated, statements
 
 _SQL = statements("holdfast.store.sqlite", "batch.sql")
-_PARAMETERS = 32_000
+_PARAMETERS = 8000
 """SQLite takes 32,766 parameters in a statement."""
 
 
