@@ -140,7 +140,8 @@ class _Desk:
         except Exception as error:  # one bad message must not stop the others
             self.report.add(Row(letter.name, key, subject, "", "failed", _reason(error)))
         else:
-            detail = outcome.reason or Path(outcome.draft).name
+            draft = Path(outcome.draft)  # elsewhere, if an earlier start had another folder
+            detail = outcome.reason or (draft.name if str(draft.parent) == self.out else str(draft))
             self.report.add(Row(letter.name, key, subject, outcome.tier, outcome.outcome, detail))
 
     async def _run(self, key: str, raw: bytes) -> Outcome:

@@ -31,6 +31,7 @@ _MAX_PARTS = 500
 _MAX_BOUNDARIES = 20_000  # a second of parsing
 _ID = re.compile(r"<([^<>\s]+)>")
 _BARE_ADDRESS = re.compile(r"[^\s<>\"(),:;@\[\]]+@[^\s<>\"(),:;@\[\]]+")
+_IN_BRACKETS = re.compile(rf"(?<=<){_BARE_ADDRESS.pattern}(?=>)")
 _MESSAGE_ID = re.compile(rb"(?im)^message-id[ \t]*:[ \t]*((?:\r?\n[ \t])?[^\r\n]*)")
 _ROBOT = re.compile(r"^(?:mailer-daemon|postmaster)@", re.IGNORECASE)
 _NO_REPLY = re.compile(r"(?:^|[-._+])(?:do-?not-?reply|no-?reply|bounces?)(?:[-._+\d]*)@", re.IGNORECASE)
@@ -217,8 +218,10 @@ def _addresses(mail: EmailMessage, name: str) -> list[tuple[str, str]]:
     header = _guarded(lambda: policy.default.header_fetch_parse(name, raw), "")
     addresses: tuple[Address, ...] = _guarded(lambda: getattr(header, "addresses", ()), ())
     found = [(a.display_name, a.addr_spec) for a in addresses if _writable(a.addr_spec)]
-    if not found and (bare := _BARE_ADDRESS.search(raw)) and _writable(bare[0]):
-        found = [(_decoded(raw[: bare.start()]).strip(' <"'), bare[0])]
+    bracketed = _IN_BRACKETS.search(raw) if not found or getattr(header, "defects", False) else None
+    mended = bracketed or (None if found else _BARE_ADDRESS.search(raw))
+    if mended and _writable(mended[0]):  # the standard parser took a name for the address, or saw none
+        found = [(_decoded(raw[: mended.start()]).strip(' <"'), mended[0])]
     return [(_defused(name, 80).strip("\"' "), address) for name, address in found]
 
 

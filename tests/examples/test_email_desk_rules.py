@@ -124,6 +124,7 @@ def test_parts_nested_without_end_are_refused() -> None:
         ("one@b.example two@b.example", "", "one@b.example"),
         ("One <one@b.example>, two@b.example", "One", "one@b.example"),
         ("MAILER@b.example (Mail System)", "", "MAILER@b.example"),
+        ("'a@b.example' <a@b.example>", "a@b.example", "a@b.example"),
         ("<<broken@b.example", "", "broken@b.example"),
     ],
 )
@@ -218,6 +219,7 @@ def test_bulk_is_withheld(headers: dict[str, str]) -> None:
     assert take(message)[3] == Decision(True, message.bulk)
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     for whole in (raw, HEAD + raw, HEAD + b"\n" + raw, b"From: " + raw + b"\n\nhello"):
@@ -446,7 +448,7 @@ def test_a_message_too_big_is_not_read(tmp_path: Path) -> None:
 def test_a_mail_box(tmp_path: Path) -> None:
     box = mailbox.mbox(tmp_path / "box")
     raws = [path.read_bytes() for path in sorted(SAMPLE.glob("*.eml"))]
-    raws.append(HEAD + b"\nDear desk,\n\nFrom here on\nFrom: it is text\n\n>From me\n")
+    raws.append(HEAD + b"\nDear desk,\n\nFrom here on\nFrom: it is text\n")
     for raw in raws:
         box.add(raw)
     box.close()

@@ -75,7 +75,7 @@ class Dispatcher:
         self._may_claim = may_claim
         self._on_lost = on_lost
         self._executions: set[Execution] = set()
-        self._isolated: set[Isolation] = set()
+        self._isolation = Isolation(core)
         self._using = 0
         self._returning: deque[Execution] = deque()
         self._more = True
@@ -127,7 +127,7 @@ class Dispatcher:
     @property
     def busy(self) -> int:
         """Runs in this process."""
-        return len(self._executions) + len(self._isolated)
+        return len(self._executions) + len(self._isolation.suspects)
 
     # Claiming
 
@@ -232,26 +232,28 @@ class Dispatcher:
         for run in runs:
             self._begin(run, *journals[run.uid])
 
-    def _begin(self, run: ClaimedRun, journal: dict[bytes, Entry], attempts: dict[bytes, list[AttemptRow]]) -> None:
+    def _begin(
+        self, run: ClaimedRun, journal: dict[bytes, Entry], attempts: dict[bytes, list[AttemptRow]]
+    ) -> Execution:
         workflow = self._workflows[run.workflow, run.version]
         execution = Execution(self, run, workflow, journal, attempts)
         self._executions.add(execution)
         self.core.executions[run.uid] = execution
+        execution.leaving = self._stopping
         execution.begin()
+        return execution
 
     def _isolate(self, run: ClaimedRun) -> None:
         log.warning("run %s lost its last %d workers; it executes alone in a child process", run.id, run.rescues)
-        isolation = Isolation(self.core, run, self._workflows[run.workflow, run.version])
-        self._isolated.add(isolation)
+        workflow = self._workflows[run.workflow, run.version]
 
         async def watch() -> None:
             try:
-                if not await isolation.run_to_end():
+                if not await self._isolation.execute(run, workflow):
                     rows, attempts = await self.core.store.load_journals([run.uid])
                     self._using += 1
                     self._begin(run, *by_run(rows, attempts)[run.uid])
             finally:
-                self._isolated.discard(isolation)
                 self._using -= 1
                 self.wake()
 
@@ -260,9 +262,9 @@ class Dispatcher:
     async def execute_one(
         self, run: ClaimedRun, journal: dict[bytes, Entry], attempts: dict[bytes, list[AttemptRow]]
     ) -> None:
-        """Execute one run that somebody else claimed, until it leaves this process."""
+        """Execute one run that somebody else claimed, to its next checkpoint or its end; then it is given back."""
         self._using += 1
-        self._begin(run, journal, attempts)
+        self._begin(run, journal, attempts).leaving = True
         while self._executions:  # noqa: ASYNC110 - a child process has nothing better to do
             await asyncio.sleep(0.01)
         self.threads.close()
@@ -309,13 +311,18 @@ class Dispatcher:
         """The worker's lease is gone: drop every run, and write nothing of them."""
         for execution in list(self._executions):
             execution.evict()
-        for isolation in list(self._isolated):
-            isolation.kill()
+        self._isolation.kill()
 
     async def drain(self, seconds: float) -> None:
-        """Claim nothing new, let runs end for so many seconds, then hand the rest to others at once."""
+        """Claim nothing new, let each run get to its next checkpoint, and hand it to others at once.
+
+        Args:
+            seconds: how long steps may go on; then the rest is cut off and handed over too.
+        """
         self.core.off_ready(self.wake)
         self._stopping = True
+        for execution in self._executions:
+            execution.leaving = True
         self._wake.set()
         if self._claiming is not None:
             # A claim that is under way is seen to its end, so that its runs can be handed over.
@@ -334,11 +341,10 @@ class Dispatcher:
     def _release(self) -> None:
         left = list(self._executions)
         for execution in left:
-            execution.evict()
-            self.hand_over(execution.run, execution.started_at)
-        for isolation in list(self._isolated):
-            isolation.kill()
-            self.hand_over(isolation.run, self.core.now_us())
+            execution.leave()
+        self._isolation.close()
+        for run in self._isolation.suspects:
+            self.hand_over(run, self.core.now_us())
         if left:
             log.info("%d runs are released for other workers", len(left))
 

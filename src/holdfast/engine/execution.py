@@ -65,6 +65,7 @@ class Execution:
         "dispatcher",
         "has_slot",
         "journal",
+        "leaving",
         "open_calls",
         "run",
         "seq",
@@ -93,6 +94,7 @@ class Execution:
         self.dead = False
         self.open_calls = 0
         self.has_slot = True
+        self.leaving = False
         self.waits = Waits(self)
         self._failure: UsageError | None = None
         self._hold: HoldfastError | None = None
@@ -111,6 +113,12 @@ class Execution:
             self.waits.close()
             if self._task is not None:
                 self._task.cancel()
+
+    def leave(self) -> None:
+        """Drop the run here and give it back, for any worker to claim at once."""
+        if not self.dead:
+            self.evict()
+            self.dispatcher.hand_over(self.run, self.started_at)
 
     async def _drive(self) -> None:
         scope = Scope(self, b"")
@@ -221,10 +229,12 @@ class Execution:
             raise
         except StoreError as error:
             log.error("run %s cannot be recorded here, giving it back: %s", self.run.id, error)
-            self.evict()
-            self.dispatcher.hand_over(self.run, self.started_at)
+            self.leave()
             raise Evicted(str(error)) from error
         if result is None:
+            if self.leaving and self.open_calls <= 1:
+                self.leave()
+                raise Evicted(f"run {self.run.id!r} goes on elsewhere")
             return None
         if isinstance(result, Adopted):
             return result.entry

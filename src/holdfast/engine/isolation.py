@@ -1,8 +1,9 @@
-"""Executes one run alone in a child process.
+"""Executes suspected runs one at a time in child processes.
 
 A run that has lost two workers in a row without a new checkpoint may be what kills them. It goes on
-in a process of its own under its worker's lease, so that it takes no other run with it; when that
-process dies, its worker counts the rescue, and holds the run when there have been too many.
+in a child process, under its worker's lease, so that it takes no other run with it. Its next
+checkpoint clears it, and it executes among the others again. When the child dies, the run that it
+was executing has lost another worker, and is held when it has lost too many.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import importlib
 import os
 import runpy
 import sys
-import threading
 from typing import Any
 
 import msgspec
@@ -22,15 +22,18 @@ from holdfast.engine.workflow import Workflow
 from holdfast.errors import StoreError
 from holdfast.store.base import ClaimedRun
 
-CANNOT_IMPORT = 66
-"""The child's exit code when it cannot find the workflow."""
+AT_ONCE = 4
+"""So many child processes at most; other suspects wait for their turn."""
 
 IMPORTING = "HOLDFAST_ISOLATED_IMPORT"
-"""Set in the child while it imports the user's module, which must start nothing then."""
+"""Set in a child while it imports the user's module, which must start nothing then."""
+
+_DONE, _NOT_FOUND = b"done\n", b"not found\n"
+_CHILD = "from holdfast.engine.isolation import main; main()"
 
 
 class Order(msgspec.Struct):
-    """What the child process is to do; sent to it as JSON on its standard input."""
+    """One run for a child, sent as a line of JSON."""
 
     url: str
     module: str
@@ -40,54 +43,122 @@ class Order(msgspec.Struct):
 
 
 class Isolation:
-    """A child process for one run.
+    """The child processes of one worker.
 
     Args:
         core: the database.
-        run: as claimed.
-        workflow: its code, which the child imports by name.
     """
 
-    def __init__(self, core: Core, run: ClaimedRun, workflow: Workflow[Any, Any]) -> None:
-        self.run = run
+    def __init__(self, core: Core) -> None:
         self._core = core
-        self._workflow = workflow
-        self._process: asyncio.subprocess.Process | None = None
-        self._killed = False
+        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._suspects: dict[bytes, ClaimedRun] = {}
+        self._idle: list[_Child] = []
+        self._busy: set[_Child] = set()
+        self._closing = False
 
-    async def run_to_end(self) -> bool:
-        """Execute the run; False if a child process cannot find its code."""
-        module = self._workflow.fn.__module__
+    @property
+    def suspects(self) -> list[ClaimedRun]:
+        """The runs that are here, executing or waiting for their turn."""
+        return list(self._suspects.values())
+
+    async def execute(self, run: ClaimedRun, workflow: Workflow[Any, Any]) -> bool:
+        """Execute a run to its next checkpoint or its end; False if a child cannot find its code."""
+        module = workflow.fn.__module__
         file = getattr(sys.modules.get(module), "__file__", None) if module == "__main__" else None
         if self._core.url.startswith("memory://") or (module == "__main__" and file is None):
             return False
-        order = Order(self._core.url, module, file, [path or os.getcwd() for path in sys.path], self.run)
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "holdfast.engine.isolation", stdin=asyncio.subprocess.PIPE
-        )
+        order = Order(self._core.url, module, file, [path or os.getcwd() for path in sys.path], run)
+        self._suspects[run.uid] = run
+        try:
+            async with self._turn:
+                return await self._in_child(order)
+        finally:
+            del self._suspects[run.uid]
+            if not self._suspects:
+                self._dismiss()
+
+    async def _in_child(self, order: Order) -> bool:
+        if self._closing:
+            return True
+        child = self._idle.pop() if self._idle else await _Child.start()
+        self._busy.add(child)
+        try:
+            reply = await child.ask(order)
+        finally:
+            self._busy.discard(child)
+        if reply in (_DONE, _NOT_FOUND):
+            self._idle.append(child)
+            return reply == _DONE
+        while not self._closing:
+            try:
+                await self._core.store.crashed(order.run.uid, order.run.epoch)
+                break
+            except StoreError:
+                await asyncio.sleep(1.0)
+        return True
+
+    def _dismiss(self) -> None:
+        for child in self._idle:
+            child.dismiss()
+        self._idle.clear()
+
+    def kill(self) -> None:
+        """End what executes at once: the runs are no longer ours."""
+        for child in self._busy:
+            child.kill()
+
+    def close(self) -> None:
+        """End every child at once, for good."""
+        self._closing = True
+        self.kill()
+        self._dismiss()
+
+
+class _Child:
+    def __init__(self, process: asyncio.subprocess.Process, replies: asyncio.StreamReader) -> None:
+        self._process = process
+        self._replies = replies
+
+    @classmethod
+    async def start(cls) -> _Child:
+        # Replies come through a pipe of their own: the run's code may print what it likes.
+        reading, writing = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", _CHILD, str(writing), stdin=asyncio.subprocess.PIPE, pass_fds=(writing,)
+            )
+        finally:
+            os.close(writing)
+        replies = asyncio.StreamReader()
+        loop = asyncio.get_running_loop()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(replies), os.fdopen(reading, "rb"))
+        return cls(process, replies)
+
+    async def ask(self, order: Order) -> bytes:
+        """The child's reply; empty when it died."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(msgspec.json.encode(order) + b"\n")
             await self._process.stdin.drain()
         except (BrokenPipeError, ConnectionResetError):
             pass
-        # The pipe stays open: its end tells the child that we are gone.
-        code = await self._process.wait()
-        if code == CANNOT_IMPORT:
-            return False
-        while not self._killed:
-            try:
-                await self._core.store.crashed(self.run.uid, self.run.epoch)
-                break
-            except StoreError:
-                await asyncio.sleep(1.0)
-        return True
+        reply = await self._replies.readline()
+        if not reply:
+            await self._process.wait()
+        return reply
+
+    def dismiss(self) -> None:
+        """Let it end: a child ends with its input."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
 
     def kill(self) -> None:
-        """End the child at once; the run is no longer ours."""
-        self._killed = True
-        if self._process is not None and self._process.returncode is None:
+        if self._process.returncode is None:
             self._process.kill()
+
+
+# In the child process
 
 
 def find_workflow(order: Order) -> Workflow[Any, Any] | None:
@@ -110,37 +181,42 @@ def find_workflow(order: Order) -> Workflow[Any, Any] | None:
     return None
 
 
-async def execute(order: Order, workflow: Workflow[Any, Any]) -> None:
-    """Go on with the run until it ends, is parked, or is lost."""
+async def _execute(core: Core, order: Order) -> bytes:
     from holdfast.engine.dispatcher import Dispatcher, by_run
 
-    core = await Core.open(order.url, migrate=False)
+    workflow = find_workflow(order)
+    if workflow is None:
+        return _NOT_FOUND
     dispatcher = Dispatcher(
         core, [workflow], queues=None, concurrency=1, threads=4, may_claim=lambda: False, on_lost=lambda: None
     )
     rows, attempts = await core.store.load_journals([order.run.uid])
     await dispatcher.execute_one(order.run, *by_run(rows, attempts)[order.run.uid])
-    await core.close()
+    await core.committer.drain()
+    return _DONE
 
 
-def main() -> int:
-    """The child process."""
-    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
-    workflow = find_workflow(order)
-    if workflow is None:
-        return CANNOT_IMPORT
+async def _serve(reply_to: int) -> None:
+    orders = asyncio.StreamReader(limit=64 * 1024 * 1024)
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), os.fdopen(0, "rb", closefd=False))
+    core: Core | None = None
+    reading = asyncio.create_task(orders.readline())
+    while line := await reading:
+        order = msgspec.json.decode(line, type=Order)
+        # The next line, or the end of input when the parent dies, is looked for while this run executes.
+        reading = asyncio.create_task(orders.readline())
+        if core is None:
+            core = await Core.open(order.url, migrate=False)
+        work = asyncio.create_task(_execute(core, order))
+        await asyncio.wait((work, reading), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            os._exit(1)
+        os.write(reply_to, work.result())
+    if core is not None:
+        await core.close()
 
-    def leave_with_parent() -> None:
-        sys.stdin.buffer.read()
-        os._exit(1)
 
-    threading.Thread(target=leave_with_parent, daemon=True).start()
-    asyncio.run(execute(order, workflow))
-    return 0
-
-
-if __name__ == "__main__":
-    # Through the imported module, so that its classes are the ones that everything else uses.
-    from holdfast.engine import isolation
-
-    raise SystemExit(isolation.main())
+def main() -> None:
+    """The child process: executes the runs that come as lines on its input, and replies to each."""
+    asyncio.run(_serve(int(sys.argv[1])))

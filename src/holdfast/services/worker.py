@@ -40,7 +40,8 @@ class Worker:
         threads: how many plain steps may execute at once.
         lease: how long the worker may be silent before others take its runs; more than twice ``beat``.
         beat: how often it says that it lives.
-        drain: how long runs may go on when the worker is stopped, before they are handed to others.
+        drain: how long steps may go on when the worker is stopped; each run is handed to others at its next
+            checkpoint, or when this time is over.
 
     Raises:
         UsageError: no workflow, two of one name, or an argument out of range.

@@ -87,6 +87,8 @@ class Attempt(NamedTuple):
 class Park(NamedTuple):
     """Take a run out of its worker until an instant, or until waits are satisfied, or at once.
 
+    A run that leaves in order is under no suspicion: its count of rescues starts again.
+
     Args:
         wake_at: when to make it ready, at the latest; None for never. 0 makes it ready now.
         started_at: when this worker began to execute it.

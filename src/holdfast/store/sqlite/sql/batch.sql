@@ -53,7 +53,7 @@ SELECT 1 FROM running WHERE run = ? AND epoch = ?
 DELETE FROM running WHERE run IN (VALUES /*rows*/ (?))
 
 -- name: mark_parked
-UPDATE runs SET epoch = v.column2, started_at = coalesce(runs.started_at, v.column3)
+UPDATE runs SET epoch = v.column2, started_at = coalesce(runs.started_at, v.column3), rescues = 0
 FROM (VALUES /*rows*/ (?, ?, ?)) AS v WHERE runs.uid = v.column1
 
 -- name: find_parked

@@ -1,0 +1,48 @@
+"""How much is measured: enough for a coffee break, or the full size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STEPS = 10
+"""Steps of a run."""
+
+IN_FLIGHT = 1000
+"""Runs at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Numbers of runs, unless they say otherwise.
+
+    Attributes:
+        rounds: so often the contenders take turns.
+        runs: for the throughput; ten steps each.
+        plain_runs: the same with plain steps.
+        peer_runs: the same for the peer, which is slower by far.
+        ready: behind those that are claimed.
+        in_flight: at once in one worker, for its memory.
+        asleep: at once in one database, for its worker's memory.
+        neighbour_writes: single writes beside a busy process.
+        starts: idle starts whose latency is measured.
+    """
+
+    rounds: int
+    runs: int
+    plain_runs: int
+    peer_runs: int
+    ready: int
+    in_flight: int
+    asleep: int
+    neighbour_writes: int
+    starts: int
+
+
+QUICK = Sizes(
+    rounds=3, runs=10_000, plain_runs=4_000, peer_runs=50, ready=100_000, in_flight=10_000, asleep=10_000,
+    neighbour_writes=300, starts=100,
+)  # fmt: skip
+FULL = Sizes(
+    rounds=3, runs=100_000, plain_runs=20_000, peer_runs=300, ready=1_000_000, in_flight=10_000, asleep=100_000,
+    neighbour_writes=2_000, starts=100,
+)  # fmt: skip
