@@ -12,6 +12,7 @@ import queue
 import random
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, TypeVar
@@ -44,7 +45,9 @@ _TEND = statements("holdfast.store.sqlite", "tend.sql")
 _CLOCK = _READ["now"]
 
 WATCH_SECONDS = 0.01
-"""How often an idle process looks whether another one wrote: one read of a shared page."""
+"""How often a process looks whether another one wrote: one look at a file's time."""
+
+RECENT_NS = 20_000_000
 
 T = TypeVar("T")
 
@@ -245,23 +248,9 @@ class SqliteStore:
         return _SqliteHeart(self)
 
     async def listen(self, sink: HintSink) -> None:
-        """See `Store.listen`: reads a counter that changes when another connection commits."""
+        """See `Store.listen`: every commit changes the write-ahead log beside the file."""
         if self._path is not None:
-            self._watching = asyncio.create_task(self._watch(sink))
-
-    async def _watch(self, sink: HintSink) -> None:
-        assert self._path is not None
-        watcher = connect(self._path, read_only=True)
-        try:
-            seen = None
-            while True:
-                version = watcher.execute("PRAGMA data_version").fetchone()[0]
-                if seen is not None and version != seen:
-                    sink("any")
-                seen = version
-                await asyncio.sleep(WATCH_SECONDS * (0.5 + random.random()))
-        finally:
-            watcher.close()
+            self._watching = asyncio.create_task(_watch(f"{self._path}-wal", sink))
 
     async def hint(self, kinds: Sequence[str]) -> None:
         """See `Store.hint`: nothing to do, the commit itself is seen."""
@@ -330,6 +319,22 @@ class SqliteStore:
     async def backup(self, target: str) -> None:
         """Copy the database to a new file while it is in use."""
         await self._read(lambda connection: schema.backup(connection, target))
+
+
+async def _watch(log_path: str, sink: HintSink) -> None:
+    seen: tuple[int, int] | None = None
+    while True:
+        try:
+            found = os.stat(log_path)
+        except FileNotFoundError:
+            found = None
+        if found is not None:
+            now = (found.st_mtime_ns, found.st_size)
+            # The file's time has coarse ticks: a second commit in the tick that was seen would look like the first.
+            if seen is not None and (now != seen or time.time_ns() - found.st_mtime_ns < RECENT_NS):
+                sink("any")
+            seen = now
+        await asyncio.sleep(WATCH_SECONDS * (0.5 + random.random()))
 
 
 def _rescue(connection: sqlite3.Connection, row: tuple[Any, ...]) -> bool:

@@ -229,8 +229,6 @@ def _claim(connection: sqlite3.Connection, claim: Claim) -> list[ClaimedRun] | R
     if last is not None and last[0] == claim.claim_id:
         rows = connection.execute(_SQL["repeat_claim"], (claim.worker, claim.claim_id)).fetchall()
         return [_claimed(row) for row in rows]
-    if not connection.execute(_SQL["begin_claim"], (claim.claim_id, claim.worker)).fetchall():
-        return LOST
     heads = [
         (rank, run, place)
         for place in claim.served
@@ -239,7 +237,9 @@ def _claim(connection: sqlite3.Connection, claim: Claim) -> list[ClaimedRun] | R
     heads.sort()
     taken = heads[: claim.limit]
     if not taken:
-        return []
+        return []  # and nothing is written, so that idle workers do not wake each other
+    if not connection.execute(_SQL["begin_claim"], (claim.claim_id, claim.worker)).fetchall():
+        return LOST
     (epoch,) = connection.execute(_SQL["next_epoch"]).fetchall()[0]
     for place, (rank, run) in {place: (rank, run) for rank, run, place in taken}.items():
         key = (*place, rank, run)

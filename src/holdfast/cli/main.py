@@ -1,0 +1,92 @@
+"""The `holdfast` command: its parts put together, and its end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from holdfast.cli import config, database, demo, doctor, run, runs, start, worker
+from holdfast.cli.output import INTERRUPTED, USAGE, Output
+
+app = typer.Typer(
+    name="holdfast",
+    help="Durable workflows: start workers and runs, look at them, and look after their database.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for part in (worker, run, start, runs, database, config, doctor, demo):
+    part.add_to(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import holdfast
+
+        print(f"holdfast {holdfast.__version__}")
+        raise typer.Exit(0)
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> NoReturn:
+    """The entry point. Ends the process."""
+    code = _main(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _closed()
+    sys.exit(code)
+
+
+def _main(arguments: list[str]) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = app(arguments, prog_name="holdfast", standalone_mode=False)
+    except (typer.BadParameter.__mro__[-4], typer.Abort) as error:  # every error of Typer's own
+        return _misused(error, "--json" in arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _closed()
+    return code if isinstance(code, int) else 0
+
+
+def _misused(error: BaseException, as_json: bool) -> int:
+    message = error.format_message() if hasattr(error, "format_message") else "aborted"
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(message, file=sys.stderr)
+        return USAGE
+    hint = f" See `{context.command_path} --help`." if context is not None else ""
+    output = Output(as_json)
+    if as_json:
+        output.json({"error": {"type": "UsageError", "message": message}})
+    else:
+        output.note(f"error: {message}{'' if message.endswith('.') else '.'}{hint}")
+    return USAGE
+
+
+def _closed() -> int:
+    """Whoever read our output has left; nothing more can be printed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Finds workflows in a user's module, and says plainly what is there when they are not."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import logging
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from holdfast.errors import UsageError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from holdfast.engine.workflow import Workflow
+
+log = logging.getLogger("holdfast.cli")
+
+
+def load(place: str) -> list[Workflow[Any, Any]]:
+    """The workflows at a place.
+
+    Args:
+        place: ``module`` for all workflows in it, or ``module:name`` for one.
+
+    Returns:
+        At least one; each once.
+
+    Raises:
+        UsageError: the module cannot be imported, or has no such workflow.
+    """
+    name, colon, wanted = place.partition(":")
+    module = _import(name)
+    there = workflows_of(module)
+    if not colon:
+        if not there:
+            raise UsageError(
+                f"module {name!r} ({_file(module)}) has no workflow: decorate an `async def` with @hf.workflow. "
+                f"It has: {_names(module)}"
+            )
+        return list(there.values())
+    by_name = {workflow.name: workflow for workflow in there.values()}
+    found = there.get(wanted) or by_name.get(wanted)
+    if found is not None:
+        return [found]
+    shown = ", ".join(there) or "none"
+    if hasattr(module, wanted):
+        what = type(getattr(module, wanted)).__name__
+        raise UsageError(f"{place} is a {what.lower()} and not a workflow; the workflows of {name!r} are: {shown}")
+    close = difflib.get_close_matches(wanted, [*there, *by_name], 1)
+    raise UsageError(
+        f"module {name!r} ({_file(module)}) has no {wanted!r}; its workflows are: {shown}"
+        f"{f'. Do you mean {name}:{close[0]}?' if close else ''}"
+    )
+
+
+def workflows_of(module: ModuleType) -> dict[str, Workflow[Any, Any]]:
+    """The workflows in a module's names, each under the first of its names."""
+    from holdfast.engine.workflow import Workflow
+
+    found: dict[str, Workflow[Any, Any]] = {}
+    for name, value in vars(module).items():
+        if isinstance(value, Workflow) and all(value is not known for known in found.values()):
+            found[name] = value
+    return found
+
+
+def _import(name: str) -> ModuleType:
+    here = os.getcwd()
+    if name.endswith(".py") or "/" in name:
+        path = Path(name.removesuffix(".py"))
+        written = ".".join(part for part in path.parts if part not in (".", "/"))
+        raise UsageError(f"{name!r} is a path; give the module's name as Python imports it, such as {written}")
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise UsageError(f"{name!r} is not the name of a module; write MODULE or MODULE:NAME, such as shop:checkout")
+    if sys.path[:1] != [here]:
+        sys.path.insert(0, here)
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
+            raise _failed(name, error) from error
+        modules = _modules_in(here)
+        close = difflib.get_close_matches(name, modules, 1)
+        raise UsageError(
+            f"no module {name!r} was found in {here} or where Python looks for modules; "
+            f"modules in {here}: {', '.join(modules) or 'none'}{f'. Do you mean {close[0]}?' if close else ''}"
+        ) from None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever a user's module raises, SystemExit included
+        raise _failed(name, error) from error
+
+
+def _failed(name: str, error: BaseException) -> UsageError:
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen ")
+    ]
+    at = frames[-1] if frames and frames[-1].filename != __file__ else None
+    # Where the module itself went on to what failed is what its author looks for.
+    ours = [frame for frame in frames if frame.filename.startswith(os.getcwd())]
+    at = ours[-1] if ours else at
+    where = f"{at.filename}, line {at.lineno}" if at is not None else ""
+    if isinstance(error, SyntaxError) and error.filename:
+        where = f"{error.filename}, line {error.lineno}"
+    log.debug("the module's own traceback", exc_info=error)
+    return UsageError(
+        f"module {name!r} cannot be imported: {type(error).__name__}: {error}{f' ({where})' if where else ''}"
+    )
+
+
+def _modules_in(folder: str) -> list[str]:
+    try:
+        entries = sorted(Path(folder).iterdir())
+    except OSError:
+        return []
+    names = [path.stem for path in entries if path.suffix == ".py" and path.stem.isidentifier()]
+    names += [path.name for path in entries if path.is_dir() and (path / "__init__.py").is_file()]
+    return names[:20]
+
+
+def _names(module: ModuleType) -> str:
+    names = [
+        f"{name} ({type(value).__name__.lower()})"
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+    ]
+    return ", ".join(names[:20]) or "nothing of its own"
+
+
+def _file(module: ModuleType) -> str:
+    return getattr(module, "__file__", None) or "built in"

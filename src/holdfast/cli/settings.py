@@ -1,0 +1,318 @@
+"""Settings: what each is, and its value from a flag, the environment, the file, or the default, in this order."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from holdfast.cli.logs import LEVELS
+from holdfast.errors import UsageError
+
+FILE = "holdfast.toml"
+FILE_VARIABLE = "HOLDFAST_CONFIG"
+INTERNAL = ("HOLDFAST_ISOLATED_IMPORT", FILE_VARIABLE)
+"""Variables with our prefix that are no settings."""
+
+
+class ConfigError(UsageError):
+    """The configuration cannot be used as it is.
+
+    Attributes:
+        problems: everything that is wrong with it.
+    """
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong.
+
+    Attributes:
+        source: the file or the variable.
+        line: where in the file, if known.
+        key: which setting, if one.
+        message: what is wrong, and what is expected.
+    """
+
+    source: str
+    line: int | None
+    key: str | None
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.source}:{self.line}" if self.line else self.source
+        return f"{where}: {f'{self.key}: ' if self.key else ''}{self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What values a setting takes.
+
+    Attributes:
+        expected: in words, for messages.
+        check: gives the value to use, or raises ValueError or UsageError.
+        from_text: makes the value of a variable's text what ``check`` takes.
+    """
+
+    expected: str
+    check: Callable[[Any], Any]
+    from_text: Callable[[str], Any] = str
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting. ``key`` is its place in the file, as in ``worker.lease``."""
+
+    key: str
+    kind: Kind
+    default: Any
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return "HOLDFAST_" + self.key.upper().replace(".", "_")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError
+    return value
+
+
+def _level(value: Any) -> str:
+    if not isinstance(value, str) or value.lower() not in LEVELS:
+        raise ValueError
+    return value.lower()
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError
+    return value
+
+
+def _texts(value: Any) -> list[str]:
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) and one for one in value):
+        raise ValueError
+    return value
+
+
+def _duration(value: Any) -> float:
+    from holdfast.model.duration import seconds
+
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError
+    return seconds(number(value) if isinstance(value, str) else value)
+
+
+def number(text: str) -> float | str:
+    """Text that is a number as one; other text, such as ``1h30m``, as it is."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+TEXT = Kind("text", _text)
+LEVEL = Kind(f"one of {', '.join(LEVELS)}", _level)
+COUNT = Kind("a whole number, 1 or more", _count, int)
+TEXTS = Kind("a list of texts", _texts, _split)
+DURATION = Kind('seconds, or text such as "1m30s"', _duration)
+
+SETTINGS = (
+    Setting("url", TEXT, None),
+    Setting("tenant", TEXT, "default"),
+    Setting("log_level", LEVEL, "info"),
+    Setting("worker.modules", TEXTS, None),
+    Setting("worker.concurrency", COUNT, 1000),
+    Setting("worker.processes", COUNT, 1),
+    Setting("worker.queues", TEXTS, None),
+    Setting("worker.threads", COUNT, 32),
+    Setting("worker.lease", DURATION, 15.0),
+    Setting("worker.beat", DURATION, 3.0),
+    Setting("worker.drain", DURATION, 5.0),
+)
+_BY_KEY = {setting.key: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A setting's value and where it comes from: "flag", "default", a variable, or a file and line."""
+
+    value: Any
+    source: str
+
+
+class Settings:
+    """Every setting with its value. Made by `load`."""
+
+    def __init__(self, values: dict[str, Value], file: Path | None) -> None:
+        self.values = values
+        self.file = file
+
+    def __getitem__(self, key: str) -> Any:
+        return self.values[key].value
+
+    def source(self, key: str) -> str:
+        """Where a value comes from."""
+        return self.values[key].source
+
+
+def load(flags: Mapping[str, Any], *, file: str | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings as they hold.
+
+    Args:
+        flags: by key; None for a flag that was not given.
+        file: the configuration file; unless given HOLDFAST_CONFIG, or holdfast.toml in the current folder.
+        environ: the environment.
+
+    Raises:
+        ConfigError: the file or a variable is wrong; names every problem.
+    """
+    settings, problems = examine(flags, file=file, environ=environ)
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def examine(
+    flags: Mapping[str, Any], *, file: str | None = None, environ: Mapping[str, str] = os.environ
+) -> tuple[Settings, list[Problem]]:
+    """As `load`, but gives the problems, with the settings as they would be without those."""
+    problems: list[Problem] = []
+    path = _find(file, environ, problems)
+    in_file = _read(path, problems) if path is not None else {}
+    values: dict[str, Value] = {}
+    for setting in SETTINGS:
+        given = flags.get(setting.key)
+        named = environ.get(setting.variable, "")
+        if given is not None and given != []:
+            values[setting.key] = _checked(setting, given, "flag", None, problems)
+        elif named:
+            try:
+                values[setting.key] = _checked(
+                    setting, setting.kind.from_text(named), setting.variable, None, problems, named
+                )
+            except ValueError:
+                problems.append(_wrong(setting, named, setting.variable, None))
+        elif setting.key in in_file:
+            value, line = in_file[setting.key]
+            values[setting.key] = _checked(setting, value, str(path), line, problems)
+        values.setdefault(setting.key, Value(setting.default, "default"))
+    lease, beat = values["worker.lease"], values["worker.beat"]
+    if lease.value <= 2 * beat.value:
+        message = f"is {lease.value:g} s and worker.beat {beat.value:g} s; a lease must be longer than two beats"
+        problems.append(Problem(lease.source if lease.source != "default" else beat.source, None, "worker.lease", message))
+    return Settings(values, path), problems
+
+
+def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[Problem]:
+    """Variables with our prefix that set nothing, most likely mistyped."""
+    known = [setting.variable for setting in SETTINGS]
+    return [
+        Problem(name, None, None, f"no setting is called so{_close(name, known)}")
+        for name in sorted(environ)
+        if name.startswith("HOLDFAST_") and name not in known and name not in INTERNAL
+    ]
+
+
+def _find(file: str | None, environ: Mapping[str, str], problems: list[Problem]) -> Path | None:
+    named = file or environ.get(FILE_VARIABLE, "")
+    if not named:
+        return Path(FILE) if Path(FILE).is_file() else None
+    path = Path(named)
+    if not path.is_file():
+        problems.append(Problem(named, None, None, "there is no such configuration file"))
+        return None
+    return path
+
+
+def _read(path: Path, problems: list[Problem]) -> dict[str, tuple[Any, int | None]]:
+    """Known keys of the file with their values and lines; anything else is a problem."""
+    try:
+        text = path.read_text("utf-8")
+        parsed = tomllib.loads(text)
+    except OSError as error:
+        problems.append(Problem(str(path), None, None, f"cannot be read: {error.strerror}"))
+        return {}
+    except UnicodeDecodeError as error:
+        problems.append(Problem(str(path), None, None, f"is not UTF-8 text (byte {error.start})"))
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        at = re.search(r"\(at line (\d+)", str(error))
+        problems.append(Problem(str(path), int(at[1]) if at else None, None, f"is not TOML: {error}"))
+        return {}
+    lines = _lines(text)
+    found: dict[str, tuple[Any, int | None]] = {}
+    for key, value in _flat(parsed):
+        line = lines.get(key)
+        if key in _BY_KEY:
+            found[key] = (value, line)
+        elif any(known.startswith(f"{key}.") for known in _BY_KEY):
+            problems.append(Problem(str(path), line, key, f"is a table: write [{key}] and its settings below"))
+        else:
+            problems.append(Problem(str(path), line, key, f"there is no such setting{_close(key, list(_BY_KEY))}"))
+    return found
+
+
+def _flat(parsed: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    tables = {key.partition(".")[0] for key in _BY_KEY if "." in key}
+    flat: list[tuple[str, Any]] = []
+    for name, value in parsed.items():
+        if isinstance(value, dict) and name in tables:
+            flat += [(f"{name}.{inner}", one) for inner, one in value.items()]
+        else:
+            flat.append((name, value))
+    return flat
+
+
+def _lines(text: str) -> dict[str, int]:
+    """The line of each key that is written plainly."""
+    lines: dict[str, int] = {}
+    table = ""
+    for number_, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[+\s*([\w.\"'-]+)\s*\]+", line):
+            table = header[1].strip("\"'")
+            lines.setdefault(table, number_)
+        elif key := re.match(r"\s*([\w.\"'-]+)\s*=", line):
+            name = key[1].strip("\"'")
+            lines.setdefault(f"{table}.{name}" if table else name, number_)
+    return lines
+
+
+def _checked(
+    setting: Setting, value: Any, source: str, line: int | None, problems: list[Problem], shown: Any = None
+) -> Value:
+    try:
+        where = f"{source}:{line}" if line else source
+        return Value(setting.kind.check(value), where)
+    except (ValueError, UsageError):
+        problems.append(_wrong(setting, value if shown is None else shown, source, line))
+        return Value(setting.default, "default")
+
+
+def _wrong(setting: Setting, value: Any, source: str, line: int | None) -> Problem:
+    shown = "not that" if setting.key == "url" else repr(value)
+    key = None if source == setting.variable else setting.key
+    return Problem(source, line, key, f"is {shown}; expected is {setting.kind.expected}")
+
+
+def _close(name: str, known: list[str]) -> str:
+    inner = {key.rpartition(".")[2]: key for key in known}
+    match = difflib.get_close_matches(name, known, 1, 0.6)
+    if not match:
+        match = [inner[one] for one in difflib.get_close_matches(name.rpartition(".")[2], list(inner), 1, 0.6)]
+    return f"; do you mean {match[0]}?" if match else f"; there are {', '.join(known)}"

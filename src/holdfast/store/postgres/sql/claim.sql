@@ -1,0 +1,88 @@
+-- From parked to ready by time, and from ready to running by a claim.
+--
+-- Guarantees: a run is claimed by one worker, under an epoch that is higher than every earlier one's;
+-- only a worker whose lease holds claims; a repeated claim waits for the first, which may still
+-- commit, and is then given the same runs.
+-- Locks: the worker's row; then rows of `parked` and `ready` with SKIP LOCKED, so that nobody waits for
+-- another's. Where SQLite takes exactly the lowest ranks, a row that another process is taking is
+-- passed over here, and the next one of its kind is taken instead.
+--
+-- A claim costs the same however many rows wait: `ready` is read along its key, from the place where
+-- (queue, workflow, version, protocol) begins. Rows that were taken leave dead entries at that place
+-- until vacuum clears them, and after a hundred thousand each search would first walk over these. So
+-- the caller remembers the rank that it last took, searches from `low` on, and goes back to the
+-- beginning when it finds less than it wants and at intervals, for what came later with a lower rank.
+-- `due` and `next_wake` do the same with `parked`.
+
+-- name: promote
+WITH gone AS (
+    DELETE FROM holdfast.parked WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM holdfast.parked
+        WHERE wake_at >= $2 AND wake_at <= (SELECT holdfast.now_us())
+        ORDER BY wake_at, run LIMIT $1 FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING wake_at, epoch, queue, workflow, version, protocol, rank, run
+), woken AS (
+    INSERT INTO holdfast.ready (queue, workflow, version, protocol, rank, run, fresh)
+    SELECT queue, workflow, version, protocol, rank, run, epoch = 0 FROM gone
+)
+SELECT count(*), max(wake_at) FROM gone
+
+-- name: next_wake
+SELECT wake_at FROM holdfast.parked WHERE wake_at >= $1 ORDER BY wake_at, run LIMIT 1
+
+-- The clock is asked for the row itself, also again after a wait for it: the lease must hold now.
+-- name: begin_claim
+UPDATE holdfast.workers SET claim_id = $2
+WHERE id = $1 AND expires_at > holdfast.now_us() AND claim_id IS DISTINCT FROM $2
+
+-- name: last_claim
+SELECT claim_id FROM holdfast.workers WHERE id = $1
+
+-- name: repeat_claim
+SELECT r.uid, r.tenant, r.id, r.workflow, r.version, r.protocol, r.queue, r.priority, r.rank, r.generation,
+       r.rescues, r.input, r.parent_uid, r.parent_position, r.parent_generation, r.created_at, g.epoch, g.fresh
+FROM holdfast.running AS g
+CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.uid = g.run OFFSET 0) AS r
+WHERE g.worker = $1 AND g.claim_id = $2
+ORDER BY r.rank, r.uid
+
+-- First the lowest ranks over all kinds are looked up without a lock, which tells how many of each kind
+-- to take; then so many of each are locked. Locking before the cut would keep other workers from rows
+-- that are not taken.
+-- name: claim
+WITH served AS MATERIALIZED (
+    SELECT * FROM unnest($1::holdfast.served_row[]) WITH ORDINALITY
+        AS s (queue, workflow, version, protocol, low, i)
+), shares AS MATERIALIZED (
+    SELECT i, count(*) AS share FROM (
+        SELECT s.i FROM served AS s CROSS JOIN LATERAL (
+            SELECT y.rank, y.run FROM holdfast.ready AS y
+            WHERE y.queue = s.queue AND y.workflow = s.workflow AND y.version = s.version
+              AND y.protocol = s.protocol AND y.rank >= s.low
+            ORDER BY y.rank, y.run LIMIT $2
+        ) AS y
+        ORDER BY y.rank, y.run LIMIT $2
+    ) AS head GROUP BY i
+), picked AS MATERIALIZED (
+    SELECT s.i, y.* FROM shares CROSS JOIN LATERAL (SELECT * FROM served WHERE i = shares.i OFFSET 0) AS s
+    CROSS JOIN LATERAL (
+        SELECT y.ctid AS place, y.rank, y.run, y.fresh FROM holdfast.ready AS y
+        WHERE y.queue = s.queue AND y.workflow = s.workflow AND y.version = s.version
+          AND y.protocol = s.protocol AND y.rank >= s.low
+        ORDER BY y.rank, y.run LIMIT shares.share FOR UPDATE SKIP LOCKED
+    ) AS y
+), gone AS (
+    DELETE FROM holdfast.ready WHERE ctid = ANY (ARRAY(SELECT place FROM picked))
+), token AS MATERIALIZED (
+    SELECT nextval('holdfast.epochs') AS epoch
+), taken AS (
+    INSERT INTO holdfast.running (run, worker, epoch, claim_id, claimed_at, fresh)
+    SELECT run, $3, (SELECT epoch FROM token), $4, (SELECT holdfast.now_us()), fresh FROM picked
+)
+SELECT p.i::integer - 1, p.rank,
+       r.uid, r.tenant, r.id, r.workflow, r.version, r.protocol, r.queue, r.priority, r.rank, r.generation,
+       r.rescues, r.input, r.parent_uid, r.parent_position, r.parent_generation, r.created_at,
+       (SELECT epoch FROM token), p.fresh
+FROM picked AS p CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.uid = p.run OFFSET 0) AS r
+ORDER BY p.rank, p.run

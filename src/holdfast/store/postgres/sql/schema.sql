@@ -1,0 +1,21 @@
+-- What is known of the database and its schema. `lock` lasts until the transaction ends, so that of many
+-- processes that open an empty database at once one makes the schema, and the others find it.
+
+-- name: lock
+SELECT pg_advisory_xact_lock(7525352680829580148)
+
+-- name: found
+SELECT to_regnamespace('holdfast') IS NOT NULL, to_regclass('holdfast.meta') IS NOT NULL
+
+-- name: version
+SELECT version FROM holdfast.meta
+
+-- name: set_version
+INSERT INTO holdfast.meta (version) VALUES ($1) ON CONFLICT (one) DO UPDATE SET version = excluded.version
+
+-- name: durable
+SELECT format('fsync=%s, synchronous_commit=%s, full_page_writes=%s', current_setting('fsync'),
+              current_setting('synchronous_commit'), current_setting('full_page_writes'))
+
+-- name: notify
+SELECT pg_notify('holdfast', $1)

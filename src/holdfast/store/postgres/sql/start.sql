@@ -1,0 +1,32 @@
+-- New runs.
+--
+-- Guarantees: an id is taken once in a tenant; only a run made here gets a row in `ready` or `parked`.
+-- Locks: nothing but the new rows. The caller sorts them by (tenant, id), so that two processes that
+-- insert the same ids wait for each other in one order only. A child's parent is locked before, by `hold`.
+-- Unlike SQLite, an id that another process inserts just now is waited for; who it belongs to is then
+-- looked up by a statement of its own, which sees what was committed meanwhile.
+
+-- name: insert_starts
+WITH new AS (
+    INSERT INTO holdfast.runs (uid, tenant, id, workflow, version, protocol, queue, priority, rank, status, generation,
+                               rescues, rescue_seq, epoch, input, attributes, created_at, due_at,
+                               parent_uid, parent_position, parent_generation)
+    SELECT uid, tenant, id, workflow, version, protocol, queue, priority, rank, 'open', 1,
+           0, 0, 0, input, attributes, created_at, due_at, parent_uid, parent_position, parent_generation
+    FROM unnest($1::holdfast.start_row[])
+    ON CONFLICT DO NOTHING
+    RETURNING uid, queue, workflow, version, protocol, rank, due_at
+), at_once AS (
+    INSERT INTO holdfast.ready (queue, workflow, version, protocol, rank, run, fresh)
+    SELECT queue, workflow, version, protocol, rank, uid, true FROM new WHERE due_at IS NULL
+), later AS (
+    INSERT INTO holdfast.parked (run, epoch, wake_at, wanted, queue, workflow, version, protocol, rank)
+    SELECT uid, 0, due_at, 0, queue, workflow, version, protocol, rank FROM new WHERE due_at IS NOT NULL
+)
+SELECT count(*) FROM new
+
+-- The input of a run that is the caller's own is not sent back: it may be large, and the caller has it.
+-- name: find_starts
+SELECT v.i::integer - 1, r.uid, r.workflow, CASE WHEN r.uid <> v.uid THEN r.input END
+FROM unnest($1::text[], $2::text[], $3::bytea[]) WITH ORDINALITY AS v (tenant, id, uid, i)
+CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.tenant = v.tenant AND r.id = v.id OFFSET 0) AS r
