@@ -26,7 +26,9 @@ _COMMON: dict[str, tuple[Any, Any]] = {
     "url": (
         Annotated[
             str | None,
-            typer.Option("--url", metavar="URL", help="The database: sqlite:///file.db or postgresql://user@host/name."),
+            typer.Option(
+                "--url", metavar="URL", help="The database: sqlite:///file.db or postgresql://user@host/name."
+            ),
         ],
         None,
     ),
@@ -63,6 +65,10 @@ class Context:
         if own or self._settings is None:
             self._settings = load({**self.flags, **own}, file=self.file)
         return self._settings
+
+    def use(self, settings: Settings) -> None:
+        """Take settings that were examined elsewhere, problems and all."""
+        self._settings = settings
 
     @property
     def tenant(self) -> str:

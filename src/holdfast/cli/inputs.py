@@ -35,7 +35,7 @@ def json_object(given: str, option: str) -> dict[str, Any]:
     except ValueError as error:
         raise UsageError(f"{source} is not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise UsageError(f"{source} is {_kind(value)}; give a JSON object, such as '{{\"order_id\": \"o-1\"}}'")
+        raise UsageError(f'{source} is {_kind(value)}; give a JSON object, such as \'{{"order_id": "o-1"}}\'')
     return value
 
 

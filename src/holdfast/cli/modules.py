@@ -93,14 +93,12 @@ def _import(name: str) -> ModuleType:
         ) from None
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001 - whatever a user's module raises, SystemExit included
+    except BaseException as error:
         raise _failed(name, error) from error
 
 
 def _failed(name: str, error: BaseException) -> UsageError:
-    frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen ")
-    ]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen ")]
     at = frames[-1] if frames and frames[-1].filename != __file__ else None
     # Where the module itself went on to what failed is what its author looks for.
     ours = [frame for frame in frames if frame.filename.startswith(os.getcwd())]

@@ -137,16 +137,7 @@ class Output:
 
     def facts(self, facts: Mapping[str, object]) -> None:
         """Names and values, one to a line; those without a value are left out."""
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table.grid(padding=(0, 2))
-        table.add_column(style="bold", no_wrap=True)
-        table.add_column(overflow="fold")
-        for name, value in facts.items():
-            if value is not None and value != "":
-                table.add_row(Text(name), value if isinstance(value, Text) else Text(clean(str(value))))
-        self.rich(table)
+        self.rich(facts_table(facts))
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """A table; a cell is text, or Rich's own."""
@@ -175,4 +166,18 @@ def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Rend
         table.add_column(Text(column), overflow="fold")
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(clean(str(cell))) for cell in row))
+    return table
+
+
+def facts_table(facts: Mapping[str, object]) -> RenderableType:
+    """Names and values as a Rich table; those without a value are left out."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        if value is not None and value != "":
+            table.add_row(Text(name), value if isinstance(value, Text) else Text(clean(str(value))))
     return table

@@ -215,7 +215,9 @@ def examine(
     lease, beat = values["worker.lease"], values["worker.beat"]
     if lease.value <= 2 * beat.value:
         message = f"is {lease.value:g} s and worker.beat {beat.value:g} s; a lease must be longer than two beats"
-        problems.append(Problem(lease.source if lease.source != "default" else beat.source, None, "worker.lease", message))
+        problems.append(
+            Problem(lease.source if lease.source != "default" else beat.source, None, "worker.lease", message)
+        )
     return Settings(values, path), problems
 
 

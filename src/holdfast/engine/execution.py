@@ -473,6 +473,7 @@ class ChildCall:
     ) -> None:
         self.group: object | None = None
         self._coroutine = execution.child(self, workflow, position, args, kwargs)
+        self._coroutine.__qualname__ = workflow.name
 
     def __await__(self) -> Generator[Any, Any, Any]:
         return self._coroutine.__await__()

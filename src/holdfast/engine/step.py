@@ -62,7 +62,9 @@ class Step(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         here = place.get()
         if type(here) is Scope:
-            return here.execution.step(self, here.allocate(), args, kwargs)
+            call = here.execution.step(self, here.allocate(), args, kwargs)
+            call.__qualname__ = self.name  # what Python names when it warns of a call that was not awaited
+            return call
         return self._plain(args, kwargs)
 
     def __get__(self, instance: object, owner: type | None = None) -> Step[P, R]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 
@@ -17,7 +17,7 @@ from holdfast.errors import StoreError
 from holdfast.store.postgres.address import Address
 from holdfast.store.postgres.errors import translate
 
-Connection = asyncpg.Connection  # type: ignore[type-arg]  # its record type matters to nobody here
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 IDLE_MS = 5_000
 """A transaction whose process has not spoken for so long is ended by the server."""
@@ -120,11 +120,8 @@ class Link:
             StoreUnavailable: whether it was committed is not known; repeat it.
         """
         async with self._lock:
-            connection = self._connection
-            if connection is None or connection.is_closed():
-                connection = self._connection = await connect(self._address)
+            connection = await self._begun()
             try:
-                await connection.execute(self._begin)
                 result = await work(connection)
                 await connection.execute("COMMIT")
             except BaseException as error:
@@ -135,15 +132,43 @@ class Link:
                 raise ours from error
             return result
 
+    async def _begun(self) -> Connection:
+        """The connection, inside a new transaction. One that broke while nobody used it is opened again."""
+        connection = self._connection
+        if connection is not None and not connection.is_closed():
+            try:
+                await connection.execute(self._begin)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                self._drop(connection)
+            except BaseException:
+                self._drop(connection)
+                raise
+            else:
+                return connection
+        connection = self._connection = await connect(self._address)
+        try:
+            await connection.execute(self._begin)
+        except BaseException as error:
+            self._drop(connection)
+            ours = translate(error, self._address.where)
+            if ours is error:
+                raise
+            raise ours from error
+        return connection
+
     async def _leave(self, connection: Connection, error: BaseException) -> None:
         """Get out of the transaction, by dropping the connection unless it is sure to be sound."""
         sound = isinstance(error, Exception) and not isinstance(error, OSError | TimeoutError)
         if sound and not connection.is_closed():
             try:
                 await connection.execute("ROLLBACK", timeout=ROLLBACK_SECONDS)
-            except BaseException:
+            except asyncio.CancelledError:
                 self._drop(connection)
                 raise
+            except Exception:
+                # Whatever it is, the connection is no longer of use.
+                self._drop(connection)
+                return
             if getattr(error, "sqlstate", None) != "25006":
                 return
         # A standby, or an unknown state: the next one connects anew.

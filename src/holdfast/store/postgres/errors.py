@@ -55,7 +55,7 @@ def translate(error: BaseException, where: str) -> BaseException:
     if isinstance(error, ClientConfigurationError):
         return BadURL(f"{where}: the address cannot be used: {error}")
     if isinstance(error, InternalClientError | asyncpg.InterfaceError | OSError | TimeoutError | EOFError):
-        return StoreUnavailable(f"{where}: no connection to the database: {error or type(error).__name__}")
+        return StoreUnavailable(f"{where}: no connection to the database: {str(error) or type(error).__name__}")
     return error
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-import asyncpg
-
 from holdfast.errors import NotOurs, SchemaTooNew, SchemaTooOld
 from holdfast.store.base import SchemaStatus
 from holdfast.store.migrations import Migration, migrations
@@ -26,14 +24,8 @@ async def status(connection: Connection, where: str) -> SchemaStatus:
     Raises:
         NotOurs: there is a schema ``holdfast``, but another program made it.
     """
-    exists, marked = await connection.fetchrow(_SQL["found"])
-    version = None
-    if marked:
-        try:
-            async with connection.transaction():
-                version = await connection.fetchval(_SQL["version"])
-        except asyncpg.UndefinedColumnError:
-            version = None
+    ((exists, marked),) = await connection.fetch(_SQL["found"])
+    version = await connection.fetchval(_SQL["version"]) if marked else None
     if exists and not isinstance(version, int):
         raise NotOurs(
             f"{where} has a schema named holdfast that another program made; give holdfast a database of its own"

@@ -32,7 +32,7 @@ WITH held AS MATERIALIZED (
 ), gone AS (
     DELETE FROM holdfast.running WHERE ctid = ANY (ARRAY(SELECT place FROM held))
 ), marked AS (
-    UPDATE holdfast.runs AS r SET epoch = h.epoch, started_at = coalesce(r.started_at, h.started_at)
+    UPDATE holdfast.runs AS r SET epoch = h.epoch, started_at = coalesce(r.started_at, h.started_at), rescues = 0
     FROM held AS h WHERE r.uid BETWEEN h.run AND h.run
 ), at_once AS (
     INSERT INTO holdfast.ready (queue, workflow, version, protocol, rank, run, fresh)

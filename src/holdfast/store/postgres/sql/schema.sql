@@ -5,7 +5,9 @@
 SELECT pg_advisory_xact_lock(7525352680829580148)
 
 -- name: found
-SELECT to_regnamespace('holdfast') IS NOT NULL, to_regclass('holdfast.meta') IS NOT NULL
+SELECT to_regnamespace('holdfast') IS NOT NULL,
+       EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('holdfast.meta') AND attname = 'version'
+               AND atttypid = 'integer'::regtype)
 
 -- name: version
 SELECT version FROM holdfast.meta

@@ -1,0 +1,83 @@
+"""`holdfast config`: whether the configuration is right, and what holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from holdfast.cli.command import Context, command
+from holdfast.cli.output import FAILED
+from holdfast.cli.settings import Problem, Settings, examine, unknown_variables
+
+group = typer.Typer(name="config", help="Check and show the configuration.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group)
+
+
+@command(group, "check", checks_settings=False)
+def check(context: Context) -> int:
+    """Check holdfast.toml and the HOLDFAST_ variables; name everything that is wrong in them.
+
+    Ends with 1 when something is.
+    """
+    settings, problems = examine(context.flags, file=context.file)
+    problems += unknown_variables()
+    problems += _address(settings)
+    if context.output.as_json:
+        context.output.json(
+            {"ok": not problems, "file": str(settings.file) if settings.file else None, "problems": problems}
+        )
+    elif problems:
+        for problem in problems:
+            context.output.note(f"error: {problem}")
+    else:
+        read = f"{settings.file} and the environment are" if settings.file else "the environment is"
+        context.output.text(f"{read} fine" if settings.file else f"there is no holdfast.toml here; {read} fine")
+    return FAILED if problems else 0
+
+
+def _address(settings: Settings) -> list[Problem]:
+    from holdfast.errors import BadURL
+    from holdfast.store.url import make_store
+
+    url, source = settings["url"], settings.source("url")
+    if url is None:
+        return []
+    try:
+        make_store(url)
+    except BadURL as error:
+        return [Problem(source, None, "url", str(error))]
+    return []
+
+
+@command(group, "show")
+def show(context: Context) -> None:
+    """Show each setting, its value, and where that comes from: a flag, a variable, the file, or the default."""
+    settings = context.settings()
+    found: dict[str, dict[str, Any]] = {
+        key: {"value": _hidden(key, one.value), "source": one.source} for key, one in settings.values.items()
+    }
+    if context.output.as_json:
+        context.output.json(found)
+    else:
+        context.output.table(
+            ("setting", "value", "from"),
+            [(key, "" if one["value"] is None else _cell(one["value"]), one["source"]) for key, one in found.items()],
+        )
+
+
+def _hidden(key: str, value: Any) -> Any:
+    from holdfast.cli.logs import without_secrets
+    from holdfast.store.url import hide_password
+
+    return without_secrets(hide_password(value)) if key == "url" and value is not None else value
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

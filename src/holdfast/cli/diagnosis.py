@@ -1,0 +1,342 @@
+"""What the doctor looks at: the machine, the configuration, the database, the workers, and the runs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import socket
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from holdfast.cli.show import duration, short, size
+from holdfast.errors import BadURL, NotOurs, SchemaTooNew, StoreError, StoreReadOnly, StoreUnavailable
+
+if TYPE_CHECKING:
+    from holdfast.cli.command import Context
+    from holdfast.store.base import RunRow, Store, WorkerRow
+
+LARGE_WAL_BYTES = 256 * 1024**2
+LITTLE_DISK_BYTES = 200 * 1024**2
+LONG_WRITE_SECONDS = 5.0
+CLOCK_SECONDS = 5.0
+LONG_READY_SECONDS = 60.0
+LOOK_AT_MOST = 1000
+"""How many ready and held runs are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found. ``advice`` says what to do about a problem."""
+
+    name: str
+    status: Literal["ok", "note", "problem"]
+    text: str
+    advice: str = ""
+
+
+async def diagnose(context: Context) -> list[Finding]:
+    """Everything that can be found out, in the order in which it is best mended."""
+    findings = [*_machine()]
+    url, found = _configuration(context)
+    findings += found
+    if url is None:
+        return findings
+    return findings + await _database(url, str(context.tenant))
+
+
+def _machine() -> Iterator[Finding]:
+    yield Finding("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    versions, missing = [], []
+    for package in ("holdfast", "asyncpg", "jsonschema", "msgspec", "pydantic", "rich", "typer", "uvloop"):
+        try:
+            versions.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(package)
+    if missing:
+        yield Finding("packages", "problem", f"not installed: {', '.join(missing)}", "install holdfast anew with pip")
+    else:
+        yield Finding("packages", "ok", ", ".join(versions))
+    from holdfast.store.sqlite.connection import OLDEST
+
+    oldest = ".".join(map(str, OLDEST))
+    if sqlite3.sqlite_version_info < OLDEST:
+        yield Finding(
+            "sqlite", "problem", f"version {sqlite3.sqlite_version}", f"use a Python with SQLite {oldest} or later"
+        )
+    else:
+        yield Finding("sqlite", "ok", f"version {sqlite3.sqlite_version}")
+
+
+def _configuration(context: Context) -> tuple[str | None, list[Finding]]:
+    from holdfast.cli.databases import shown
+    from holdfast.cli.settings import examine, unknown_variables
+    from holdfast.store.url import FORMS, make_store
+
+    settings, problems = examine(context.flags, file=context.file)
+    context.use(settings)
+    findings = [
+        Finding("configuration", "problem", str(problem), "mend it; `holdfast config check` looks again")
+        for problem in (*problems, *unknown_variables())
+    ]
+    if not findings:
+        findings.append(Finding("configuration", "ok", str(settings.file or "no holdfast.toml here")))
+    url = settings["url"]
+    if url is None:
+        advice = f"give --url, set HOLDFAST_URL, or write url in holdfast.toml: {FORMS}"
+        return None, [*findings, Finding("url", "problem", "no database is named", advice)]
+    try:
+        store = make_store(url)
+    except BadURL as error:
+        return None, [*findings, Finding("url", "problem", str(error), f"give {FORMS}")]
+    findings.append(Finding("url", "ok", f"{shown(url)} (from: {settings.source('url')})"))
+    if store.name == "memory":
+        text = (
+            "memory:// is a new, empty database in each process: nothing in it lasts, and there is nothing to look at"
+        )
+        return None, [*findings, Finding("database", "note", text)]
+    return url, findings
+
+
+async def _database(url: str, tenant: str) -> list[Finding]:
+    from holdfast.cli.databases import reading, schema_of, sqlite_path
+
+    path = sqlite_path(url)
+    findings: list[Finding] = []
+    if path is not None:
+        findings += _file(path)
+        if not path.exists() or any(finding.status == "problem" and finding.name == "database" for finding in findings):
+            return findings
+    try:
+        schema = await schema_of(url)
+    except StoreError as error:
+        return [*findings, Finding("database", "problem", str(error), _advice(error))]
+    if path is None:
+        findings.append(Finding("database", "ok", "the server answers"))
+    if schema.version == 0:
+        return [*findings, Finding("schema", "note", "none yet: the first worker or client makes it")]
+    if schema.version > schema.wanted:
+        text = f"version {schema.version}, and this holdfast knows up to {schema.wanted}"
+        return [*findings, Finding("schema", "problem", text, "upgrade holdfast, here and wherever it is older")]
+    if schema.pending:
+        text = f"version {schema.version}, and this holdfast needs {schema.wanted}"
+        return [*findings, Finding("schema", "problem", text, "run `holdfast db migrate`")]
+    findings.append(Finding("schema", "ok", f"version {schema.version}"))
+    try:
+        async with reading(url) as store:
+            findings += _durable(store)
+            before, now, after = time.time(), await store.now() / 1e6, time.time()
+            findings.append(_clock(now - (before + after) / 2))
+            findings += await _work(store, tenant, now)
+    except StoreError as error:
+        findings.append(Finding("database", "problem", str(error), _advice(error)))
+    return findings
+
+
+def _advice(error: StoreError) -> str:
+    match error:
+        case StoreReadOnly():
+            return "let the user of the workers write to it"
+        case NotOurs():
+            return "give holdfast a database of its own"
+        case SchemaTooNew():
+            return "upgrade holdfast"
+        case StoreUnavailable():
+            return "is the server running, and do host, port and network let this machine reach it?"
+    return "mend what it says, and look again"
+
+
+# SQLite's file
+
+
+def _file(path: Path) -> Iterator[Finding]:
+    from holdfast.cli.databases import is_sqlite
+
+    folder = path.parent
+    if not folder.is_dir():
+        yield Finding("database", "problem", f"there is no folder {folder}", "make it, or name another path")
+        return
+    if not os.access(folder, os.W_OK | os.X_OK):
+        text = f"{folder} cannot be written to; SQLite keeps files beside the database"
+        yield Finding("database", "problem", text, "let the user of the workers write to the folder")
+        return
+    if not path.exists():
+        yield Finding("database", "note", f"{path} does not exist yet; the first worker or client makes it")
+        yield from _disk(folder)
+        return
+    if not os.access(path, os.R_OK):
+        yield Finding("database", "problem", f"{path} cannot be read", "let the user of the workers read and write it")
+        return
+    if path.stat().st_size and not is_sqlite(path):
+        yield Finding("database", "problem", f"{path} is not an SQLite database", "name another path")
+        return
+    if not os.access(path, os.W_OK):
+        yield Finding("database", "problem", f"{path} cannot be written to", "let the user of the workers write to it")
+        return
+    wal = Path(f"{path}-wal")
+    wal_bytes = wal.stat().st_size if wal.exists() else 0
+    yield Finding("database", "ok", f"{path}, {size(path.stat().st_size)}")
+    if wal_bytes > LARGE_WAL_BYTES:
+        advice = "end the program that has been reading for long; the next commits then shrink it"
+        yield Finding(
+            "wal",
+            "problem",
+            f"{wal} has grown to {size(wal_bytes)}: some reader keeps it from being used again",
+            advice,
+        )
+    else:
+        yield Finding("wal", "ok", size(wal_bytes))
+    yield _writer(path)
+    yield from _disk(folder)
+
+
+def _writer(path: Path) -> Finding:
+    from holdfast.store.sqlite.turnstile import holder
+
+    pid = holder(str(path))
+    if pid is None:
+        return Finding("writer", "ok", "nobody is writing just now")
+    try:
+        held = max(0.0, time.time() - Path(f"{path}-seat").stat().st_mtime)  # written by whoever takes the seat
+    except OSError:
+        held = 0.0
+    state = _state(pid)
+    text = f"process {pid}{f' ({state})' if state else ''} has held the file for writing for {duration(held)}"
+    if held < LONG_WRITE_SECONDS and state != "stopped":
+        return Finding("writer", "ok", text)
+    return Finding(
+        "writer",
+        "problem",
+        f"{text}; everybody else waits for it",
+        f"let it go on (`kill -CONT {pid}`) or end it (`kill -KILL {pid}`): nothing that was recorded is lost",
+    )
+
+
+def _state(pid: int) -> str:
+    """ "stopped", "gone", or the empty text: what the system says of a process."""
+    from holdfast.cli.backups import lives
+
+    if not lives(pid):
+        return "gone, or another user's"
+    try:
+        letter = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
+    return "stopped" if letter in "Tt" else ""
+
+
+def _disk(folder: Path) -> Iterator[Finding]:
+    free = shutil.disk_usage(folder).free
+    if free < LITTLE_DISK_BYTES:
+        yield Finding("disk", "problem", f"only {size(free)} are free in {folder}", "free some before writes fail")
+    else:
+        yield Finding("disk", "ok", f"{size(free)} free")
+
+
+# What the database says
+
+
+def _durable(store: Store) -> Iterator[Finding]:
+    lasting = not any(weak in store.durable.lower() for weak in ("=off", "fsync=0", "journal_mode=delete"))
+    if store.name == "sqlite" and "journal_mode=WAL" not in store.durable:
+        lasting = False
+    if lasting:
+        yield Finding("durable", "ok", store.durable)
+    else:
+        advice = "turn it on, unless losing the last commits in a power cut is all right"
+        yield Finding("durable", "problem", f"{store.durable}: a commit may not reach the disk", advice)
+
+
+def _clock(difference: float) -> Finding:
+    if abs(difference) < CLOCK_SECONDS:
+        return Finding("clock", "ok", f"{difference:+.3f} s from this machine to the database")
+    way = "ahead of" if difference > 0 else "behind"
+    text = f"the database's clock is {duration(abs(difference))} {way} this machine's"
+    return Finding("clock", "problem", text, "set both by a time server; leases and timers go by the database's clock")
+
+
+async def _work(store: Store, tenant: str, now: float) -> list[Finding]:
+    workers = await store.list_workers()
+    known = {(row.name, row.version) for row in await store.list_workflows()}
+    counts = await store.counts()
+    alive = [worker for worker in workers if worker.expires_at / 1e6 > now]
+    findings = [*_workers(workers, alive, now)]
+    ready = await store.list_runs(tenant, workflow=None, status="queued", limit=LOOK_AT_MOST, before=None)
+    due = [run for run in ready if run.due_at is None or run.due_at / 1e6 <= now]
+    findings += _ready(due, alive, known, counts["ready"], now)
+    held = await store.list_runs(tenant, workflow=None, status="held", limit=LOOK_AT_MOST, before=None)
+    findings += _held(held)
+    return findings
+
+
+def _workers(workers: list[WorkerRow], alive: list[WorkerRow], now: float) -> Iterator[Finding]:
+    from holdfast.cli.backups import lives
+
+    if not workers:
+        yield Finding("workers", "note", "none is registered: runs wait until one is started")
+    for worker in workers:
+        where = f"process {worker.pid} on {worker.host}, {worker.running} runs in hand"
+        left = worker.expires_at / 1e6 - now
+        if left > 0 and worker.host == socket.gethostname() and not lives(worker.pid):
+            yield Finding("worker", "note", f"{where}: the process is gone; others take its runs in {duration(left)}")
+        elif left > 0:
+            since = duration(now - worker.started_at / 1e6)
+            yield Finding(
+                "worker",
+                "ok",
+                f"{where}, for {since}, last heard of {duration(max(0.0, now - worker.beat_at / 1e6))} ago",
+            )
+        elif worker.running and not alive:
+            text = f"{where}: its lease expired {duration(-left)} ago, and there is nobody to take its runs"
+            yield Finding("worker", "problem", text, "start a worker: it takes them over within seconds")
+        else:
+            yield Finding("worker", "note", f"{where}: its lease expired {duration(-left)} ago")
+
+
+def _ready(
+    due: list[RunRow], alive: list[WorkerRow], known: set[tuple[str, str]], count: int, now: float
+) -> Iterator[Finding]:
+    if count and not alive:
+        yield Finding("ready", "problem", f"{count} runs are ready, and no worker is alive", "start a worker")
+        return
+    unknown = Counter((run.workflow, run.version) for run in due if (run.workflow, run.version) not in known)
+    for (workflow, version), runs in unknown.items():
+        text = f"{runs} runs of {workflow!r} version {version!r} are ready, and no worker ever served that"
+        yield Finding("ready", "problem", text, "start a worker with the code of that version")
+    late = [run for run in due if (run.workflow, run.version) in known and _waited(run, now) > LONG_READY_SECONDS]
+    places = Counter((run.workflow, run.version, run.queue) for run in late)
+    for (workflow, version, queue), runs in places.items():
+        longest = max(
+            _waited(run, now) for run in late if (run.workflow, run.version, run.queue) == (workflow, version, queue)
+        )
+        yield Finding(
+            "ready",
+            "problem",
+            f"{runs} runs of {workflow!r} version {version!r} in queue {queue!r} have been ready for up to {duration(longest)}",
+            "does a worker that is alive serve that version and that queue? If so, there are too few of them",
+        )
+    if not unknown and not places:
+        yield Finding("ready", "ok", f"{count} runs are ready")
+
+
+def _waited(run: RunRow, now: float) -> float:
+    return now - max(run.created_at, run.due_at or 0) / 1e6
+
+
+def _held(held: list[RunRow]) -> Iterator[Finding]:
+    from holdfast.engine.views import run_view
+
+    if not held:
+        yield Finding("held", "ok", "no run is held")
+        return
+    view = run_view(held[0])
+    reason = f"{view.error['type'].rpartition('.')[2]}: {view.error['message']}" if view.error else "no reason given"
+    many = f"{len(held)} runs are" if len(held) > 1 else "1 run is"
+    text = f"{many} held, the newest {view.id!r}: {short(reason, 200)}"
+    yield Finding("held", "problem", text, f"see `holdfast runs show {view.id}` and `holdfast runs list --status held`")

@@ -1,0 +1,222 @@
+"""`holdfast runs`: which runs there are, what one did, and what they do now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from holdfast.cli.command import Context, command
+from holdfast.cli.show import between, coloured, instant, short
+from holdfast.cli.watch import watch_newest, watch_one
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+
+    from holdfast.model.run import JournalEntry, RunView
+
+SHORT_CHARACTERS = 60
+"""How much of an input, output or error a table shows."""
+
+RUN_COLUMNS = ("id", "workflow", "status", "created", "took", "error")
+
+group = typer.Typer(name="runs", help="Look at runs.", no_args_is_help=True)
+
+Workflow = Annotated[str | None, typer.Option("--workflow", metavar="NAME", help="Only of this workflow.")]
+Status = Annotated[
+    str | None,
+    typer.Option(
+        "--status",
+        metavar="STATUS",
+        help="Only in this status: queued, running, waiting, held, succeeded, failed, cancelled.",
+    ),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group)
+
+
+@command(group, "list")
+def list_(
+    context: Context,
+    *,
+    workflow: Workflow = None,
+    status: Status = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", help="At most so many, 1 to 1000.")] = 50,
+) -> None:
+    """List runs, the newest first."""
+    found = context.run(_list(context, workflow, status, limit))
+    if context.output.as_json:
+        context.output.json(found)
+    elif found:
+        context.output.table(RUN_COLUMNS, map(run_row, found))
+    else:
+        context.output.note("there are no such runs")
+
+
+async def _list(context: Context, workflow: str | None, status: str | None, limit: int) -> list[RunView]:
+    import holdfast as hf
+    from holdfast.cli.databases import existing
+
+    existing(context.url)
+    async with hf.connect(context.url, tenant=context.tenant) as client:
+        return await client.list(workflow=workflow, status=status, limit=limit)
+
+
+def run_row(run: RunView) -> Sequence[object]:
+    """A run as a row of `RUN_COLUMNS`."""
+    error = f"{_last(run.error['type'])}: {run.error['message']}" if run.error else ""
+    return (
+        run.id,
+        run.workflow,
+        coloured(run.status),
+        instant(run.created_at),
+        between(run.started_at, run.finished_at),
+        short(error, SHORT_CHARACTERS),
+    )
+
+
+@command(group, "show")
+def show(
+    context: Context,
+    id: Annotated[str, typer.Argument(metavar="ID", help="The run's id.")],
+    *,
+    full: Annotated[
+        bool, typer.Option("--full", help="Show values whole, with tracebacks and failed attempts.")
+    ] = False,
+) -> None:
+    """Show a run and its journal."""
+    run, journal = context.run(_show(context, id))
+    if context.output.as_json:
+        context.output.json({"run": run, "journal": journal})
+        return
+    context.output.facts(run_facts(run, full=full))
+    if journal:
+        context.output.rich(journal_table(journal, full=full))
+
+
+async def _show(context: Context, id: str) -> tuple[RunView, list[JournalEntry]]:
+    import holdfast as hf
+    from holdfast.cli.databases import existing
+
+    existing(context.url)
+    async with hf.connect(context.url, tenant=context.tenant) as client:
+        return await client.get(id), await client.history(id)
+
+
+def run_facts(run: RunView, *, full: bool) -> dict[str, object]:
+    """A run as names and values."""
+    limit = 1 << 62 if full else 200
+    error = None
+    if run.error:
+        error = f"{_last(run.error['type'])}: {run.error['message']}"
+        error = f"{error}\n{run.error['traceback']}".rstrip() if full else short(error, limit)
+    ended = run.finished_at is not None
+    return {
+        "run": run.id,
+        "workflow": f"{run.workflow} (version {run.version})",
+        "status": coloured(run.status),
+        "queue": run.queue,
+        "priority": run.priority or None,
+        "attempt": run.attempt if run.attempt > 1 else None,
+        "rescues": run.rescues or None,
+        "parent": run.parent,
+        "created": instant(run.created_at),
+        "started": instant(run.started_at),
+        "due": None if ended else instant(run.due_at),
+        "finished": instant(run.finished_at),
+        "took": between(run.started_at, run.finished_at) if ended else None,
+        "attributes": short(run.attributes, limit) if run.attributes else None,
+        "input": short(run.input, limit),
+        "output": short(run.output, limit) if run.status == "succeeded" else None,
+        "error": error,
+    }
+
+
+def journal_table(journal: list[JournalEntry], *, full: bool) -> RenderableType:
+    """A journal as a table."""
+    from holdfast.cli.output import make_table
+
+    limit = 1 << 62 if full else SHORT_CHARACTERS
+    columns = ["position", "step", "attempts", "took", "outcome", "output or error"]
+    several = any(entry.generation > 1 for entry in journal)
+    if full:
+        columns.insert(2, "input")
+    if several:
+        columns.insert(1, "generation")
+    rows: list[Sequence[object]] = []
+    for entry in journal:
+        name = entry.name or entry.kind
+        row: list[object] = [
+            entry.position,
+            name if entry.kind == "step" or name == entry.kind else f"{entry.kind} {name}",
+            entry.attempts,
+            between(entry.started_at, entry.finished_at),
+            coloured(entry.outcome),
+            _result(entry, full=full, limit=limit),
+        ]
+        if full:
+            row.insert(2, "" if entry.input is None else short(entry.input, limit))
+        if several:
+            row.insert(1, entry.generation)
+        rows.append(row)
+        if full:
+            rows += _failed_attempts(entry, len(columns))
+    return make_table(columns, rows)
+
+
+def _result(entry: JournalEntry, *, full: bool, limit: int) -> str:
+    if entry.error:
+        text = f"{_last(entry.error['type'])}: {entry.error['message']}"
+        return f"{text}\n{entry.error['traceback']}".rstrip() if full else short(text, limit)
+    return "" if entry.outcome == "pending" else short(entry.output, limit)
+
+
+def _failed_attempts(entry: JournalEntry, width: int) -> list[list[Any]]:
+    rows = []
+    for failed in entry.failed_attempts:
+        row: list[Any] = [""] * width
+        row[-4:] = [
+            f"no. {failed.attempt}",
+            between(failed.started_at, failed.finished_at),
+            coloured("error"),
+            f"{_last(failed.error['type'])}: {failed.error['message']}",
+        ]
+        rows.append(row)
+    return rows
+
+
+def _last(dotted: str) -> str:
+    return dotted.removeprefix("builtins.")
+
+
+@command(group, "watch")
+def watch(
+    context: Context,
+    id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="The run's id; the newest runs unless given.")
+    ] = None,
+    *,
+    workflow: Workflow = None,
+    status: Status = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", help="Without ID: so many runs.")] = 20,
+    every: Annotated[str, typer.Option("--every", metavar="DURATION", help="How often to look.")] = "1s",
+) -> int:
+    """Watch a run until it ends, or the newest runs until Ctrl-C.
+
+    With --json, one line of JSON for each change. Ends with 1 when the run failed or was cancelled.
+    """
+    from holdfast.cli.settings import number
+    from holdfast.errors import UsageError
+    from holdfast.model.duration import seconds
+
+    pause = seconds(number(every), what="--every")
+    if id is not None and (workflow is not None or status is not None):
+        raise UsageError("--workflow and --status choose among the newest runs; leave them out with an ID")
+    if id is not None:
+        return context.run(watch_one(context, id, pause))
+    return context.run(watch_newest(context, workflow, status, limit, pause))

@@ -1,0 +1,156 @@
+"""`holdfast worker`: executes runs until it is asked to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from holdfast.cli.command import Context, command
+from holdfast.errors import UsageError
+
+if TYPE_CHECKING:
+    from holdfast.cli.settings import Settings
+    from holdfast.engine.workflow import Workflow
+
+log = logging.getLogger("holdfast.cli")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "worker")(worker)
+
+
+def worker(
+    context: Context,
+    modules: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="MODULE[:NAME]...", help="Modules with workflows, found from the current folder."),
+    ] = None,
+    *,
+    queue: Annotated[
+        list[str] | None, typer.Option("--queue", metavar="NAME", help="Claim from this queue; may be repeated.")
+    ] = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option("--concurrency", metavar="N", help="How many runs may execute at once, in each process."),
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option("--processes", metavar="N", help="How many processes to run.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", metavar="N", help="How many plain steps may execute at once.")
+    ] = None,
+    lease: Annotated[
+        str | None, typer.Option("--lease", metavar="DURATION", help="How long a silent worker keeps its runs.")
+    ] = None,
+    beat: Annotated[
+        str | None, typer.Option("--beat", metavar="DURATION", help="How often the worker says that it lives.")
+    ] = None,
+    drain: Annotated[
+        str | None, typer.Option("--drain", metavar="DURATION", help="How long runs may go on when it is stopped.")
+    ] = None,
+    supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
+) -> int:
+    """Execute runs of the workflows in some modules until SIGTERM or Ctrl-C.
+
+    Then it claims nothing new, lets runs go on for a while (--drain), and hands the rest to other workers.
+    """
+    settings = context.settings(
+        worker__modules=modules,
+        worker__queues=queue,
+        worker__concurrency=concurrency,
+        worker__processes=processes,
+        worker__threads=threads,
+        worker__lease=lease,
+        worker__beat=beat,
+        worker__drain=drain,
+    )
+    places: list[str] = settings["worker.modules"] or []
+    if not places:
+        raise UsageError("no module is named: give one, as in `holdfast worker shop`, or write [worker] modules")
+    url = context.url
+    from holdfast.cli.databases import sqlite_path
+    from holdfast.cli.modules import load
+
+    sqlite_path(url)
+    workflows = list({id(one): one for place in places for one in load(place)}.values())
+    if settings["worker.processes"] > 1:
+        from holdfast.cli.processes import supervise
+
+        report = describe(settings, workflows, url)
+        log.info("%s", _line(report))
+        return supervise(places, settings, url, report, context.output)
+    if supervised:
+        _end_with_parent()
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_work(context, settings, workflows, url))
+    return 0
+
+
+async def _work(context: Context, settings: Settings, workflows: list[Workflow[Any, Any]], url: str) -> None:
+    import holdfast as hf
+
+    async with hf.connect(url, tenant=context.tenant) as client:
+        serving = hf.Worker(
+            client,
+            workflows,
+            concurrency=settings["worker.concurrency"],
+            queues=settings["worker.queues"],
+            threads=settings["worker.threads"],
+            lease=settings["worker.lease"],
+            beat=settings["worker.beat"],
+            drain=settings["worker.drain"],
+        )
+        report = describe(settings, workflows, url)
+        log.info("%s", _line(report))
+        if context.output.as_json:
+            context.output.json(report)
+        await serving.run()
+    log.info("worker process %d has stopped", os.getpid())
+
+
+def describe(settings: Settings, workflows: list[Workflow[Any, Any]], url: str) -> dict[str, Any]:
+    """What a worker serves and how, with no password."""
+    from holdfast.cli.databases import shown
+    from holdfast.engine.workflow import referenced
+
+    served = set(workflows).union(*(referenced(one) for one in workflows))
+    return {
+        "pid": os.getpid(),
+        "workflows": [
+            {"name": one.name, "version": one.version}
+            for one in sorted(served, key=lambda one: (one.name, one.version))
+        ],
+        "queues": settings["worker.queues"] or sorted({one.queue for one in served}),
+        "database": shown(url),
+        "concurrency": settings["worker.concurrency"],
+        "processes": settings["worker.processes"],
+    }
+
+
+def _line(report: dict[str, Any]) -> str:
+    workflows = ", ".join(f"{one['name']} (version {one['version']})" for one in report["workflows"])
+    several = f", {report['processes']} processes" if report["processes"] > 1 else ""
+    return (
+        f"process {report['pid']} serves {workflows}; queues {', '.join(report['queues'])}; "
+        f"database {report['database']}; concurrency {report['concurrency']}{several}"
+    )
+
+
+def _end_with_parent() -> None:
+    """Stop as at SIGTERM when the process that started this one is gone: the pipe on stdin ends then."""
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="holdfast-parent", daemon=True).start()

@@ -1,0 +1,266 @@
+"""A store that fails on demand, a ledger of what was committed, and workers that die without a word."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import holdfast as hf
+from holdfast.engine import committer, core, dispatcher, waiting
+from holdfast.engine.client import Client
+from holdfast.engine.core import Core
+from holdfast.engine.views import run_view
+from holdfast.errors import StoreUnavailable
+from holdfast.model.position import format_position
+from holdfast.store.base import LOST, Adopted, Batch, JournalRow, Results, Store
+from holdfast.store.url import make_store
+
+Fault = Literal["refuse", "forget", "die before", "die after"]
+"""What happens at a call of the store.
+
+``refuse`` fails before doing anything; ``forget`` does it, then fails; ``die before`` and ``die after``
+do the same, and the process never hears of the store again.
+"""
+
+FAULTS: tuple[Fault, ...] = ("refuse", "forget", "die before", "die after")
+
+RUNNING_CALLS = ("commit", "load_journals", "read_waits", "read_outcomes")
+"""The calls by which runs make progress."""
+
+
+@dataclass
+class Ledger:
+    """What every process together has committed, as seen from outside; it outlives them."""
+
+    entries: dict[tuple[bytes, bytes, int], tuple[Any, ...]] = field(default_factory=dict)
+    """Each recorded journal row by (run, position, generation), as it was sent."""
+    keys: set[str] = field(default_factory=set)
+    """The idempotency keys of the steps that are recorded."""
+    violations: list[str] = field(default_factory=list)
+
+    def note(self, batch: Batch, results: Results) -> None:
+        """Take down what a commit recorded."""
+        outcomes = results.checkpoints or [None] * len(batch.checkpoints)
+        for row, outcome in zip(batch.checkpoints, outcomes, strict=True):
+            place = (row[0], row[1], row[2])
+            if outcome == LOST:
+                continue
+            if isinstance(outcome, Adopted):
+                if place not in self.entries:
+                    self.violations.append(f"adopted at {format_position(row[1])} what nobody recorded")
+                continue
+            known = self.entries.setdefault(place, tuple(row))
+            if known != tuple(row):
+                self.violations.append(f"recorded twice at {format_position(row[1])}: {known} then {row}")
+            if row[4] == "step":
+                self.keys.add(f"{uuid.UUID(bytes=row[0]).hex}-{format_position(row[1])}")
+
+    def executes(self) -> None:
+        """To be called first by each attempt of a step."""
+        key = hf.current().idempotency_key
+        if key in self.keys:
+            self.violations.append(f"step {key} executes again though it is recorded")
+
+    def check(self, journal: Iterable[JournalRow]) -> None:
+        """Compare with what stands in the database at the end.
+
+        Raises:
+            AssertionError: something was recorded twice, changed, was lost, or was written by an owner after its successor.
+        """
+        assert self.violations == []
+        stored = {(row.run, row.position, row.generation): row for row in journal}
+        assert stored.keys() == self.entries.keys(), "the journal has other entries than were recorded"
+        for place, row in stored.items():
+            sent = self.entries[place]
+            assert (row.seq, row.kind, row.name, row.attempts) == (sent[3], sent[4], sent[5], sent[9])
+            if row.kind != "child":
+                assert (row.outcome, row.output) == (sent[6], sent[8]), f"a result changed at {row.position!r}"
+        runs: dict[bytes, list[tuple[int, int]]] = {}
+        for (run, _, _), sent in self.entries.items():
+            runs.setdefault(run, []).append((sent[3], sent[12]))
+        for orders in runs.values():
+            orders.sort()
+            assert len({seq for seq, _ in orders}) == len(orders), "two entries of a run have one seq"
+            epochs = [epoch for _, epoch in orders]
+            assert epochs == sorted(epochs), f"an owner wrote after its successor: {orders}"
+
+
+class FaultyStore:
+    """A store that does what a plan says.
+
+    Args:
+        inner: a store that works.
+        plan: asked before each call of `RUNNING_CALLS`, with its name, for a fault or None.
+        ledger: told of each commit.
+        shared: the inner store is open already and stays open.
+    """
+
+    def __init__(
+        self, inner: Store, plan: Callable[[str], Fault | None], ledger: Ledger, *, shared: bool = False
+    ) -> None:
+        self.inner = inner
+        self.name = inner.name
+        self.plan = plan
+        self.ledger = ledger
+        self.shared = shared
+        self.died = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self.inner, name)
+        if name not in RUNNING_CALLS and name not in ("rescue", "crashed", "remove_worker", "hint", "now"):
+            return call
+
+        async def guarded(*args: Any, **kwargs: Any) -> Any:
+            fault = self.plan(name) if name in RUNNING_CALLS and not self.died.is_set() else None
+            if fault == "die before":
+                self.died.set()
+            if self.died.is_set():
+                await asyncio.Event().wait()
+            if fault == "refuse":
+                raise StoreUnavailable("this call was refused")
+            result = await call(*args, **kwargs)
+            if name == "commit":
+                self.ledger.note(args[0], result)
+            if fault == "die after":
+                self.died.set()
+            if self.died.is_set():
+                await asyncio.Event().wait()
+            if fault == "forget":
+                raise StoreUnavailable("this call was done, and its answer lost")
+            return result
+
+        return guarded
+
+    async def open(self, *, migrate: bool = True) -> None:
+        if not self.shared:
+            await self.inner.open(migrate=migrate)
+
+    async def close(self) -> None:
+        if not self.shared:
+            await self.inner.close()
+
+
+class Process:
+    """A worker with a client on one store, as in a process of its own; `kill` ends it as SIGKILL would."""
+
+    def __init__(self, url: str, store: Any, workflows: Iterable[hf.Workflow[Any, Any]], **options: Any) -> None:
+        self.store = store
+        self.core = Core(url, store)
+        self.client = Client(self.core, "default")
+        self.worker = hf.Worker(self.client, workflows, **{"drain": 0, **options})
+
+    async def start(self) -> "Process":
+        self.core.users = 1
+        await self.core._open(True)
+        await self.worker.__aenter__()
+        return self
+
+    async def stop(self) -> None:
+        """End in order."""
+        await self.worker.stop()
+        await self.core.close()
+
+    async def kill(self) -> bytes:
+        """End without a word to the store; the worker's id."""
+        self.store.died.set()
+        worker, runs = self.worker, self.worker._dispatcher
+        ending = [*worker._tasks, *self.core._tasks, self.core.committer._task, *runs._tasks]
+        if runs._claiming is not None:
+            ending.append(runs._claiming)
+        ending += [execution._task for execution in runs._executions if execution._task is not None]
+        for execution in list(runs._executions):
+            execution.evict()
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+        if worker._heartbeat is not None:
+            await worker._heartbeat.close()
+        runs.threads.close()
+        await self.store.close()
+        return worker.id
+
+
+@dataclass
+class World:
+    """One database, the processes that come and go on it, and the ledger of what they committed."""
+
+    url: str
+    workflows: tuple[hf.Workflow[Any, Any], ...]
+    plan: Callable[[str], Fault | None] = lambda _: None
+    options: dict[str, Any] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
+    deaths: int = 0
+
+    async def __aenter__(self) -> "World":
+        self.beside = make_store(self.url)
+        """A sound store, for what is looked at from outside."""
+        await self.beside.open()
+        self.process = await self.spawn()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.process.store.died.is_set():
+            await self.process.kill()
+        else:
+            await self.process.stop()
+        await self.beside.close()
+
+    async def spawn(self) -> Process:
+        """A new process."""
+        memory = self.url == "memory://"
+        inner = self.beside if memory else make_store(self.url)
+        store = FaultyStore(inner, lambda _: None, self.ledger, shared=memory)
+        process = await Process(self.url, store, self.workflows, **self.options).start()
+        store.plan = self.plan
+        return process
+
+    async def replace(self) -> None:
+        """Kill the process; its runs go to a new one at once."""
+        self.deaths += 1
+        worker = await self.process.kill()
+        await self.beside.remove_worker(worker)
+        while (await self.beside.rescue(1000)).ready:
+            pass
+        self.process = await self.spawn()
+
+    async def outcome(self, run_id: str, within: float = 20.0) -> hf.RunView:
+        """The run when it has ended; processes that die are replaced meanwhile."""
+        try:
+            async with asyncio.timeout(within):
+                while True:
+                    if self.process.store.died.is_set():
+                        await self.replace()
+                    [row] = await self.beside.find_runs("default", [run_id])
+                    if row.status in ("succeeded", "failed", "cancelled", "held"):
+                        break
+                    await asyncio.sleep(0.001)
+        except TimeoutError:
+            [row] = await self.beside.find_runs("default", [run_id])
+            raise AssertionError(
+                f"run {run_id} is {row.status} after {within} s and {self.deaths} deaths: {await self.beside.counts()}"
+            ) from None
+        return run_view(row)
+
+    async def settled(self, within: float = 5.0) -> None:
+        """Wait until no run is left; processes that die are replaced meanwhile."""
+        async with asyncio.timeout(within):
+            while any((await self.beside.counts()).values()):
+                if self.process.store.died.is_set():
+                    await self.replace()
+                await asyncio.sleep(0.001)
+
+    async def journal(self, run_id: str) -> list[JournalRow]:
+        """The journals of a run and of all that descend from it."""
+        rows = await self.beside.list_runs("default", workflow=None, status=None, limit=1000, before=None)
+        tree = [row.uid for row in rows if row.id.partition("/")[0] == run_id]
+        return (await self.beside.load_journals(tree))[0]
+
+
+def in_haste(patch: Any) -> None:
+    """Polls come quickly, and a run that was rescued stays in its process whatever the count."""
+    patch.setattr(dispatcher, "POLL_SECONDS", 0.01)
+    patch.setattr(core, "POLL_SECONDS", 0.01)
+    patch.setattr(committer, "FIRST_PAUSE_SECONDS", 0.001)
+    patch.setattr(dispatcher, "RESCUES_ISOLATED", 1000)
+    patch.setattr(waiting, "LINGER_CHILD_SECONDS", 0.004)
