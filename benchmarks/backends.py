@@ -10,7 +10,7 @@ import asyncio
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -30,7 +30,7 @@ class Backend(Protocol):
     """Where cases may put files of their own."""
     version: str
 
-    def database(self) -> "contextmanager[str]":
+    def database(self) -> AbstractContextManager[str]:
         """An empty database's address, dropped afterwards."""
 
     def limit(self, url: str) -> Child:

@@ -143,7 +143,7 @@ async def _serve(spec: str, arguments: dict[str, Any], out: IO[str]) -> None:
         while True:
             method, given = json.loads(await asked.get())
             answer(result=await getattr(contender, method)(**given))
-    except Exception:  # noqa: BLE001 - the parent raises it
+    except Exception:
         answer(error=traceback.format_exc())
         os._exit(1)
 

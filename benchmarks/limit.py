@@ -109,7 +109,9 @@ class SqliteLimit(Limit):
 
     async def durable(self) -> str:
         """How commits reach the disk, read back from the database."""
-        mode, level = (self._connection.execute(f"PRAGMA {what}").fetchone()[0] for what in ("journal_mode", "synchronous"))
+        mode, level = (
+            self._connection.execute(f"PRAGMA {what}").fetchone()[0] for what in ("journal_mode", "synchronous")
+        )
         return f"journal_mode={mode.upper()}, synchronous={['OFF', 'NORMAL', 'FULL', 'EXTRA'][level]}"
 
     def new_id(self) -> bytes:

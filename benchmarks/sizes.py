@@ -39,7 +39,7 @@ class Sizes:
 
 
 QUICK = Sizes(
-    rounds=3, runs=10_000, plain_runs=4_000, peer_runs=50, ready=100_000, in_flight=10_000, asleep=10_000,
+    rounds=3, runs=10_000, plain_runs=3_000, peer_runs=30, ready=100_000, in_flight=10_000, asleep=10_000,
     neighbour_writes=300, starts=100,
 )  # fmt: skip
 FULL = Sizes(

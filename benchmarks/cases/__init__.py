@@ -1,1 +1,1 @@
-"""The cases, one to a file. Each has ``run(backend, sizes)``, which gives its rows; its first lines say how it measures."""
+"""The cases, one to a file. Each has ``run(backend, sizes)``, which gives its rows, and says first how it measures."""

@@ -131,7 +131,8 @@ def run(backend: Backend, sizes: Sizes) -> list[Row]:
         "steps_interrupted": sum(count > 1 for count in executions.values()),
     }
     return [
-        Row(CASE, backend.name, f"runs ended, of {IN_FLIGHT:,}", finished, required=Required(at_least=IN_FLIGHT), more=more),
+        Row(CASE, backend.name, f"runs ended, of {IN_FLIGHT:,}", finished, required=Required(at_least=IN_FLIGHT),
+            more=more),
         Row(CASE, backend.name, f"s until the last was claimed ({setting})", max(waited),
             required=Required(at_most=LEASE_SECONDS + EXTRA_SECONDS), more={"first_s": min(waited)}),
         Row(CASE, backend.name, f"recorded steps run again, of {sum(recorded.values()):,}", again,

@@ -71,7 +71,7 @@ class Measured:
 
     async def until_in_flight(self, runs: int) -> dict[str, float]:
         """What the process takes once so many runs are in flight."""
-        while _waiting < runs:
+        while _waiting < runs:  # noqa: ASYNC110 - a step that told of itself would need memory of its own
             await asyncio.sleep(LOOK_SECONDS)
         return memory()
 
@@ -94,7 +94,8 @@ class Starter:
 
     async def until_asleep(self, runs: int) -> None:
         """Return when so many are parked and none is left in the worker."""
-        while (counts := await self._client.core.store.counts())["parked"] < runs or counts["running"]:
+        store = self._client.core.store
+        while (counts := await store.counts())["parked"] < runs or counts["running"]:  # noqa: ASYNC110 - another process
             await asyncio.sleep(LOOK_SECONDS)
 
 

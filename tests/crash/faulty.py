@@ -105,6 +105,7 @@ class FaultyStore:
         self.ledger = ledger
         self.shared = shared
         self.died = asyncio.Event()
+        self.under_way: set[asyncio.Future[Any]] = set()
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self.inner, name)
@@ -119,9 +120,7 @@ class FaultyStore:
                 await asyncio.Event().wait()
             if fault == "refuse":
                 raise StoreUnavailable("this call was refused")
-            result = await call(*args, **kwargs)
-            if name == "commit":
-                self.ledger.note(args[0], result)
+            result = await self._do(name, call, args, kwargs)
             if fault == "die after":
                 self.died.set()
             if self.died.is_set():
@@ -131,6 +130,20 @@ class FaultyStore:
             return result
 
         return guarded
+
+    async def _do(self, name: str, call: Any, args: Any, kwargs: Any) -> Any:
+        """Make a call; it is seen to its end, and taken down, even if the process dies meanwhile."""
+
+        async def work() -> Any:
+            result = await call(*args, **kwargs)
+            if name == "commit":
+                self.ledger.note(args[0], result)
+            return result
+
+        task = asyncio.ensure_future(work())
+        self.under_way.add(task)
+        task.add_done_callback(self.under_way.discard)
+        return await asyncio.shield(task)
 
     async def open(self, *, migrate: bool = True) -> None:
         if not self.shared:
@@ -177,6 +190,7 @@ class Process:
         if worker._heartbeat is not None:
             await worker._heartbeat.close()
         runs.threads.close()
+        await asyncio.gather(*self.store.under_way, return_exceptions=True)
         await self.store.close()
         return worker.id
 

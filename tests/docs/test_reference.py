@@ -35,7 +35,9 @@ def test_public_name_is_described(name: str) -> None:
     assert section(name).strip()
 
 
-@pytest.mark.parametrize("name", ["Retry", "Worker", "connect", "gather", "map", "sleep", "sleep_until", "step", "workflow"])
+@pytest.mark.parametrize(
+    "name", ["Retry", "Worker", "connect", "gather", "map", "sleep", "sleep_until", "step", "workflow"]
+)
 def test_every_parameter_is_described(name: str) -> None:
     for parameter in inspect.signature(getattr(hf, name)).parameters:
         assert parameter in ("fn", "calls") or re.search(rf"\b{parameter}\b", section(name)), parameter

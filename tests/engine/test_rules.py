@@ -1,6 +1,7 @@
 """The rules of durable code: what is refused, and what is said about it."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -274,7 +275,7 @@ def versions() -> tuple[Any, dict[str, Any]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("change", ["other_step", "other_kind", "in_a_branch", "clock", "swallows"])
 async def test_changed_code_holds_the_run_and_keeps_its_journal(
-    change: str, disk_url: str, park_at_once: None
+    change: str, disk_url: str, park_at_once: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     before, changed = versions()
     after, said = changed[change]
@@ -295,6 +296,8 @@ async def test_changed_code_holds_the_run_and_keeps_its_journal(
             with pytest.raises(TimeoutError, match="it goes on"):
                 await run.result(timeout=0.05)
             assert [one.id for one in await client.list(status="held")] == [run.id]
+    gc.collect()
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []
 
 
 async def test_a_different_branch_on_replay_holds_the_run(store_url: str, park_at_once: None) -> None:

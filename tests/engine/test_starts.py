@@ -13,7 +13,7 @@ ORDER: list[int] = []
 
 
 @hf.workflow
-async def order(number: int, cents: int = 0, *, tags: set[str] = frozenset()) -> int:  # type: ignore[assignment]
+async def order(number: int, cents: int = 0, *, tags: frozenset[str] = frozenset()) -> int:
     ORDER.append(number)
     return number + cents
 
@@ -60,8 +60,8 @@ async def test_an_id_of_another_run_is_refused(what: str, store_url: str) -> Non
 
 async def test_values_without_an_order_are_the_same_input(store_url: str) -> None:
     async with hf.connect(store_url) as client:
-        await client.start(order.options(id="o-1"), 1, tags={f"tag {n}" for n in range(20)})
-        again = await client.start(order.options(id="o-1"), 1, tags={f"tag {n}" for n in reversed(range(20))})
+        await client.start(order.options(id="o-1"), 1, tags=frozenset(f"tag {n}" for n in range(20)))
+        again = await client.start(order.options(id="o-1"), 1, tags=frozenset(f"tag {n}" for n in reversed(range(20))))
         assert not again.created
 
 

@@ -105,10 +105,13 @@ def _check(source: Path) -> None:
 def _copy(source: Path, ready: Path) -> None:
     """A copy that can be opened at once: with all that is in the source's own WAL, and in WAL mode."""
     ready.unlink(missing_ok=True)
-    with closing(connect(str(source), read_only=True)) as connection, translated(str(ready)):
-        with closing(sqlite3.connect(ready)) as copy:
-            connection.backup(copy)
-            copy.execute("PRAGMA journal_mode = WAL")
+    with (
+        closing(connect(str(source), read_only=True)) as connection,
+        translated(str(ready)),
+        closing(sqlite3.connect(ready)) as copy,
+    ):
+        connection.backup(copy)
+        copy.execute("PRAGMA journal_mode = WAL")
     _to_disk(ready)
 
 
@@ -133,9 +136,8 @@ def _replace(path: Path, ready: Path, aside: Path | None) -> Path | None:
 @contextmanager
 def _nobody_on(path: Path, *, force: bool) -> Iterator[None]:
     """Keep others off the file; refuse while a process uses it."""
-    writing = holder(str(path))
-    if writing is not None:
-        raise StoreUnavailable(f"{path} is being written by process {writing}; stop it first")
+    _no_worker_alive(path)
+    _nobody_writing(path)
     turnstile = Turnstile(str(path))
     try:
         with turnstile:
@@ -163,9 +165,7 @@ def _alone(path: Path, *, force: bool) -> sqlite3.Connection | None:
         connection.execute(f"PRAGMA busy_timeout = {ALONE_MS:d}")
         try:
             with translated(str(path)):
-                found = schema.status(connection, str(path))
-                if found.version:
-                    _no_worker_alive(connection, path)
+                schema.status(connection, str(path))
         except NotOurs:
             raise
         except StoreError as error:
@@ -195,15 +195,30 @@ def _lock(connection: sqlite3.Connection, path: Path, *, force: bool) -> None:
             raise
 
 
-def _no_worker_alive(connection: sqlite3.Connection, path: Path) -> None:
-    offset = connection.execute("SELECT offset_us FROM clock").fetchone()[0]
-    now = now_us() + int(offset)
-    for host, pid, expires_at in connection.execute("SELECT host, pid, expires_at FROM workers").fetchall():
+def _no_worker_alive(path: Path) -> None:
+    """By the file's own table; nobody is, if it cannot be read."""
+    try:
+        with closing(connect(str(path), read_only=True)) as connection:
+            now = now_us() + int(connection.execute("SELECT offset_us FROM clock").fetchone()[0])
+            workers = connection.execute("SELECT host, pid, expires_at FROM workers").fetchall()
+    except (StoreError, sqlite3.Error, TypeError):
+        return
+    for host, pid, expires_at in workers:
         if expires_at > now and (host != socket.gethostname() or lives(pid)):
             raise StoreUnavailable(
                 f"{path}: a worker is alive on it (process {pid} on {host}, lease until "
                 f"{(expires_at - now) / 1e6:.0f} s from now); stop it first"
             )
+
+
+def _nobody_writing(path: Path) -> None:
+    """Lets a short write end."""
+    for _ in range(10):
+        writing = holder(str(path))
+        if writing is None:
+            return
+        time.sleep(ALONE_MS / 5000)
+    raise StoreUnavailable(f"{path} is being written by process {writing}; stop it first")
 
 
 def lives(pid: int) -> bool:

@@ -172,8 +172,7 @@ async def size_bytes(url: str) -> dict[str, int]:
     """How much room a database takes: the file and its WAL, or the server's figure for it."""
     path = existing(url)
     if path is not None:
-        wal = Path(f"{path}-wal")
-        return {"database": path.stat().st_size, "wal": wal.stat().st_size if wal.exists() else 0}
+        return _file_sizes(path)
     from holdfast.store.postgres.address import read_address
     from holdfast.store.postgres.connection import connect
 
@@ -182,6 +181,11 @@ async def size_bytes(url: str) -> dict[str, int]:
         return {"database": int(await connection.fetchval("SELECT pg_database_size(current_database())"))}
     finally:
         await connection.close()
+
+
+def _file_sizes(path: Path) -> dict[str, int]:
+    wal = Path(f"{path}-wal")
+    return {"database": path.stat().st_size, "wal": wal.stat().st_size if wal.exists() else 0}
 
 
 def shown(url: str) -> str:

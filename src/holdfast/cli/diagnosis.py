@@ -318,7 +318,8 @@ def _ready(
         yield Finding(
             "ready",
             "problem",
-            f"{runs} runs of {workflow!r} version {version!r} in queue {queue!r} have been ready for up to {duration(longest)}",
+            f"{runs} runs of {workflow!r} version {version!r} in queue {queue!r} have been ready "
+            f"for up to {duration(longest)}",
             "does a worker that is alive serve that version and that queue? If so, there are too few of them",
         )
     if not unknown and not places:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -58,17 +58,20 @@ def _main(arguments: list[str]) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = app(arguments, prog_name="holdfast", standalone_mode=False)
-    except (typer.BadParameter.__mro__[-4], typer.Abort) as error:  # every error of Typer's own
-        return _misused(error, "--json" in arguments)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         return _closed()
+    except Exception as error:
+        # Typer's errors have no public base. A command lets no other error out.
+        if not hasattr(error, "format_message"):
+            raise
+        return _misused(error, "--json" in arguments)
     return code if isinstance(code, int) else 0
 
 
-def _misused(error: BaseException, as_json: bool) -> int:
-    message = error.format_message() if hasattr(error, "format_message") else "aborted"
+def _misused(error: Any, as_json: bool) -> int:
+    message = str(error.format_message())
     context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":
         print(message, file=sys.stderr)

@@ -14,8 +14,10 @@ from holdfast.errors import (
     BadURL,
     HoldfastError,
     PayloadError,
+    RunError,
     RunExists,
     RunNotFound,
+    StepError,
     StoreError,
     UnknownWorkflow,
     UsageError,
@@ -61,8 +63,9 @@ def clean(text: str) -> str:
 
 def plain(value: Any) -> Any:
     """What ``json`` cannot do by itself: views of runs, and instants."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if dataclasses.is_dataclass(value):
+        names = [field.name for field in dataclasses.fields(value)]
+        return {name: getattr(value, name) for name in names}
     if isinstance(value, datetime):
         return value.isoformat()
     return str(value)
@@ -76,11 +79,12 @@ def as_json(value: Any, *, indent: int | None = None, ascii_only: bool = False) 
 def error_object(error: BaseException) -> dict[str, Any]:
     """An error as it is shown in JSON, its cause within."""
     shown: dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
-    if isinstance(error, HoldfastError) and getattr(error, "run_id", ""):
-        shown["run_id"] = error.run_id  # type: ignore[attr-defined]
-    if isinstance(error, HoldfastError) and isinstance(error.__cause__, Exception) and hasattr(error, "run_id"):
+    if isinstance(error, RunError):
+        shown["run_id"] = error.run_id
         cause = error.__cause__
-        shown["cause"] = {"type": getattr(cause, "type", "") or type(cause).__name__, "message": str(cause)}
+        if isinstance(cause, Exception):
+            name = cause.type if isinstance(cause, StepError) else type(cause).__name__
+            shown["cause"] = {"type": name, "message": str(cause)}
     return shown
 
 
@@ -161,7 +165,7 @@ def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Rend
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(Text(column), overflow="fold")
     for row in rows:

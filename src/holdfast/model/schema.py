@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import jsonschema
 import msgspec
 
 from holdfast.errors import PayloadError, UsageError
@@ -51,6 +50,8 @@ def input_from(name: str, description: bytes, value: Mapping[str, Any]) -> bytes
         wrong += [f"unexpected {', '.join(map(repr, unknown))}"] if unknown else []
         takes = ", ".join(properties) or "no arguments"
         raise UsageError(f"{name}() was given wrong arguments: {'; '.join(wrong)}. It takes: {takes}")
+    import jsonschema  # here: it loads slowly, and only starts by name need it
+
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(dict(value)))
     if error is not None:
         path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)

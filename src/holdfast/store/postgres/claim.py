@@ -21,8 +21,14 @@ AGAIN_SECONDS = 0.25
 CHEAP_SECONDS = 0.005
 """A search from the lowest that took no longer is made whenever one from further on found too little."""
 
-SHARE = 20
-"""A dearer one is made again only after so many times its duration."""
+BUSY_SHARE = 20
+"""A dearer one is made again after so many times its duration, while there is enough to do without it."""
+
+IDLE_SHARE = 4
+"""And after so many times when there is not."""
+
+ROW_SECONDS = 20e-6
+"""Time for each row that a search found is for taking the row, not for searching."""
 
 Served = tuple[str, str, str, int]
 
@@ -44,16 +50,16 @@ class Heads:
 
     def due(self, now: float) -> bool:
         """Whether it is time to search from the lowest again."""
-        return now - self._searched_at >= max(AGAIN_SECONDS, SHARE * self._took)
+        return now - self._searched_at >= max(AGAIN_SECONDS, BUSY_SHARE * self._took)
 
     def may_search(self, now: float) -> bool:
         """Whether a search that found too little may begin again at the lowest."""
-        return self._took <= CHEAP_SECONDS or self.due(now)
+        return self._took <= CHEAP_SECONDS or now - self._searched_at >= IDLE_SHARE * self._took
 
-    def searched(self, began: float, now: float) -> None:
-        """A search from the lowest was made."""
+    def searched(self, began: float, now: float, rows: int) -> None:
+        """A search from the lowest was made, and found so many rows."""
         self._searched_at = now
-        self._took = now - began
+        self._took = max(0.0, now - began - rows * ROW_SECONDS)
 
     def low(self, place: Served | None) -> int:
         """Below this nothing was left when it was last looked at."""
@@ -96,7 +102,7 @@ async def _search(connection: Connection, claim: Claim, limit: int, heads: Heads
     began = time.monotonic()
     rows = await connection.fetch(_SQL["claim"], served, limit, claim.worker, claim.claim_id)
     if whole:
-        heads.searched(began, time.monotonic())
+        heads.searched(began, time.monotonic(), len(rows))
     runs = []
     for index, rank, *columns in rows:
         heads.took(claim.served[index], rank)

@@ -70,10 +70,10 @@ class Hints:
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
-        if self._sending is not None:
-            await asyncio.wait([self._sending], timeout=WINDOW_SECONDS * 5)
-            self._sending.cancel()
-            await asyncio.gather(self._sending, return_exceptions=True)
+        if (sending := self._sending) is not None:  # which forgets itself when it is done
+            await asyncio.wait([sending], timeout=WINDOW_SECONDS * 5)
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
         if self._connection is not None:
             self._connection.terminate()
 

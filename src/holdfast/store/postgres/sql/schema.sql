@@ -5,9 +5,12 @@
 SELECT pg_advisory_xact_lock(7525352680829580148)
 
 -- name: found
-SELECT to_regnamespace('holdfast') IS NOT NULL,
-       EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('holdfast.meta') AND attname = 'version'
-               AND atttypid = 'integer'::regtype)
+-- By the catalogue's tables: to_regnamespace and the like may answer from a cache that is older than the lock.
+SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'holdfast'),
+       EXISTS (SELECT FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+               JOIN pg_namespace AS n ON n.oid = c.relnamespace
+               WHERE n.nspname = 'holdfast' AND c.relname = 'meta' AND a.attname = 'version'
+                 AND a.atttypid = 'integer'::regtype)
 
 -- name: version
 SELECT version FROM holdfast.meta

@@ -56,8 +56,9 @@ DELETE FROM running WHERE run IN (VALUES /*rows*/ (?))
 UPDATE runs SET epoch = v.column2, started_at = coalesce(runs.started_at, v.column3), rescues = 0
 FROM (VALUES /*rows*/ (?, ?, ?)) AS v WHERE runs.uid = v.column1
 
+-- A run that is open and was last parked under this epoch: the caller's own park, done before.
 -- name: find_parked
-SELECT 1 FROM parked WHERE run = ? AND epoch = ?
+SELECT 1 FROM runs WHERE uid = ? AND epoch = ? AND status = 'open'
 
 -- name: find_outcome
 SELECT outcome FROM journal WHERE run = ? AND position = ? AND generation = ?
