@@ -130,6 +130,10 @@ class Fatal(HoldfastError):
     """Raise in a step to give up at once, whatever its retry policy says."""
 
 
+LONGEST_SECONDS = 100 * 366 * 86400.0
+"""A hundred years: no delay is longer."""
+
+
 class RetryAfter(HoldfastError):
     """Raise in a step to have its next attempt after ``seconds``, if it has attempts left.
 
@@ -140,6 +144,8 @@ class RetryAfter(HoldfastError):
     def __init__(self, seconds: float, message: str = "") -> None:
         super().__init__(message or f"try again after {seconds} s")
         self.seconds = float(seconds)
+        if not 0 <= self.seconds <= LONGEST_SECONDS:
+            raise UsageError(f"RetryAfter({seconds!r}): give seconds, from 0 to a hundred years")
 
 
 class StoreError(HoldfastError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import uuid
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -179,7 +180,7 @@ class Client:
         Args:
             name: as a worker registered it.
             value: its arguments by name, plain JSON; checked against the workflow's JSON Schema.
-            version: the latest registered unless given.
+            version: the highest registered unless given.
             options: as for ``workflow.options``.
 
         Raises:
@@ -198,7 +199,7 @@ class Client:
         known = await self._patiently(self.core.store.list_workflows())
         rows = [row for row in known if row.name == name and version in (None, row.version)]
         if rows:
-            return rows[-1]
+            return max(rows, key=lambda row: _numbered(row.version))
         names = ", ".join(sorted({row.name for row in known})) or "none"
         raise UnknownWorkflow(
             f"no worker has registered a workflow {name!r}{f' of version {version!r}' if version else ''} "
@@ -393,6 +394,11 @@ def _same(workflow: Workflow[Any, Any] | None, start: Start, found: Started) -> 
         return decode(found.input) == decode(start.input)
     except PayloadError:
         return False
+
+
+def _numbered(version: str) -> list[tuple[int, int, str]]:
+    """A key that sorts versions as people count them: 9 before 10."""
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.split(r"(\d+)", version)]
 
 
 def _checked(workflow: Any) -> Workflow[Any, Any]:

@@ -219,8 +219,10 @@ class Dispatcher:
         for run in alone:
             self._isolate(run)
         runs = [run for run in runs if run.rescues < RESCUES_ISOLATED]
-        if not runs:
-            return
+        if runs:
+            await self._begin_known(runs)
+
+    async def _begin_known(self, runs: list[ClaimedRun]) -> None:
         while True:
             try:
                 rows, attempts = await self.core.store.load_journals([run.uid for run in runs])
@@ -250,9 +252,8 @@ class Dispatcher:
         async def watch() -> None:
             try:
                 if not await self._isolation.execute(run, workflow):
-                    rows, attempts = await self.core.store.load_journals([run.uid])
                     self._using += 1
-                    self._begin(run, *by_run(rows, attempts)[run.uid])
+                    await self._begin_known([run])
             finally:
                 self._using -= 1
                 self.wake()

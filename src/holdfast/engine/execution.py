@@ -211,7 +211,7 @@ class Execution:
             self._hold = NonDeterminism(
                 f"nondeterminism: at position {format_position(position)} the journal has {entry.kind} {entry.name!r}, "
                 f"the code asks for {kind} {name!r}. The workflow's code changed, or it depends on something that is "
-                "not recorded. Put the old code back and release the run, or start it anew"
+                "not recorded. Put the old code back, or start the run anew; what is recorded is kept"
             )
             raise Evicted(str(self._hold))
         return entry
@@ -473,7 +473,7 @@ class ChildCall:
     ) -> None:
         self.group: object | None = None
         self._coroutine = execution.child(self, workflow, position, args, kwargs)
-        self._coroutine.__qualname__ = workflow.name
+        self._coroutine.__qualname__ = workflow.name  # type: ignore[attr-defined]
 
     def __await__(self) -> Generator[Any, Any, Any]:
         return self._coroutine.__await__()

@@ -60,7 +60,7 @@ def gather(*calls: Awaitable[Any]) -> Coroutine[Any, Any, tuple[Any, ...]]:
 async def _gather(here: Scope, position: bytes, calls: tuple[Awaitable[Any], ...]) -> tuple[Any, ...]:
     group = object()
     tasks = [_branch(here, position + encode_number(n), call, group) for n, call in enumerate(calls)]
-    return tuple(await _all(here, tasks))
+    return tuple(await _all(here, position, tasks))
 
 
 def map(
@@ -109,7 +109,7 @@ async def _map(
     except asyncio.CancelledError:
         await _drop(tasks)
         raise
-    return await _all(here, tasks)
+    return await _all(here, position, tasks)
 
 
 def _branch(here: Scope, prefix: bytes, call: Awaitable[T], group: object | None) -> asyncio.Task[T]:
@@ -128,22 +128,20 @@ async def _awaited(call: Awaitable[T]) -> T:
     return await call
 
 
-async def _all(here: Scope, tasks: list[asyncio.Task[T]]) -> list[T]:
+async def _all(here: Scope, position: bytes, tasks: list[asyncio.Task[T]]) -> list[T]:
     if not tasks:
         return []
     try:
         await asyncio.wait(tasks)
     except asyncio.CancelledError:
-        here.execution.foreign_cancel("hf.gather or hf.map", here.prefix)
+        here.execution.foreign_cancel("hf.gather or hf.map", position)
         await _drop(tasks)
         raise
+    # Every one is asked for its error, or Python would report those that nobody looked at.
+    errors = [asyncio.CancelledError() if task.cancelled() else task.exception() for task in tasks]
     here.execution.check_alive()
-    for task in tasks:
-        error = task.exception() if not task.cancelled() else asyncio.CancelledError()
+    for error in errors:
         if error is not None:
-            for other in tasks:
-                if not other.cancelled():
-                    other.exception()
             raise error
     return [task.result() for task in tasks]
 

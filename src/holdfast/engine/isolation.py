@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 import os
 import runpy
+import signal
 import sys
 from typing import Any
 
@@ -22,13 +24,18 @@ from holdfast.engine.workflow import Workflow
 from holdfast.errors import StoreError
 from holdfast.store.base import ClaimedRun
 
+log = logging.getLogger("holdfast.isolation")
+
 AT_ONCE = 4
 """So many child processes at most; other suspects wait for their turn."""
+
+TROUBLE_PAUSE_SECONDS = 1.0
+"""How long to wait when the database, or the machine, cannot do it just now."""
 
 IMPORTING = "HOLDFAST_ISOLATED_IMPORT"
 """Set in a child while it imports the user's module, which must start nothing then."""
 
-_DONE, _NOT_FOUND = b"done\n", b"not found\n"
+_DONE, _NOT_FOUND, _TROUBLE = b"done\n", b"not found\n", b"trouble\n"
 _CHILD = "from holdfast.engine.isolation import main; main()"
 
 
@@ -71,32 +78,40 @@ class Isolation:
         order = Order(self._core.url, module, file, [path or os.getcwd() for path in sys.path], run)
         self._suspects[run.uid] = run
         try:
-            async with self._turn:
-                return await self._in_child(order)
+            while True:
+                async with self._turn:
+                    reply = await self._in_child(order)
+                if reply != _TROUBLE:
+                    return reply != _NOT_FOUND
+                await asyncio.sleep(TROUBLE_PAUSE_SECONDS)
         finally:
             del self._suspects[run.uid]
             if not self._suspects:
                 self._dismiss()
 
-    async def _in_child(self, order: Order) -> bool:
+    async def _in_child(self, order: Order) -> bytes:
         if self._closing:
-            return True
-        child = self._idle.pop() if self._idle else await _Child.start()
+            return _DONE
+        try:
+            child = self._idle.pop() if self._idle else await _Child.start()
+        except OSError as error:
+            log.warning("a child process cannot be started, trying again: %s", error)
+            return _TROUBLE
         self._busy.add(child)
         try:
             reply = await child.ask(order)
         finally:
             self._busy.discard(child)
-        if reply in (_DONE, _NOT_FOUND):
+        if reply:
             self._idle.append(child)
-            return reply == _DONE
+            return reply
         while not self._closing:
             try:
                 await self._core.store.crashed(order.run.uid, order.run.epoch)
                 break
             except StoreError:
-                await asyncio.sleep(1.0)
-        return True
+                await asyncio.sleep(TROUBLE_PAUSE_SECONDS)
+        return _DONE
 
     def _dismiss(self) -> None:
         for child in self._idle:
@@ -196,6 +211,16 @@ async def _execute(core: Core, order: Order) -> bytes:
     return _DONE
 
 
+async def _reply(core: Core | None, order: Order) -> tuple[Core | None, bytes]:
+    try:
+        if core is None:
+            core = await Core.open(order.url, migrate=False)
+        return core, await _execute(core, order)
+    except StoreError as error:
+        sys.stderr.write(f"holdfast: the database cannot be used just now: {error}\n")
+        return core, _TROUBLE
+
+
 async def _serve(reply_to: int) -> None:
     orders = asyncio.StreamReader(limit=64 * 1024 * 1024)
     loop = asyncio.get_running_loop()
@@ -206,17 +231,19 @@ async def _serve(reply_to: int) -> None:
         order = msgspec.json.decode(line, type=Order)
         # The next line, or the end of input when the parent dies, is looked for while this run executes.
         reading = asyncio.create_task(orders.readline())
-        if core is None:
-            core = await Core.open(order.url, migrate=False)
-        work = asyncio.create_task(_execute(core, order))
+        work = asyncio.create_task(_reply(core, order))
         await asyncio.wait((work, reading), return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             os._exit(1)
-        os.write(reply_to, work.result())
+        core, reply = work.result()
+        os.write(reply_to, reply)
     if core is not None:
         await core.close()
 
 
 def main() -> None:
     """The child process: executes the runs that come as lines on its input, and replies to each."""
+    # Its end is its parent's business: a signal to the whole group must not look like a crash of the run.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     asyncio.run(_serve(int(sys.argv[1])))

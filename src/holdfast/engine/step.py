@@ -63,7 +63,7 @@ class Step(Generic[P, R]):
         here = place.get()
         if type(here) is Scope:
             call = here.execution.step(self, here.allocate(), args, kwargs)
-            call.__qualname__ = self.name  # what Python names when it warns of a call that was not awaited
+            call.__qualname__ = self.name  # type: ignore[attr-defined]  # what Python names when it warns of a call that was not awaited
             return call
         return self._plain(args, kwargs)
 
@@ -96,11 +96,12 @@ class Step(Generic[P, R]):
         if self.timeout_seconds is None:
             return await coroutine
         # Most of the cost of a timeout is arming it: not needed for what ends without waiting.
+        deadline = asyncio.get_running_loop().time() + self.timeout_seconds
         try:
             first = coroutine.send(None)
         except StopIteration as stop:
             return stop.value
-        timeout = asyncio.timeout(self.timeout_seconds)
+        timeout = asyncio.timeout_at(deadline)
         try:
             async with timeout:
                 return await _rest(coroutine, first)

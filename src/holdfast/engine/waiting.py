@@ -9,13 +9,16 @@ store refuses to park a run whose wait is satisfied already.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
-from holdfast.errors import Evicted, StoreError
+from holdfast.errors import Evicted, HoldfastError
 from holdfast.store.base import SATISFIED, JournalRow, Park
 
 if TYPE_CHECKING:
     from holdfast.engine.execution import Execution
+
+log = logging.getLogger("holdfast.run")
 
 LINGER_SECONDS = 5.0
 """A wait for an instant up to so far away stays in memory, and keeps its slot."""
@@ -151,8 +154,12 @@ class Waits:
             return
         try:
             refusal = future.result()
-        except (StoreError, asyncio.CancelledError):
+        except asyncio.CancelledError:
             execution.evict()
+            return
+        except HoldfastError as error:
+            log.error("run %s cannot be parked, giving it back: %s", execution.run.id, error)
+            execution.leave()
             return
         if refusal is None:
             execution.evict()

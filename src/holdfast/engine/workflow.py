@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import update_wrapper
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from holdfast.engine.context import Scope, place
@@ -168,9 +168,15 @@ def referenced(workflow: Workflow[Any, Any]) -> set[Workflow[Any, Any]]:
     return found
 
 
+def _names(code: CodeType) -> set[str]:
+    """The names in a piece of code and in the lambdas, functions and comprehensions inside it."""
+    inner = (const for const in code.co_consts if isinstance(const, CodeType))
+    return set(code.co_names).union(*map(_names, inner))
+
+
 def _named(fn: FunctionType) -> Iterator[Any]:
     """What the names in a function's code stand for, in its module, its closure, and modules that it uses."""
-    names = fn.__code__.co_names
+    names = _names(fn.__code__)
     for name in names:
         value = fn.__globals__.get(name)
         yield value

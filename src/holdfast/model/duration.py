@@ -6,14 +6,12 @@ import math
 import re
 from datetime import timedelta
 
-from holdfast.errors import UsageError
+from holdfast.errors import LONGEST_SECONDS, UsageError
 
 Duration = float | int | str | timedelta
 
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
-
-LONGEST_SECONDS = 100 * 366 * 86400.0
 
 
 def seconds(duration: Duration, *, what: str = "duration") -> float:

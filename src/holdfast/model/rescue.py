@@ -30,5 +30,5 @@ def crash_error(rescues: int) -> CrashedWorker:
     """The reason that such a run is held with."""
     return CrashedWorker(
         f"crashed its worker: lost {rescues} workers in a row without a new checkpoint; "
-        "find out what its next step does to its process, mend it, then release the run"
+        "find out what its next step does to its process; what is recorded is kept"
     )

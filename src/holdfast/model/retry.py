@@ -68,11 +68,11 @@ def retry_delay(policy: Retry, attempt: int, error: BaseException, jitter: float
     if attempt >= policy.max_attempts or isinstance(error, Fatal | PayloadError | UsageError):
         return None
     if isinstance(error, RetryAfter):
-        return max(0.0, error.seconds)
+        return error.seconds
     if not isinstance(error, policy.on) or isinstance(error, policy.never):
         return None
     try:
-        delay = min(policy.maximum, policy.initial * policy.factor ** (attempt - 1))
+        delay = policy.initial * policy.factor ** (attempt - 1)
     except OverflowError:
         delay = policy.maximum
-    return delay * (1 + policy.jitter * (2 * jitter - 1))
+    return min(policy.maximum, min(policy.maximum, delay) * (1 + policy.jitter * (2 * jitter - 1)))

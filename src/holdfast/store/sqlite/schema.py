@@ -51,11 +51,11 @@ def prepare(connection: sqlite3.Connection, path: str, *, migrate: bool) -> None
         raise SchemaTooNew(
             f"{path} has schema version {found.version}, this holdfast knows up to {found.wanted}; upgrade holdfast"
         )
+    if path != ":memory:":
+        connection.execute("PRAGMA journal_mode = WAL")
     if not found.pending:
         return
     if found.version == 0:
-        if path != ":memory:":
-            connection.execute("PRAGMA journal_mode = WAL")
         script = files("holdfast.store.sqlite").joinpath("schema.sql").read_text("utf-8")
         _run(connection, script, found.wanted)
         return
@@ -90,8 +90,9 @@ def backup(connection: sqlite3.Connection, target: str) -> None:
     part = f"{target}.part"
     copy = sqlite3.connect(part)
     try:
-        connection.backup(copy, pages=1024)
-        copy.execute("PRAGMA journal_mode = DELETE")
+        # In one go: a copy in pieces starts over whenever another process writes.
+        connection.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")  # one file, until it is opened for work
     finally:
         copy.close()
     os.replace(part, target)
