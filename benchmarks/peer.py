@@ -39,7 +39,6 @@ class Dbos:
                 "name": "bench",
                 "system_database_url": self._url,
                 "log_level": "ERROR",
-                "run_admin_server": False,
             }
         )
         DBOS.launch()

@@ -25,7 +25,9 @@ def test_a_run_is_started_while_its_worker_comes_up(shop: Path, disk_url: str) -
         again = call(shop, "start", "checkout", "--id", "o-1", "--input", ORDER, url=disk_url)
         assert again.stdout == "o-1\n"
         assert "exists already" in again.stderr
-        taken = call(shop, "start", "checkout", "--id", "o-1", "--input", '{"order_id": "x", "cents": 1}', url=disk_url, code=2)
+        taken = call(
+            shop, "start", "checkout", "--id", "o-1", "--input", '{"order_id": "x", "cents": 1}', url=disk_url, code=2
+        )
         assert "taken" in taken.stderr
         assert stop(worker) == 0
     assert "serves checkout (version 1), remind (version 1); queues default, later;" in (shop / "stderr").read_text()
@@ -34,18 +36,22 @@ def test_a_run_is_started_while_its_worker_comes_up(shop: Path, disk_url: str) -
 def test_a_run_goes_on_when_its_worker_is_killed(shop: Path, disk_url: str) -> None:
     (shop / "holdfast.toml").write_text('[worker]\nlease = "2s"\nbeat = 0.5\n')
     (shop / "wait-o-1").touch()
-    with running(shop, "worker", "shop", url=disk_url) as one, running(shop, "worker", "shop", url=disk_url) as two:
-        with running(shop, "start", "checkout", "--input", ORDER, "--id", "o-1", "--wait", "--json", url=disk_url) as waiting:
-            shipping = shop / "shipping-o-1"
-            first = int(until(lambda: shipping.exists() and shipping.read_text()))
-            killed = one if one.pid == first else two
-            assert first in (one.pid, two.pid)
-            killed.send_signal(signal.SIGKILL)
-            until(lambda: len(shipping.read_text().splitlines()) == 2)
-            (shop / "wait-o-1").unlink()
-            assert waiting.wait(timeout=60) == 0
-            assert waiting.stdout is not None
-            assert json.loads(waiting.stdout.read())["result"] == {"receipt": "receipt o-1-500", "parcel": "parcel o-1"}
+    shipping = shop / "shipping-o-1"
+    with (
+        running(shop, "worker", "shop", url=disk_url) as one,
+        running(shop, "worker", "shop", url=disk_url) as two,
+        running(
+            shop, "start", "checkout", "--input", ORDER, "--wait", "--json", "--id", "o-1", url=disk_url
+        ) as waiting,
+    ):
+        first = int(until(lambda: shipping.exists() and shipping.read_text()))
+        assert first in (one.pid, two.pid)
+        (one if one.pid == first else two).send_signal(signal.SIGKILL)
+        until(lambda: len(shipping.read_text().splitlines()) == 2)
+        (shop / "wait-o-1").unlink()
+        assert waiting.wait(timeout=60) == 0
+        assert waiting.stdout is not None
+        assert json.loads(waiting.stdout.read())["result"] == {"receipt": "receipt o-1-500", "parcel": "parcel o-1"}
     found = call_json(shop, "runs", "show", "o-1", url=disk_url)
     assert [(entry["name"], entry["attempts"]) for entry in found["journal"]] == [("charge", 1), ("ship", 1)]
 
@@ -72,7 +78,9 @@ def test_a_run_that_fails(shop: Path, disk_url: str) -> None:
     with running(shop, "worker", "shop", *SOON, url=disk_url):
         done = call(shop, "start", "checkout", "--input", wrong, "--id", "o-2", "--wait", url=disk_url, code=1)
         assert (done.stdout, done.stderr.strip()) == ("", "error: run 'o-2' failed: Fatal: cannot charge -5")
-        error = call_json(shop, "start", "checkout", "--input", wrong, "--id", "o-2", "--wait", url=disk_url, code=1)["error"]
+        error = call_json(shop, "start", "checkout", "--input", wrong, "--id", "o-2", "--wait", url=disk_url, code=1)[
+            "error"
+        ]
         assert error["type"] == "RunFailed"
         assert error["cause"] == {"type": "Fatal", "message": "cannot charge -5"}
     assert call(shop, "runs", "watch", "o-2", url=disk_url, code=1).stdout.strip().endswith("Fatal: cannot charge -5")

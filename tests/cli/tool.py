@@ -15,7 +15,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-SHOP = '''
+SHOP = """
 import asyncio
 import os
 
@@ -46,7 +46,7 @@ async def remind(order_id: str = "o-0") -> str:
     return order_id
 
 number = 3
-'''
+"""
 
 SOON = ("--lease", "2s", "--beat", "0.5s", "--drain", "0.5s")
 """For workers that are to be missed quickly."""
@@ -68,7 +68,13 @@ def call(
     if url is not None:
         more["HOLDFAST_URL"] = url
     done = subprocess.run(
-        command(*arguments), cwd=folder, env=environment(**more), input=given, capture_output=True, text=True, timeout=60
+        command(*arguments),
+        cwd=folder,
+        env=environment(**more),
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done

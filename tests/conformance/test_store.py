@@ -589,7 +589,10 @@ async def test_large_and_odd_payloads_come_back_as_they_were(store: Store) -> No
         store, checkpoints=[checkpoint(run, b"\0", output=large, input=odd, name="{,}\"'\\"), checkpoint(run, b"\xff")]
     )
     journal, _ = await store.load_journals([run.uid])
-    assert [(row.output, row.input, row.name) for row in journal] == [(large, odd, "{,}\"'\\"), (b"output", None, "step")]
+    assert [(row.output, row.input, row.name) for row in journal] == [
+        (large, odd, "{,}\"'\\"),
+        (b"output", None, "step"),
+    ]
     await commit(store, settles=[settle(run, output=large)])
     assert (await store.read_outcomes([run.uid]))[0].output == large
     assert (await store.find_runs("t", [run.id]))[0].attributes == odd
@@ -625,9 +628,7 @@ async def test_only_outcomes_that_are_there_are_read(store: Store) -> None:
     assert [(row.run, row.position, row.outcome) for row in await store.read_waits(waits)] == [
         (parent.uid, b"\1", "ok")
     ]
-    assert [row.uid for row in await store.read_outcomes([run.uid for run in (parent, *children)])] == [
-        children[1].uid
-    ]
+    assert [row.uid for row in await store.read_outcomes([run.uid for run in (parent, *children)])] == [children[1].uid]
     assert await store.read_waits([]) == []
     assert await store.read_outcomes([]) == []
     assert await store.find_runs("t", []) == []
@@ -755,7 +756,9 @@ async def test_a_store_may_be_opened_again(disk_url: str) -> None:
 
 
 async def test_every_store_says_how_durable_it_is(store: Store) -> None:
-    assert store.durable.startswith({"memory": "not at all", "sqlite": "journal_mode=WAL", "postgres": "fsync="}[store.name])
+    assert store.durable.startswith(
+        {"memory": "not at all", "sqlite": "journal_mode=WAL", "postgres": "fsync="}[store.name]
+    )
 
 
 def test_uids_of_the_kit_sort_by_time() -> None:

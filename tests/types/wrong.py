@@ -28,7 +28,8 @@ async def checkout(order: str, cents: int) -> int:
     await hf.sleep(None)  # wrong
     await hf.sleep_until("2030-01-01")  # wrong
     await checkout("a")  # wrong
-    return len(text) + number + one + two
+    print(one, two)
+    return len(text) + number
 
 
 @hf.workflow  # wrong

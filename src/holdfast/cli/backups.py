@@ -12,7 +12,7 @@ from pathlib import Path
 
 from holdfast.cli.databases import is_sqlite, whole
 from holdfast.cli.output import Missing
-from holdfast.errors import NotOurs, SchemaTooNew, StoreError, StoreUnavailable, UsageError
+from holdfast.errors import NotOurs, SchemaTooNew, StoreError, StoreReadOnly, StoreUnavailable, UsageError
 from holdfast.store.sqlite import schema
 from holdfast.store.sqlite.connection import connect, now_us, translated
 from holdfast.store.sqlite.turnstile import Turnstile, holder
@@ -156,23 +156,17 @@ def _alone(path: Path, *, force: bool) -> sqlite3.Connection | None:
     try:
         if path.stat().st_size and not is_sqlite(path):
             raise NotOurs(f"{path} is not an SQLite database")
-        connection = connect(str(path))
-    except NotOurs as error:
+        with closing(connect(str(path), read_only=True)) as reader, translated(str(path)):
+            schema.status(reader, str(path))
+    except (StoreUnavailable, StoreReadOnly):
+        raise
+    except StoreError as error:
         if not force:
-            raise NotOurs(f"{error}; if it is to be replaced nevertheless, give --force") from None
+            raise type(error)(f"{error}. To replace it nevertheless, give --force") from None
         return None
+    connection = connect(str(path))
     try:
         connection.execute(f"PRAGMA busy_timeout = {ALONE_MS:d}")
-        try:
-            with translated(str(path)):
-                schema.status(connection, str(path))
-        except NotOurs:
-            raise
-        except StoreError as error:
-            if not force and not isinstance(error, StoreUnavailable):
-                raise StoreError(f"{error}. If it is to be replaced nevertheless, give --force") from None
-            if not force or isinstance(error, StoreUnavailable):
-                raise
         _lock(connection, path, force=force)
     except BaseException:
         connection.close()

@@ -22,7 +22,7 @@ log = logging.getLogger("holdfast.cli")
 T = TypeVar("T")
 Body = TypeVar("Body", bound=Callable[..., int | None])
 
-_COMMON: dict[str, tuple[Any, Any]] = {
+COMMON: dict[str, tuple[Any, Any]] = {
     "url": (
         Annotated[
             str | None,
@@ -107,11 +107,11 @@ def command(app: typer.Typer, name: str, *, checks_settings: bool = True) -> Cal
         own = list(inspect.signature(body, eval_str=True).parameters.values())[1:]
         shared = [
             inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-            for key, (annotation, default) in _COMMON.items()
+            for key, (annotation, default) in COMMON.items()
         ]
 
         def run(**given: Any) -> None:
-            common = {key: given.pop(key) for key in _COMMON}
+            common = {key: given.pop(key) for key in COMMON}
             flags = {key: common[key] for key in ("url", "tenant", "log_level")}
             with Output(common["as_json"]) as output:
                 context = Context(output, flags, common["config"])

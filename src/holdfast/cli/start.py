@@ -60,6 +60,7 @@ def start(
 
     An id that exists, with the same workflow and input, is that run: nothing is started twice.
     """
+    from holdfast.engine.workflow import start_options
     from holdfast.model.duration import seconds
 
     if timeout is not None and not wait:
@@ -70,6 +71,7 @@ def start(
         options["delay"] = number(delay)
     if attributes is not None:
         options["attributes"] = json_object(attributes, "--attributes")
+    start_options(**options)  # refused before anything is waited for
     limit = None if timeout is None else seconds(number(timeout), what="--timeout")
     until = seconds(number(patience), what="--patience")
     context.run(_start(context, workflow, value, version, options, until, wait, limit))

@@ -54,13 +54,13 @@ def worker(
         str | None, typer.Option("--beat", metavar="DURATION", help="How often the worker says that it lives.")
     ] = None,
     drain: Annotated[
-        str | None, typer.Option("--drain", metavar="DURATION", help="How long runs may go on when it is stopped.")
+        str | None, typer.Option("--drain", metavar="DURATION", help="How long steps may go on when it is stopped.")
     ] = None,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
 ) -> int:
     """Execute runs of the workflows in some modules until SIGTERM or Ctrl-C.
 
-    Then it claims nothing new, lets runs go on for a while (--drain), and hands the rest to other workers.
+    Then it claims nothing new, lets the steps that are under way end (--drain), and hands its runs to other workers.
     """
     settings = context.settings(
         worker__modules=modules,
@@ -149,8 +149,12 @@ def _line(report: dict[str, Any]) -> str:
 def _end_with_parent() -> None:
     """Stop as at SIGTERM when the process that started this one is gone: the pipe on stdin ends then."""
 
+    stdin = sys.stdin.fileno()
+
     def wait() -> None:
-        sys.stdin.buffer.read()
+        # Not through sys.stdin, whose lock would be missed at the end of the interpreter.
+        while os.read(stdin, 4096):
+            pass
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, name="holdfast-parent", daemon=True).start()

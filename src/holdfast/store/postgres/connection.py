@@ -50,6 +50,9 @@ _PLANS = """
     SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off
 """
 
+# For statements that are a transaction of their own, in a session that is ours alone.
+_SESSION = f"SET lock_timeout = {LOCK_MS:d}; SET statement_timeout = {STATEMENT_MS:d};" + _PLANS.replace(" LOCAL", "")
+
 
 def _begin(kind: str, statement_ms: int, lock_ms: int = LOCK_MS, idle_ms: int = IDLE_MS) -> str:
     # SET takes no parameters. These are numbers of ours.
@@ -59,9 +62,9 @@ def _begin(kind: str, statement_ms: int, lock_ms: int = LOCK_MS, idle_ms: int = 
     )
 
 
-WRITE = _begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", STATEMENT_MS)
+WRITE = _begin("BEGIN ISOLATION LEVEL READ COMMITTED", STATEMENT_MS)
 READ = _begin("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", READ_MS)
-BEAT = _begin("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", 3_000, lock_ms=2_000)
+BEAT = _begin("BEGIN ISOLATION LEVEL READ COMMITTED", 3_000, lock_ms=2_000)
 
 T = TypeVar("T")
 
@@ -95,6 +98,8 @@ async def connect(address: Address) -> Connection:
         version = ".".join(map(str, connection.get_server_version()[:2]))
         connection.terminate()
         raise StoreError(f"{address.where}: PostgreSQL {version} is too old; holdfast needs {OLDEST[0]} or later")
+    if address.notify:
+        await connection.execute(_SESSION)
     return connection
 
 
@@ -131,6 +136,30 @@ class Link:
                     raise
                 raise ours from error
             return result
+
+    async def lone(self, work: Callable[[Connection], Awaitable[T | None]]) -> T | None:
+        """Do something that is one statement, which needs no transaction around it: one round trip instead of three.
+
+        The statement is sent as a whole, so that a process that freezes leaves nothing open. None if
+        this cannot be done here, or was of no use: then `run` it.
+
+        Raises:
+            Again: it was rolled back; repeat it.
+            StoreUnavailable: whether it was committed is not known; repeat it.
+        """
+        async with self._lock:
+            connection = self._connection
+            if connection is None or connection.is_closed() or not self._address.notify:
+                return None
+            try:
+                return await work(connection)
+            except BaseException as error:
+                if not isinstance(error, asyncpg.PostgresError) or connection.is_closed():
+                    self._drop(connection)
+                ours = translate(error, self._address.where)
+                if ours is error:
+                    raise
+                raise ours from error
 
     async def _begun(self) -> Connection:
         """The connection, inside a new transaction. One that broke while nobody used it is opened again."""

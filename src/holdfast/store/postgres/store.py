@@ -33,7 +33,7 @@ from holdfast.store.postgres.connection import READ, WRITE, Connection, Link
 from holdfast.store.postgres.errors import Again
 from holdfast.store.postgres.heart import PostgresHeart
 from holdfast.store.postgres.hints import Hints
-from holdfast.store.postgres.write import write
+from holdfast.store.postgres.write import write, write_alone
 from holdfast.store.sql import statements
 
 _READ = statements("holdfast.store.postgres", "read.sql")
@@ -120,6 +120,12 @@ class PostgresStore:
 
     async def commit(self, batch: Batch) -> Results:
         """See `Store.commit`."""
+        try:
+            alone = await self._writer.lone(lambda connection: write_alone(connection, batch))
+            if alone is not None:
+                return alone
+        except Again:
+            pass
         try:
             return await self._repeatedly(self._writer, lambda connection: write(connection, batch, self._heads))
         except BaseException:

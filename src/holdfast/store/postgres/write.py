@@ -61,6 +61,31 @@ async def write(connection: Connection, batch: Batch, heads: Heads) -> Results:
     return results
 
 
+async def write_alone(connection: Connection, batch: Batch) -> Results | None:
+    """Write a batch that is one statement, without a transaction around it. None if it is not, or was not all written.
+
+    What was written of it then is written again by `write`, as after a lost connection.
+    """
+    if batch.attempts or batch.parks or batch.promotes or batch.claims:
+        return None
+    if batch.checkpoints:
+        if batch.starts or batch.settles:
+            return None
+        status = await connection.execute(_CHECKPOINT["insert_checkpoints"], batch.checkpoints)
+        return Results() if int(status[9:]) == len(batch.checkpoints) else None
+    if batch.settles:
+        if batch.starts or any(_satisfies(settle) for settle in batch.settles):
+            return None
+        rows = await connection.fetch(_LEAVE["settle"], [settle[:6] for settle in batch.settles])
+        return Results(settles=[None] * len(rows)) if len(rows) == len(batch.settles) else None
+    if any(start.parent_epoch is not None for start in batch.starts):
+        return None
+    starts = sorted(batch.starts, key=_tenant_and_id)
+    if await connection.fetchval(_START["insert_starts"], starts) != len(starts):
+        return None
+    return Results(starts=[Started(True, s.uid, s.workflow, s.input) for s in batch.starts])
+
+
 async def _hold(connection: Connection, leases: set[Lease]) -> set[Lease]:
     """Those of the leases that are held, and stay so until the transaction ends."""
     rows = await connection.fetch(_CHECKPOINT["hold"], *_columns(leases)) if leases else ()

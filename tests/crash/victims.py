@@ -1,0 +1,101 @@
+"""Workflows for tests that kill processes. As a script it is a worker: ``python victims.py URL LOG [OPTION=VALUE…]``.
+
+Each attempt of a step appends a line to LOG, so that executions are counted from outside.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from typing import Any
+
+import holdfast as hf
+from holdfast.store.base import Batch
+from holdfast.store.postgres import store as postgres
+from holdfast.store.sqlite import write as sqlite
+
+ONCE = hf.Retry(max_attempts=1)
+
+
+def note(line: str) -> None:
+    with open(os.environ["VICTIMS_LOG"], "a") as file:
+        file.write(f"{line} {os.getpid()}\n")
+
+
+@hf.step(retry=ONCE)
+async def tick(run: str, n: int, seconds: float) -> int:
+    await asyncio.sleep(seconds)
+    note(f"tick {run} {n}")
+    return n
+
+
+@hf.workflow
+async def ticks(run: str, count: int, seconds: float) -> int:
+    return sum([await tick(run, n, seconds) for n in range(count)])
+
+
+@hf.step(retry=ONCE)
+async def long(run: str, seconds: float) -> str:
+    note(f"long {run}")
+    await asyncio.sleep(seconds)
+    return run
+
+
+@hf.workflow
+async def takes_long(run: str, seconds: float) -> str:
+    return await long(run, seconds)
+
+
+@hf.step(retry=ONCE)
+def deadly(how: str) -> None:
+    note(f"deadly {how}")
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(9)
+
+
+@hf.workflow
+async def dies(how: str) -> None:
+    await deadly(how)
+
+
+def stop_inside_a_write(flag: str) -> None:
+    """Freeze once, between the statement that records checkpoints and the commit, when the file ``flag`` is there."""
+
+    def freeze() -> None:
+        if os.path.exists(flag):
+            os.unlink(flag)
+            note("frozen")
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    real_sqlite, real_postgres = sqlite.execute_many, postgres.write
+
+    def execute_many(connection: Any, name: str, *rest: Any) -> int:
+        changed = real_sqlite(connection, name, *rest)
+        if name == "insert_checkpoints":
+            freeze()
+        return changed
+
+    async def write(connection: Any, batch: Batch, *rest: Any) -> Any:
+        results = await real_postgres(connection, batch, *rest)
+        if batch.checkpoints:
+            freeze()
+        return results
+
+    sqlite.execute_many = execute_many
+    postgres.write = write  # type: ignore[attr-defined]
+
+
+async def main() -> None:
+    url, log, *options = sys.argv[1:]
+    os.environ["VICTIMS_LOG"] = log
+    given = dict(option.partition("=")[::2] for option in options)
+    freeze = given.pop("freeze", None)
+    if freeze is not None:
+        stop_inside_a_write(freeze)
+    worker = hf.Worker(url, [ticks, takes_long, dies], **{name: float(value) for name, value in given.items()})
+    await worker.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
