@@ -2,15 +2,16 @@
 
 A run writes a row when it starts, a row a step, and its end; each is on the disk before the run goes
 on. One writer takes whatever queued up while its last transaction ran. There is no lease, no claim,
-no replay, no retry and no history; an engine has to do all that and stay near it.
+no replay, no retry and no history; an engine has to do all that and stay near it. What makes ours
+quick makes this quick too: ids in order of time, and the same cache.
 """
 
 from __future__ import annotations
 
 import asyncio
 import queue
+import random
 import sqlite3
-import statistics
 import threading
 import time
 import uuid
@@ -104,6 +105,7 @@ class SqliteLimit(Limit):
         self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("PRAGMA cache_size = -16384")
         self._connection.executescript(self.SCHEMA)
         threading.Thread(target=self._write, daemon=True).start()
 
@@ -116,7 +118,7 @@ class SqliteLimit(Limit):
 
     def new_id(self) -> bytes:
         """See `Limit.new_id`."""
-        return uuid.uuid4().bytes
+        return _ordered_id()
 
     def submit(self, operation: Operation) -> asyncio.Future[None]:
         """See `Limit.submit`."""
@@ -199,7 +201,7 @@ class PostgresLimit(Limit):
 
     def new_id(self) -> uuid.UUID:
         """See `Limit.new_id`."""
-        return uuid.uuid4()
+        return uuid.UUID(bytes=_ordered_id())
 
     def submit(self, operation: Operation) -> asyncio.Future[None]:
         """See `Limit.submit`."""
@@ -223,12 +225,11 @@ class PostgresLimit(Limit):
                 _done(items)
 
 
+def _ordered_id() -> bytes:
+    return time.time_ns().to_bytes(8, "big") + random.randbytes(8)
+
+
 def _done(items: list[tuple[Operation, asyncio.Future[None]]]) -> None:
     for _, future in items:
         if not future.done():
             future.set_result(None)
-
-
-def alone_ms(blocks: list[list[float]]) -> float:
-    """The median over blocks of runs."""
-    return statistics.median(ms for block in blocks for ms in block)

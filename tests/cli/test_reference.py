@@ -58,7 +58,7 @@ def test_every_command_takes_the_common_options(path: str) -> None:
 
 
 def test_no_more_is_described_than_there_is() -> None:
-    assert {heading for heading in re.findall(r"^## (holdfast .*)$", COMMANDS, re.MULTILINE)} == set(ALL)
+    assert set(re.findall(r"^## (holdfast .*)$", COMMANDS, re.MULTILINE)) == set(ALL)
     options = {name for command in ALL.values() for parameter in command.params for name in parameter.opts}
     assert set(re.findall(r"^\| `(--[\w-]+)", COMMANDS, re.MULTILINE)) <= options | {"--help"}
 

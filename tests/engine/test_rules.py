@@ -55,7 +55,7 @@ def test_what_cannot_be_a_workflow_is_refused() -> None:
 
         class Another:
             @hf.workflow
-            async def order(cls) -> None: ...  # noqa: N805
+            async def order(cls) -> None: ...
 
 
 @pytest.mark.parametrize("name", ["", "x" * 513, "a\0b", "\ud800", 3, b"bytes"])

@@ -59,9 +59,7 @@ async def test_no_more_runs_execute_at_once_than_allowed(concurrency: int, store
 
 
 @pytest.mark.slow
-async def test_the_bound_holds_while_runs_give_up_slots_and_take_them_back(
-    store_url: str, park_at_once: None
-) -> None:
+async def test_the_bound_holds_while_runs_give_up_slots_and_take_them_back(store_url: str, park_at_once: None) -> None:
     going, most = 0, 0
 
     @hf.step

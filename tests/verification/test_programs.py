@@ -1,16 +1,15 @@
 """Random programs give the right result, uninterrupted and with crashes and faults at random moments."""
 
 import asyncio
-import random
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import holdfast as hf
 from holdfast.engine import waiting
 from tests.crash.faulty import FAULTS, Fault, World, in_haste
 from tests.verification import programs
@@ -18,8 +17,6 @@ from tests.verification.programs import Program
 
 Plan = list[tuple[int, Fault]]
 """Faults, each after so many calls of the store since the last one."""
-
-LINGERS = (0.0, 0.002, 5.0)
 
 plans: st.SearchStrategy[Plan] = st.lists(st.tuples(st.integers(1, 12), st.sampled_from(FAULTS)), max_size=4)
 
@@ -32,8 +29,18 @@ def haste(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     programs.on_attempt.clear()
 
 
-async def execute(url: str, operations: Program, plan: Plan, *, evictions: Plan = [], concurrency: int = 100) -> None:
-    """Execute a program under a plan of faults and compare its outcome with the oracle's."""
+async def execute(
+    url: str, operations: Program, plan: Plan, *, concurrency: int = 100, depositions: Sequence[float] = ()
+) -> None:
+    """Execute a program under a plan of faults and compare its outcome with the oracle's.
+
+    Args:
+        url: of the database.
+        operations: the program.
+        plan: faults, one after the other.
+        concurrency: slots of a worker.
+        depositions: after so many seconds each, the worker loses its lease without noticing.
+    """
     left = list(plan)
     countdown = left[0][0] if left else 0
 
@@ -50,9 +57,14 @@ async def execute(url: str, operations: Program, plan: Plan, *, evictions: Plan 
 
     run_id = secrets.token_hex(8)
     async with World(url, (programs.program,), options={"concurrency": concurrency}) as world:
-        programs.on_attempt[:] = [world.ledger.executes]
+        # A worker that has not noticed yet that it lost its lease may execute what its successor has recorded.
+        programs.on_attempt[:] = [] if depositions else [world.ledger.executes]
         await world.process.client.start(programs.program.options(id=run_id), operations)
         world.plan = world.process.store.plan = fault
+        for seconds in depositions:
+            await asyncio.sleep(seconds)
+            if not world.process.store.died.is_set():
+                await world.depose()
         view = await world.outcome(run_id)
         world.plan = world.process.store.plan = lambda _: None
         status, right = programs.outcome(operations)
@@ -67,25 +79,71 @@ async def execute(url: str, operations: Program, plan: Plan, *, evictions: Plan 
 
 
 def run(*args: Any, **kwargs: Any) -> None:
+    """`execute` in an event loop of its own, since hypothesis is not asynchronous."""
     asyncio.run(execute(*args, **kwargs))
 
 
-FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@contextmanager
+def lingering(seconds: float) -> Iterator[None]:
+    """How long a wait stays in memory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(waiting, "LINGER_SECONDS", seconds)
+        patch.setattr(waiting, "LINGER_CHILD_SECONDS", min(seconds, 0.004))
+        yield
+
+
+lingers = st.sampled_from([0.0, 0.002, 5.0])
+slots = st.sampled_from([1, 2, 100])
+depositions = st.lists(st.sampled_from([0.0, 0.001, 0.003, 0.01]), min_size=1, max_size=3)
+few = settings(max_examples=60, suppress_health_check=list(HealthCheck))
+many = settings(suppress_health_check=list(HealthCheck))
+"""As many as the profile says, searched with a new seed each time; a failure prints how to repeat it."""
 
 
 @pytest.mark.slow
-@FEW
+@few
 @given(operations=programs.programs())
 def test_uninterrupted(operations: Program) -> None:
     run("memory://", operations, [])
 
 
 @pytest.mark.slow
-@FEW
-@given(operations=programs.programs(), plan=plans, linger=st.sampled_from(LINGERS), concurrency=st.sampled_from([1, 2, 100]))
+@few
+@given(operations=programs.programs(), plan=plans, linger=lingers, concurrency=slots)
 def test_with_faults(operations: Program, plan: Plan, linger: float, concurrency: int) -> None:
-    before, waiting.LINGER_SECONDS = waiting.LINGER_SECONDS, linger
-    try:
+    with lingering(linger):
         run("memory://", operations, plan, concurrency=concurrency)
-    finally:
-        waiting.LINGER_SECONDS = before
+
+
+@pytest.mark.slow
+@few
+@given(operations=programs.programs(), plan=plans, linger=lingers, deposed=depositions)
+def test_with_owners_that_do_not_know_they_are_deposed(
+    operations: Program, plan: Plan, linger: float, deposed: list[float]
+) -> None:
+    with lingering(linger):
+        run("memory://", operations, plan, depositions=deposed)
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(1800)
+@settings(parent=many, max_examples=10_000)
+@given(operations=programs.programs(20), plan=plans, linger=lingers, concurrency=slots)
+def test_ten_thousand_programs(operations: Program, plan: Plan, linger: float, concurrency: int) -> None:
+    with lingering(linger):
+        run("memory://", operations, plan, concurrency=concurrency)
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_on_disk(database: str, request: pytest.FixtureRequest) -> None:
+    url: str = request.getfixturevalue("sqlite_url" if database == "sqlite" else "postgres_database")
+
+    @settings(parent=many, max_examples=1000)
+    @given(operations=programs.programs(20), plan=plans, linger=lingers, deposed=st.just([]) | depositions)
+    def search(operations: Program, plan: Plan, linger: float, deposed: list[float]) -> None:
+        with lingering(linger):
+            run(url, operations, plan, depositions=deposed)
+
+    search()

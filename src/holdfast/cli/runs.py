@@ -96,7 +96,7 @@ def show(
         return
     context.output.facts(run_facts(run, full=full))
     if journal:
-        context.output.rich(journal_table(journal, full=full))
+        context.output.rich("", journal_table(journal, full=full))
 
 
 async def _show(context: Context, id: str) -> tuple[RunView, list[JournalEntry]]:

@@ -95,7 +95,7 @@ def _page(facts: dict[str, object], table: RenderableType) -> RenderableType:
 
     from holdfast.cli.output import facts_table
 
-    return Group(facts_table(facts), table)
+    return Group(facts_table(facts), "", table)
 
 
 def _line(context: Context, run: RunView) -> None:

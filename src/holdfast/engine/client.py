@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import re
-import uuid
+import secrets
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -231,10 +230,12 @@ class Client:
         elif option.at is not None:
             due = microseconds(option.at)
         attributes = option.attributes
+        uid = uuid7(now, secrets.token_bytes(10))
         return Start(
-            uid=uuid7(now, random.randbytes(10)),
+            uid=uid,
             tenant=self.tenant,
-            id=option.id if option.id is not None else uuid.uuid4().hex,
+            # One that sorts by time keeps the inserts into the index of ids together.
+            id=option.id if option.id is not None else uid.hex(),
             workflow=name,
             version=version,
             protocol=PROTOCOL,

@@ -15,7 +15,7 @@ import asyncpg
 
 from holdfast.errors import StoreError
 from holdfast.store.postgres.address import Address
-from holdfast.store.postgres.errors import translate
+from holdfast.store.postgres.errors import TROUBLE, translate
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -103,6 +103,10 @@ async def connect(address: Address) -> Connection:
     return connection
 
 
+def _read_only(error: BaseException) -> bool:
+    return getattr(error, "sqlstate", None) == "25006"
+
+
 class Link:
     """A connection and its users' queue.
 
@@ -154,7 +158,7 @@ class Link:
             try:
                 return await work(connection)
             except BaseException as error:
-                if not isinstance(error, asyncpg.PostgresError) or connection.is_closed():
+                if not isinstance(error, asyncpg.PostgresError) or connection.is_closed() or _read_only(error):
                     self._drop(connection)
                 ours = translate(error, self._address.where)
                 if ours is error:
@@ -167,7 +171,8 @@ class Link:
         if connection is not None and not connection.is_closed():
             try:
                 await connection.execute(self._begin)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            except Exception:
+                # Nothing was asked of it yet, so whatever is wrong, another one can be asked.
                 self._drop(connection)
             except BaseException:
                 self._drop(connection)
@@ -198,7 +203,7 @@ class Link:
                 # Whatever it is, the connection is no longer of use.
                 self._drop(connection)
                 return
-            if getattr(error, "sqlstate", None) != "25006":
+            if not _read_only(error):
                 return
         # A standby, or an unknown state: the next one connects anew.
         self._drop(connection)
@@ -214,5 +219,5 @@ class Link:
         if connection is not None and not connection.is_closed():
             try:
                 await connection.close(timeout=ROLLBACK_SECONDS)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except TROUBLE:
                 connection.terminate()

@@ -36,6 +36,10 @@ _CONNECTING = {
 }
 
 
+TROUBLE = (StoreError, asyncpg.PostgresError, asyncpg.InterfaceError, InternalClientError, OSError, EOFError)
+"""Whatever a broken connection may raise, of ours and of asyncpg."""
+
+
 class Again(Exception):
     """The transaction was rolled back through no fault of its own and may succeed if repeated."""
 

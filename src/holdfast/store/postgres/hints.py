@@ -12,12 +12,10 @@ import logging
 import random
 from collections.abc import Sequence
 
-import asyncpg
-
-from holdfast.errors import StoreError
 from holdfast.store.base import HintSink
 from holdfast.store.postgres.address import Address
 from holdfast.store.postgres.connection import Connection, connect
+from holdfast.store.postgres.errors import TROUBLE
 from holdfast.store.sql import statements
 
 log = logging.getLogger("holdfast.postgres")
@@ -55,7 +53,7 @@ class Hints:
     async def listen(self, sink: HintSink) -> None:
         """Call the sink with each kind that another process hints at, and with "any" after a loss."""
         self._sink = sink
-        with contextlib.suppress(StoreError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        with contextlib.suppress(*TROUBLE):
             await self._connected()
         self._listening = asyncio.create_task(self._watch(), name="holdfast-listen")
 
@@ -113,7 +111,7 @@ class Hints:
                     await asyncio.wait_for(gone.wait(), PROBE_SECONDS)
                 if not connection.is_closed():
                     await connection.execute("SELECT 1", timeout=ANSWER_SECONDS)
-            except (StoreError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            except TROUBLE as error:
                 if failures == 0:
                     log.warning("lost the connection that listens for hints, polling meanwhile: %s", error)
                 failures += 1
@@ -126,7 +124,7 @@ class Hints:
             while self._pending:
                 payload = " ".join(sorted(self._pending))
                 self._pending.clear()
-                with contextlib.suppress(StoreError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                with contextlib.suppress(*TROUBLE):
                     connection = await self._connected()
                     await connection.execute(_NOTIFY, payload, timeout=ANSWER_SECONDS)
                 await asyncio.sleep(WINDOW_SECONDS)

@@ -78,7 +78,7 @@ def apply(connection: sqlite3.Connection, version: int) -> None:
 def _run(connection: sqlite3.Connection, script: str, version: int) -> None:
     header = f"PRAGMA application_id = {APPLICATION_ID:d}; PRAGMA user_version = {version:d};"
     try:
-        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\n{header}\nCOMMIT;")
+        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\n;{header}\nCOMMIT;")
     except sqlite3.Error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
