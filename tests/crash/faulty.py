@@ -12,6 +12,7 @@ from holdfast.engine.client import Client
 from holdfast.engine.core import Core
 from holdfast.engine.views import run_view
 from holdfast.errors import StoreUnavailable
+from holdfast.model import rescue
 from holdfast.model.position import format_position
 from holdfast.store.base import LOST, Adopted, Batch, JournalRow, Results, Store
 from holdfast.store.url import make_store
@@ -215,10 +216,11 @@ class World:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self.process.store.died.is_set():
-            await self.process.kill()
-        else:
+        if not self.process.store.died.is_set():
             await self.process.stop()
+        else:
+            await self.process.kill()
+        await self.mourn()
         for process in self.zombies:
             await process.stop()
         await self.beside.close()
@@ -234,12 +236,23 @@ class World:
 
     async def replace(self) -> None:
         """Kill the process; its runs go to a new one at once."""
+        await self._bury(self.process)
+        self.process = await self.spawn()
+
+    async def _bury(self, process: Process) -> None:
         self.deaths += 1
-        worker = await self.process.kill()
+        worker = await process.kill()
         await self.beside.remove_worker(worker)
         while (await self.beside.rescue(1000)).ready:
             pass
-        self.process = await self.spawn()
+
+    async def mourn(self) -> None:
+        """Clear away the processes that died, and put a new one in the place of the last."""
+        for process in [one for one in self.zombies if one.store.died.is_set()]:
+            self.zombies.remove(process)
+            await self._bury(process)
+        if self.process.store.died.is_set():
+            await self.replace()
 
     async def depose(self) -> None:
         """The process loses its lease without noticing and goes on; its runs go to a new one at once."""
@@ -253,8 +266,7 @@ class World:
         try:
             async with asyncio.timeout(within):
                 while True:
-                    if self.process.store.died.is_set():
-                        await self.replace()
+                    await self.mourn()
                     [row] = await self.beside.find_runs("default", [run_id])
                     if row.status in ("succeeded", "failed", "cancelled", "held"):
                         break
@@ -270,8 +282,7 @@ class World:
         """Wait until no run is left; processes that die are replaced meanwhile."""
         async with asyncio.timeout(within):
             while any((await self.beside.counts()).values()):
-                if self.process.store.died.is_set():
-                    await self.replace()
+                await self.mourn()
                 await asyncio.sleep(0.001)
 
     async def journal(self, run_id: str) -> list[JournalRow]:
@@ -282,9 +293,10 @@ class World:
 
 
 def in_haste(patch: Any) -> None:
-    """Polls come quickly, and a run that was rescued stays in its process whatever the count."""
+    """Polls come quickly, and a run that was rescued executes like any other, whatever the count."""
     patch.setattr(dispatcher, "POLL_SECONDS", 0.01)
     patch.setattr(core, "POLL_SECONDS", 0.01)
     patch.setattr(committer, "FIRST_PAUSE_SECONDS", 0.001)
     patch.setattr(dispatcher, "RESCUES_ISOLATED", 1000)
+    patch.setattr(rescue, "RESCUES_HELD", 1000)
     patch.setattr(waiting, "LINGER_CHILD_SECONDS", 0.004)

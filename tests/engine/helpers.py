@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 import holdfast as hf
 
 QUICK = hf.Retry(max_attempts=3, initial=0.001, jitter=0.0)
@@ -30,19 +32,17 @@ async def outcome(client: hf.Client, workflow: Any, *args: Any, **kwargs: Any) -
 async def cause(client: hf.Client, workflow: Any, *args: Any, **kwargs: Any) -> BaseException:
     """Start a run that fails, and give the error it failed with."""
     run = await client.start(workflow, *args, **kwargs)
-    try:
-        result = await run.result(timeout="20s")
-    except hf.RunFailed as error:
-        assert error.run_id == run.id
-        assert error.__cause__ is not None
-        return error.__cause__
-    raise AssertionError(f"the run succeeded with {result!r}")
+    with pytest.raises(hf.RunFailed) as failed:
+        await run.result(timeout="20s")
+    assert failed.value.run_id == run.id
+    assert failed.value.__cause__ is not None
+    return failed.value.__cause__
 
 
 async def until(condition: Callable[[], Awaitable[bool]], within: float = 10.0) -> None:
     """Wait until a condition holds."""
     async with asyncio.timeout(within):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - most conditions are in the database
             await asyncio.sleep(0.002)
 
 

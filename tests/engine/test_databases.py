@@ -15,7 +15,7 @@ import pytest
 
 import holdfast as hf
 from holdfast.engine import client as client_module
-from tests.engine.helpers import until_status
+from tests.engine.helpers import until, until_status
 
 
 @hf.step
@@ -154,7 +154,7 @@ async def test_a_newer_schema(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 999")
     connection.close()
-    with pytest.raises(hf.SchemaTooNew, match="schema version 999.*upgrade holdfast"):
+    with pytest.raises(hf.SchemaTooNew, match=r"schema version 999.*upgrade holdfast"):
         await hf.connect(f"sqlite:///{path}")
     with pytest.raises(hf.SchemaTooNew):
         async with hf.Worker(f"sqlite:///{path}", [quick]):
@@ -251,9 +251,11 @@ async def test_a_worker_goes_on_when_a_full_disk_has_room_again(sqlite_url: str)
         runs = await client.start_many(order, [(n,) for n in range(30)])
         await limit_pages(client, 20)
         async with hf.Worker(client, [order], drain=0) as worker:
-            async with asyncio.timeout(10):
-                while client.core.committer.trouble is None:
-                    await asyncio.sleep(0.01)
+
+            async def in_trouble() -> bool:
+                return client.core.committer.trouble is not None
+
+            await until(in_trouble)
             assert isinstance(client.core.committer.trouble, hf.StoreFull)
             assert worker.busy > 0
             assert all(view.status in ("running", "succeeded") for view in await client.list())

@@ -2,6 +2,7 @@
 
 import asyncio
 import enum
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ def chained() -> Exception:
 
 def file_error() -> Exception:
     try:
-        open("/nowhere/at/all")
+        Path("/nowhere/at/all").read_bytes()
     except OSError as error:
         return error
     raise AssertionError

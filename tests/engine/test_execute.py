@@ -67,7 +67,7 @@ async def test_several_at_once_are_apart() -> None:
 
 async def test_what_is_no_workflow_is_refused() -> None:
     for wrong in (increment, sums.fn, None):
-        with pytest.raises(hf.UsageError, match="decorated with @hf.workflow"):
+        with pytest.raises(hf.UsageError, match=r"decorated with @hf\.workflow"):
             await hf.execute(wrong)  # type: ignore[arg-type]
 
 

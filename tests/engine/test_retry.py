@@ -1,6 +1,5 @@
 """Retries: how often, how long between, and what is seen of them meanwhile."""
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -236,9 +235,11 @@ async def test_an_absurd_retry_after_does_not_lose_the_run(seconds: float, store
 
     async with serving(store_url, tries) as client:
         run = await client.start(tries)
-        async with asyncio.timeout(5):
-            while (await run.view()).status not in ("waiting", "failed"):
-                await asyncio.sleep(0.005)
+
+        async def settled() -> bool:
+            return (await run.view()).status in ("waiting", "failed")
+
+        await until(settled, within=5)
         assert len(await client.list()) == 1
         assert len(await client.history(run.id)) == 1
 

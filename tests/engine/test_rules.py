@@ -63,7 +63,7 @@ def test_a_name_that_no_database_can_hold_is_refused(name: Any) -> None:
     async def fine() -> None: ...
 
     for options in ({"name": name}, {"version": name}, {"queue": name}):
-        with pytest.raises(hf.UsageError, match="of (a )?workflow"):
+        with pytest.raises(hf.UsageError, match=r"of (a )?workflow"):
             hf.workflow(**options)(fine)
 
 

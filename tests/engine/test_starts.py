@@ -47,11 +47,10 @@ async def test_an_id_is_started_once(store_url: str) -> None:
 async def test_an_id_of_another_run_is_refused(what: str, store_url: str) -> None:
     async with hf.connect(store_url) as client:
         await client.start(order.options(id="o-1"), 1, cents=2)
+        workflow: Any = other if what == "workflow" else order
+        options = {"input": {"cents": 3}, "workflow": {"cents": 2}, "default": {}}[what]
         with pytest.raises(hf.RunExists, match="'o-1' is taken by a run") as refused:
-            if what == "workflow":
-                await client.start(other.options(id="o-1"), 1, cents=2)
-            else:
-                await client.start(order.options(id="o-1"), 1, **({"cents": 3} if what == "input" else {}))
+            await client.start(workflow.options(id="o-1"), 1, **options)
         assert refused.value.run_id == "o-1"
         assert ("of workflow 'order'" if what == "workflow" else "with another input") in str(refused.value)
         [view] = await client.list()

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import gc
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -181,18 +182,21 @@ async def test_a_call_that_is_never_awaited_warns() -> None:
     @hf.step
     async def forgotten() -> None: ...
 
+    def forget(call: Callable[[], object]) -> None:
+        call()
+        gc.collect()
+
     @hf.workflow
     async def forgets() -> None:
-        with pytest.warns(RuntimeWarning, match="never awaited"):
-            forgotten()
-            gc.collect()
-        with pytest.warns(RuntimeWarning, match="never awaited"):
-            hf.sleep(1)
-            gc.collect()
+        for call in (forgotten, lambda: hf.sleep(1), lambda: hf.gather(), lambda: child()):
+            with pytest.warns(RuntimeWarning, match="never awaited"):
+                forget(call)
+
+    @hf.workflow
+    async def child() -> None: ...
 
     with pytest.warns(RuntimeWarning, match="never awaited"):
-        forgotten()
-        gc.collect()
+        forget(forgotten)
     await hf.execute(forgets)
 
 

@@ -272,7 +272,7 @@ async def test_fifty_megabytes_are_refused_and_harm_nobody_else(store_url: str) 
         for workflow in (through_output, returns):
             runs = await client.start_many(workflow, [(True,), (False,)])
             assert await runs[1].result() == ""
-            with pytest.raises(hf.RunFailed, match="50,000,002|50,000,003"):
+            with pytest.raises(hf.RunFailed, match=r"50,000,002|50,000,003"):
                 await runs[0].result()
         with pytest.raises(hf.PayloadError, match="at most 16,777,216 are stored"):
             await client.start(takes, huge)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import secrets
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -74,7 +74,7 @@ class RunHandle(Generic[R]):
             TimeoutError: it has not ended yet; it goes on.
         """
         limit = None if timeout is None else seconds(timeout, what="timeout")
-        waiting = self._client.core.wait_result(self._uid, look=not self.created)
+        waiting = self._client.core.wait_result(self._uid)
         try:
             async with asyncio.timeout(limit):
                 outcome: RunOutcome = await waiting
@@ -345,7 +345,7 @@ class _Connecting:
         self._tenant = tenant
         self._client: Client | None = None
 
-    def __await__(self) -> Any:
+    def __await__(self) -> Generator[Any, None, Client]:
         return self._connect().__await__()
 
     async def _connect(self) -> Client:

@@ -20,6 +20,9 @@ from holdfast.store.base import KINDS, Batch, Rejected, Results, Store
 
 log = logging.getLogger("holdfast.committer")
 
+ANSWER_AT_ONCE = 250
+"""So many waiters are woken in one turn of the event loop."""
+
 FIRST_PAUSE_SECONDS = 0.01
 LONGEST_PAUSE_SECONDS = 1.0
 
@@ -121,9 +124,7 @@ class Committer:
     def _answer(
         self, batch: Batch, results: Results, futures: list[asyncio.Future[Any] | None], others: list[Operation]
     ) -> None:
-        for future, result in zip(futures, results.checkpoints or repeat(None), strict=False):
-            if future is not None and not future.done():
-                future.set_result(result)
+        self._answer_some(futures, results.checkpoints, 0)
         if others:
             given = {kind: iter(getattr(results, kind)) for kind in KINDS}
             for kind, _, future in others:
@@ -131,6 +132,15 @@ class Committer:
                 if future is not None and not future.done():
                     future.set_result(result)
         self._after(batch, results)
+
+    def _answer_some(self, futures: list[asyncio.Future[Any] | None], results: list[Any], first: int) -> None:
+        """Wake the waiters in portions, so that the next batch is written while the rest of them go on."""
+        last = first + ANSWER_AT_ONCE
+        for future, result in zip(futures[first:last], results[first:last] or repeat(None), strict=False):
+            if future is not None and not future.done():
+                future.set_result(result)
+        if last < len(futures):
+            self._loop.call_soon(self._answer_some, futures, results, last)
 
     async def _split(
         self, rows: list[Any], futures: list[asyncio.Future[Any] | None], others: list[Operation], error: Rejected

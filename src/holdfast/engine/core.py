@@ -117,17 +117,12 @@ class Core:
         """No longer call it."""
         self._ready_sinks.remove(sink)
 
-    def wait_result(self, uid: bytes, *, look: bool) -> asyncio.Future[RunOutcome]:
-        """A future that gives a run's outcome, wherever it is executed.
-
-        Args:
-            look: it may have ended already, so look at once.
-        """
+    def wait_result(self, uid: bytes) -> asyncio.Future[RunOutcome]:
+        """A future that gives a run's outcome, wherever it is executed."""
         future: asyncio.Future[RunOutcome] = asyncio.get_running_loop().create_future()
         self._results.setdefault(uid, []).append(future)
         future.add_done_callback(lambda _: self._drop_result(uid, future))
-        if look:
-            self._look.set()
+        self._look.set()
         return future
 
     def _drop_result(self, uid: bytes, future: asyncio.Future[RunOutcome]) -> None:

@@ -79,7 +79,7 @@ class Dispatcher:
         self._using = 0
         self._returning: deque[Execution] = deque()
         self._more = True
-        self._next_due: int | None = None
+        self._next_due: int | None = 0  # what came due while nobody looked is promoted first
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._claiming: asyncio.Task[None] | None = None
@@ -314,11 +314,16 @@ class Dispatcher:
             execution.evict()
         self._isolation.kill()
 
-    async def drain(self, seconds: float) -> None:
+    async def drain(self, seconds: float, thread_seconds: float) -> bool:
         """Claim nothing new, let each run get to its next checkpoint, and hand it to others at once.
 
         Args:
             seconds: how long steps may go on; then the rest is cut off and handed over too.
+            thread_seconds: how much longer plain steps may, which cannot be cut off; their runs are
+                handed over as they end.
+
+        Returns:
+            Whether everything was handed over. If not, a thread is still busy with a run of ours.
         """
         self.core.off_ready(self.wake)
         self._stopping = True
@@ -333,21 +338,35 @@ class Dispatcher:
         deadline = asyncio.get_running_loop().time() + seconds
         while (self._using or self._tasks) and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - bounded
             await asyncio.sleep(0.01)
-        self._release()
+        busy = self._release()
+        deadline = asyncio.get_running_loop().time() + thread_seconds
+        while busy and asyncio.get_running_loop().time() < deadline:
+            for execution in [one for one in busy if not self.threads.busy_for(one.run.uid)]:
+                busy.remove(execution)
+                self.hand_over(execution.run, execution.started_at)
+            await asyncio.sleep(0.01)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.threads.close()
+        return not busy
 
-    def _release(self) -> None:
+    def _release(self) -> list[Execution]:
+        """Hand over what is left, but for runs whose plain steps go on in threads: these are returned."""
         left = list(self._executions)
+        busy = [execution for execution in left if self.threads.busy_for(execution.run.uid)]
+        for execution in busy:
+            execution.evict()
         for execution in left:
             execution.leave()
         self._isolation.close()
         for run in self._isolation.suspects:
             self.hand_over(run, self.core.now_us())
         if left:
-            log.info("%d runs are released for other workers", len(left))
+            log.info("%d runs are released for other workers", len(left) - len(busy))
+        if busy:
+            log.warning("%d runs stay until their plain steps end, which cannot be stopped", len(busy))
+        return busy
 
     def hand_over(self, run: ClaimedRun, started_at: int) -> None:
         """Give a run back, for any worker to claim at once."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from datetime import datetime
-from typing import Any
 
 from holdfast.engine.context import scope
 from holdfast.errors import UsageError
@@ -12,7 +11,7 @@ from holdfast.model.duration import Duration, seconds
 from holdfast.model.run import microseconds
 
 
-def sleep(duration: Duration) -> Coroutine[Any, Any, None]:
+def sleep(duration: Duration) -> Coroutine[None, None, None]:
     """Sleep durably: for milliseconds or months, through any number of restarts.
 
     Args:
@@ -26,7 +25,7 @@ def sleep(duration: Duration) -> Coroutine[Any, Any, None]:
     return here.execution.sleep(here.allocate(), length, None)
 
 
-def sleep_until(at: datetime) -> Coroutine[Any, Any, None]:
+def sleep_until(at: datetime) -> Coroutine[None, None, None]:
     """Sleep durably until an instant; not at all if it is past.
 
     Args:

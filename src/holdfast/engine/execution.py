@@ -141,7 +141,9 @@ class Execution:
                         f"the task of run {run.id!r} was cancelled from its own code; "
                         "raise an exception to end a run, or let it return"
                     )
-            except SystemExit as error:
+            except BaseException as error:
+                if _passes(error):
+                    raise
                 output = encode_failure(error)
             if self.dead:
                 return
@@ -313,7 +315,9 @@ class Execution:
                     given = step.signature.encode_input(args, kwargs)
                 result = await step.attempt(self, args, kwargs)
                 output, value = step.signature.result.settle(result, step.signature.result_place)
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
+                if _passes(error):
+                    raise
                 failure = error
             finally:
                 place.reset(frame)
@@ -345,7 +349,9 @@ class Execution:
             log.info("run %s: attempt %d of %s failed, next in %.1f s: %r", run.id, attempt, step.name, delay, failure)
             self.committer.post(
                 "attempts",
-                Attempt(run.uid, position, run.generation, attempt, began, ended, payload, next_at, run.epoch),
+                Attempt(
+                    run.uid, position, run.generation, attempt, step.name, began, ended, payload, next_at, run.epoch
+                ),
             )
             await self.waits.until(next_at)
             attempt += 1
@@ -452,6 +458,14 @@ class Execution:
             self._failure = UsageError(f"the id {child_id!r} of a child run is taken by a run that is not its child")
             raise self._failure
         return stood or Entry(CHILD, workflow.name, PENDING, None, self.seq)
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether an exception is the engine's, asyncio's or the interpreter's business, and not a failure of user code."""
+    if isinstance(error, GeneratorExit):
+        # The interpreter throws it into coroutines that nobody will go on with; then no loop is running.
+        return asyncio._get_running_loop() is None
+    return isinstance(error, Interruption | asyncio.CancelledError | KeyboardInterrupt)
 
 
 class ChildCall:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, overload
 from holdfast.engine.context import Scope, place, scope
 from holdfast.engine.execution import ChildCall
 from holdfast.errors import UsageError
+from holdfast.model.failure import decode_failure, encode_failure
 from holdfast.model.position import encode_number
 
 T = TypeVar("T")
@@ -97,6 +98,8 @@ async def _map(
             call = fn(item)
             if isinstance(call, ChildCall):
                 call.group = group
+            if not isinstance(call, Awaitable):
+                raise UsageError(f"hf.map's function returned {call!r}; it must return a call, such as charge(item)")
             return await call
         finally:
             gate.release()
@@ -118,14 +121,17 @@ def _branch(here: Scope, prefix: bytes, call: Awaitable[T], group: object | None
         call.group = group
     context = copy_context()
     context.run(place.set, inner)
-    coroutine = call if asyncio.iscoroutine(call) else _awaited(call)
-    task: asyncio.Task[T] = asyncio.get_running_loop().create_task(coroutine, context=context)
+    task: asyncio.Task[T] = asyncio.get_running_loop().create_task(_guarded(call), context=context)
     inner.task = task
     return task
 
 
-async def _awaited(call: Awaitable[T]) -> T:
-    return await call
+async def _guarded(call: Awaitable[T]) -> T:
+    try:
+        return await call
+    except SystemExit as error:
+        # Out of a task it would end the whole event loop.
+        raise decode_failure(encode_failure(error)) from None
 
 
 async def _all(here: Scope, position: bytes, tasks: list[asyncio.Task[T]]) -> list[T]:

@@ -59,7 +59,7 @@ class Step(Generic[P, R]):
         self.signature = Signature(fn, name=self.name)
         update_wrapper(self, fn)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[None, None, R]:
         here = place.get()
         if type(here) is Scope:
             call = here.execution.step(self, here.allocate(), args, kwargs)
@@ -111,7 +111,7 @@ class Step(Generic[P, R]):
             raise
 
     async def _in_thread(self, execution: Execution, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        future = execution.dispatcher.threads.call(self.fn, args, kwargs)
+        future = execution.dispatcher.threads.call(execution.run.uid, self.fn, args, kwargs)
         if self.timeout_seconds is None:
             return await future
         done, _ = await asyncio.wait((future,), timeout=self.timeout_seconds)

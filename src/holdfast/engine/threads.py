@@ -17,7 +17,7 @@ from typing import Any
 STUCK_SECONDS = 0.002
 """A queue that has not moved for so long gets another thread."""
 
-_Job = tuple["asyncio.Future[Any]", contextvars.Context, Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+_Job = tuple["asyncio.Future[Any]", bytes, contextvars.Context, Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 
 class Threads:
@@ -29,15 +29,22 @@ class Threads:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._finished: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
+        self._owners: dict[int, bytes] = {}
         self._taken = 0
         self._seen = -1
         self._waking = False
         self._watching = False
 
-    def call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> asyncio.Future[Any]:
-        """Run a function in a thread, in a copy of the caller's context."""
+    def call(
+        self, owner: bytes, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> asyncio.Future[Any]:
+        """Run a function in a thread, in a copy of the caller's context; not at all if the future is cancelled first.
+
+        Args:
+            owner: for whom, see `busy_for`.
+        """
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._jobs.put((future, contextvars.copy_context(), function, args, kwargs))
+        self._jobs.put((future, owner, contextvars.copy_context(), function, args, kwargs))
         if not self._threads:
             self._add()
         if not self._watching and len(self._threads) < self._limit:
@@ -46,7 +53,8 @@ class Threads:
         return future
 
     def _add(self) -> None:
-        thread = threading.Thread(target=self._work, name=f"holdfast-step-{len(self._threads)}", daemon=True)
+        number = len(self._threads)
+        thread = threading.Thread(target=self._work, args=(number,), name=f"holdfast-step-{number}", daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -60,15 +68,23 @@ class Threads:
         self._seen = self._taken
         self._loop.call_later(STUCK_SECONDS, self._watch)
 
-    def _work(self) -> None:
+    def busy_for(self, owner: bytes) -> bool:
+        """Whether a thread is executing something of this owner's just now."""
+        return owner in self._owners.values()
+
+    def _work(self, number: int) -> None:
         while (job := self._jobs.get()) is not None:
-            future, context, function, args, kwargs = job
+            future, owner, context, function, args, kwargs = job
             self._taken += 1
+            if future.cancelled():
+                continue
+            self._owners[number] = owner
             result, error = None, None
             try:
                 result = context.run(function, *args, **kwargs)
             except BaseException as raised:
                 error = raised
+            del self._owners[number]
             self._finished.append((future, result, error))
             del job, future, context, function, args, kwargs, result, error
             if not self._waking:

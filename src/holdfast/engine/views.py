@@ -45,40 +45,45 @@ def run_view(row: RunRow) -> RunView:
 
 def journal_view(rows: list[JournalRow], attempts: list[AttemptRow]) -> list[JournalEntry]:
     """A run's journal as shown, in order of position; steps that are between attempts are in it too."""
-    failed: dict[tuple[bytes, int], list[AttemptView]] = {}
+    failed: dict[tuple[bytes, int], list[AttemptRow]] = {}
     for attempt in attempts:
-        failed.setdefault((attempt.position, attempt.generation), []).append(
-            AttemptView(
-                attempt=attempt.attempt,
-                started_at=instant(attempt.started_at),
-                finished_at=instant(attempt.finished_at),
-                error=failure_view(attempt.error),
-                next_attempt_at=instant(attempt.next_attempt_at),
-            )
-        )
-    entries = [_entry(row, failed.pop((row.position, row.generation), [])) for row in rows]
-    for (position, generation), tries in failed.items():
-        entries.append(
-            JournalEntry(
-                position=format_position(position),
-                seq=0,
-                generation=generation,
-                kind=Kind.STEP,
-                name="",
-                outcome=Outcome.PENDING,
-                input=None,
-                output=None,
-                error=tries[-1].error,
-                attempts=len(tries),
-                started_at=tries[0].started_at,
-                finished_at=None,
-                failed_attempts=tries,
-            )
-        )
-    return entries
+        failed.setdefault((attempt.position, attempt.generation), []).append(attempt)
+    shown = {
+        (row.position, row.generation): _entry(row, failed.pop((row.position, row.generation), [])) for row in rows
+    }
+    shown |= {key: _between_attempts(tries) for key, tries in failed.items()}
+    return [shown[key] for key in sorted(shown)]
 
 
-def _entry(row: JournalRow, failed: list[AttemptView]) -> JournalEntry:
+def _attempt(row: AttemptRow) -> AttemptView:
+    return AttemptView(
+        attempt=row.attempt,
+        started_at=instant(row.started_at),
+        finished_at=instant(row.finished_at),
+        error=failure_view(row.error),
+        next_attempt_at=instant(row.next_attempt_at),
+    )
+
+
+def _between_attempts(tries: list[AttemptRow]) -> JournalEntry:
+    return JournalEntry(
+        position=format_position(tries[-1].position),
+        seq=0,
+        generation=tries[-1].generation,
+        kind=Kind.STEP,
+        name=tries[-1].name,
+        outcome=Outcome.PENDING,
+        input=None,
+        output=None,
+        error=failure_view(tries[-1].error),
+        attempts=len(tries),
+        started_at=instant(tries[0].started_at),
+        finished_at=None,
+        failed_attempts=[_attempt(row) for row in tries],
+    )
+
+
+def _entry(row: JournalRow, failed: list[AttemptRow]) -> JournalEntry:
     where = format_position(row.position)
     output: Any = None
     if row.outcome == Outcome.OK and row.output is not None:
@@ -99,5 +104,5 @@ def _entry(row: JournalRow, failed: list[AttemptView]) -> JournalEntry:
         attempts=row.attempts,
         started_at=instant(row.started_at),
         finished_at=None if row.finished_at is None else instant(row.finished_at),
-        failed_attempts=failed,
+        failed_attempts=[_attempt(one) for one in failed],
     )

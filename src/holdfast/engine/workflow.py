@@ -68,8 +68,10 @@ def start_options(
         raise UsageError(f"priority is {priority!r}; give a whole number from -1000 to 1000")
     if delay is not None and at is not None:
         raise UsageError("give delay or at, not both")
-    if at is not None and at.tzinfo is None:
+    if at is not None and (not isinstance(at, datetime) or at.tzinfo is None):
         raise UsageError(f"at is {at!r}; give an aware instant, such as datetime.now(UTC) + timedelta(hours=1)")
+    if attributes is not None and not isinstance(attributes, dict):
+        raise UsageError(f"attributes is {attributes!r}; give a dict of plain JSON")
     return StartOptions(
         id=None if id is None else check_id(id, "the id of a run"),
         priority=priority,

@@ -182,7 +182,8 @@ def _clean(text: str, *, tail: bool = False) -> str:
     if len(text) <= MAX_TEXT_CHARS:
         return text
     note = f"… cut: {len(text)} characters in all"
-    return f"{note}\n{text[-MAX_TEXT_CHARS:]}" if tail else text[:MAX_TEXT_CHARS] + note
+    room = MAX_TEXT_CHARS - len(note) - 1  # with its note it is within the limit: a second time nothing is cut
+    return f"{note}\n{text[-room:]}" if tail else text[:room] + note
 
 
 def _read(data: bytes) -> dict[str, Any]:

@@ -26,8 +26,8 @@ class Retry:
     factor: float = 2.0
     maximum: float = 60.0
     jitter: float = 0.1
-    on: tuple[type[Exception], ...] = (Exception,)
-    never: tuple[type[Exception], ...] = ()
+    on: type[Exception] | tuple[type[Exception], ...] = (Exception,)
+    never: type[Exception] | tuple[type[Exception], ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.max_attempts, bool) or not isinstance(self.max_attempts, int) or self.max_attempts < 1:

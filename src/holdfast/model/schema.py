@@ -9,7 +9,7 @@ import msgspec
 
 from holdfast.errors import PayloadError, UsageError
 from holdfast.model.payload import codec_of
-from holdfast.model.signature import Signature
+from holdfast.model.signature import KEYWORDS, Signature
 
 _QUEUE = "x-holdfast-queue"
 _PLAIN = codec_of(dict[str, Any])
@@ -58,5 +58,7 @@ def input_from(name: str, description: bytes, value: Mapping[str, Any]) -> bytes
         raise PayloadError(f"{name}() input{path}", error.message)
     whole = {argument: value.get(argument, rest.get("default")) for argument, rest in properties.items()
              if argument in value or "default" in rest}  # fmt: skip
-    whole |= {argument: value[argument] for argument in value if argument not in whole}
+    rest = {argument: value[argument] for argument in value if argument not in whole}
+    if KEYWORDS in schema:
+        whole[schema[KEYWORDS]] = rest
     return _PLAIN.encode(whole, f"{name}() input")

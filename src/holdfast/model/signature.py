@@ -55,6 +55,10 @@ class _Plan:
     direct: set[tuple[type, ...]]
 
 
+KEYWORDS = "x-holdfast-keywords"
+"""In an input's schema: the name of ``**kwargs``, under which additional properties are stored."""
+
+
 class Signature:
     """The parameters and the result of a function; built once, when it is decorated.
 
@@ -267,6 +271,7 @@ class Signature:
         }
         for parameter in self._parameters:
             if parameter.kind is _VAR_KEYWORD:
+                whole[KEYWORDS] = parameter.name
                 whole["additionalProperties"] = properties.pop(parameter.name).get("additionalProperties", True)
         if "$defs" in shared:
             whole["$defs"] = shared["$defs"]

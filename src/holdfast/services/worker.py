@@ -21,6 +21,7 @@ from holdfast.engine.leases import Heartbeat
 from holdfast.engine.workflow import Workflow
 from holdfast.errors import StoreError, UsageError
 from holdfast.model.duration import Duration, seconds
+from holdfast.model.ids import check_id
 from holdfast.model.run import PROTOCOL
 from holdfast.services.reaper import reap_forever
 
@@ -60,15 +61,25 @@ class Worker:
         drain: Duration = 5.0,
     ) -> None:
         self._database = database
+        if isinstance(workflows, Workflow):
+            raise UsageError(f"a worker is given a list of workflows; write [{workflows.name}]")
         self._workflows = list(workflows)
         self._concurrency = concurrency
-        self._queues = None if queues is None else tuple(queues)
+        if isinstance(queues, str):
+            raise UsageError(f"queues is {queues!r}; give a list of names, such as [{queues!r}]")
+        self._queues = None if queues is None else tuple(check_id(queue, "a queue") for queue in queues)
+        if self._queues == ():
+            raise UsageError(
+                "queues is empty: a worker needs a queue to claim from; leave it out for the workflows' own"
+            )
         self._threads = threads
         self._lease = seconds(lease, what="lease")
         self._beat = seconds(beat, what="beat")
         self._drain = seconds(drain, what="drain")
-        if self._lease <= 2 * self._beat:
-            raise UsageError(f"lease is {self._lease:g} s and beat {self._beat:g} s; a lease must outlast two beats")
+        if self._beat <= 0 or self._lease <= 2 * self._beat:
+            raise UsageError(
+                f"lease is {self._lease:g} s and beat {self._beat:g} s; a beat takes time, and a lease outlasts two"
+            )
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
             raise UsageError(f"threads is {threads!r}; give a whole number, 1 or more")
         self._heartbeat: Heartbeat | None = None
@@ -98,7 +109,7 @@ class Worker:
             if self._core.store.name != "memory":
                 self._tasks.append(asyncio.create_task(reap_forever(self._core.store), name="holdfast-reaper"))
         except BaseException:
-            await self._leave()
+            await self._leave(sign_off=True)
             raise
         return self
 
@@ -110,7 +121,7 @@ class Worker:
     @property
     def busy(self) -> int:
         """How many runs this worker has in memory."""
-        return self._dispatcher.busy
+        return self._dispatcher.busy if hasattr(self, "_dispatcher") else 0
 
     async def _register(self) -> None:
         in_memory = self._core.store.name == "memory"
@@ -155,11 +166,14 @@ class Worker:
     async def stop(self) -> None:
         """Claim nothing new, let short work end, hand the rest to others, and leave."""
         try:
-            await self._dispatcher.drain(self._drain)
-        finally:
-            await self._leave()
+            clean = await self._dispatcher.drain(self._drain, self._lease)
+        except BaseException:
+            await self._leave(sign_off=True)
+            raise
+        await self._leave(sign_off=clean)
 
-    async def _leave(self) -> None:
+    async def _leave(self, *, sign_off: bool) -> None:
+        """Stop to tend; with ``sign_off`` false the lease is left to expire, since a thread still works on a run."""
         tasks = [*self._tasks, *([self._renewing] if self._renewing is not None else [])]
         self._tasks, self._renewing = [], None
         for task in tasks:
@@ -168,13 +182,13 @@ class Worker:
         if self._heartbeat is not None:
             await self._heartbeat.close()
             self._heartbeat = None
-        if self.id:
+        if self.id and sign_off:
             try:
                 await self._core.committer.drain_for(2.0)
                 await self._core.store.remove_worker(self.id)
             except (StoreError, TimeoutError) as error:
                 log.warning("the worker could not sign off, its lease will expire: %s", error)
-            self.id = b""
+        self.id = b""
         if not isinstance(self._database, Client):
             await self._core.close()
 

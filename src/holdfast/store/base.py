@@ -77,6 +77,7 @@ class Attempt(NamedTuple):
     position: bytes
     generation: int
     attempt: int
+    name: str
     started_at: int
     finished_at: int
     error: bytes
@@ -281,6 +282,7 @@ class AttemptRow(NamedTuple):
     position: bytes
     generation: int
     attempt: int
+    name: str
     started_at: int
     finished_at: int
     error: bytes

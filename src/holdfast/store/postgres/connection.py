@@ -99,7 +99,14 @@ async def connect(address: Address) -> Connection:
         connection.terminate()
         raise StoreError(f"{address.where}: PostgreSQL {version} is too old; holdfast needs {OLDEST[0]} or later")
     if address.notify:
-        await connection.execute(_SESSION)
+        try:
+            await connection.execute(_SESSION)
+        except BaseException as error:
+            connection.terminate()
+            ours = translate(error, address.where)
+            if ours is error:
+                raise
+            raise ours from error
     return connection
 
 

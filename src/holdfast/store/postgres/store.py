@@ -124,8 +124,8 @@ class PostgresStore:
             alone = await self._writer.lone(lambda connection: write_alone(connection, batch))
             if alone is not None:
                 return alone
-        except Again:
-            pass
+        except (Again, StoreUnavailable):
+            pass  # the long way does it again
         try:
             return await self._repeatedly(self._writer, lambda connection: write(connection, batch, self._heads))
         except BaseException:

@@ -131,6 +131,7 @@ CREATE TABLE holdfast.attempts (
     position bytea NOT NULL,
     generation integer NOT NULL,
     attempt integer NOT NULL,
+    name text NOT NULL,
     started_at bigint NOT NULL,
     finished_at bigint NOT NULL,
     error bytea NOT NULL,
@@ -150,7 +151,7 @@ CREATE TYPE holdfast.checkpoint_row AS (
     output bytea, attempts integer, started_at bigint, finished_at bigint, epoch bigint
 );
 CREATE TYPE holdfast.attempt_row AS (
-    run bytea, "position" bytea, generation integer, attempt integer, started_at bigint, finished_at bigint,
+    run bytea, "position" bytea, generation integer, attempt integer, name text, started_at bigint, finished_at bigint,
     error bytea, next_attempt_at bigint, epoch bigint
 );
 CREATE TYPE holdfast.park_row AS (

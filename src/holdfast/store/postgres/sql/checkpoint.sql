@@ -43,7 +43,7 @@ SELECT v.run, v.epoch FROM (SELECT * FROM unnest($1::bytea[], $2::bigint[]) AS v
 CROSS JOIN LATERAL (SELECT FROM holdfast.running AS g WHERE g.run = v.run AND g.epoch = v.epoch FOR SHARE) AS g
 
 -- name: insert_attempts
-INSERT INTO holdfast.attempts (run, position, generation, attempt, started_at, finished_at, error, next_attempt_at)
-SELECT run, position, generation, attempt, started_at, finished_at, error, next_attempt_at
+INSERT INTO holdfast.attempts (run, position, generation, attempt, name, started_at, finished_at, error, next_attempt_at)
+SELECT run, position, generation, attempt, name, started_at, finished_at, error, next_attempt_at
 FROM unnest($1::holdfast.attempt_row[])
 ON CONFLICT DO NOTHING

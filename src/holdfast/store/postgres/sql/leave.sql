@@ -61,7 +61,8 @@ WITH held AS MATERIALIZED (
     DELETE FROM holdfast.running WHERE ctid = ANY (ARRAY(SELECT place FROM held))
 )
 UPDATE holdfast.runs AS r
-SET status = h.status, output = h.output, epoch = h.epoch, finished_at = h.finished_at,
+SET status = h.status, output = h.output, epoch = h.epoch,
+    finished_at = CASE WHEN h.status <> 'held' THEN h.finished_at END,
     started_at = coalesce(r.started_at, h.started_at)
 FROM held AS h WHERE r.uid BETWEEN h.run AND h.run
 RETURNING h.run, h.epoch
@@ -72,13 +73,18 @@ CROSS JOIN LATERAL (
     SELECT FROM holdfast.runs AS r WHERE r.uid = v.run AND r.epoch = v.epoch AND r.status = v.status OFFSET 0
 ) AS r
 
+-- The entries were locked before, so that they stay where they are found. (A range over all three columns
+-- would not do here: before PostgreSQL 18 it reads on to the end of the run's entries.)
 -- name: satisfy_waits
 WITH met AS (
     UPDATE holdfast.journal AS j SET outcome = v.outcome, output = v.output, finished_at = v.finished_at
     FROM unnest($1::holdfast.wait_row[]) AS v
-    WHERE (j.run, j.position, j.generation) >= (v.run, v.position, v.generation)
-      AND (j.run, j.position, j.generation) <= (v.run, v.position, v.generation)
-      AND j.outcome = 'pending'
+    CROSS JOIN LATERAL (
+        SELECT w.ctid AS place FROM holdfast.journal AS w
+        WHERE w.run = v.run AND w.position = v.position AND w.generation = v.generation AND w.outcome = 'pending'
+        OFFSET 0
+    ) AS w
+    WHERE j.ctid = w.place
     RETURNING j.run
 )
 SELECT run, count(*) FROM met GROUP BY run

@@ -11,7 +11,7 @@ SELECT run, position, generation, seq, kind, name, outcome, input, output, attem
 FROM holdfast.journal WHERE run = ANY ($1::bytea[]) ORDER BY run, position, generation
 
 -- name: attempts
-SELECT run, position, generation, attempt, started_at, finished_at, error, next_attempt_at
+SELECT run, position, generation, attempt, name, started_at, finished_at, error, next_attempt_at
 FROM holdfast.attempts WHERE run = ANY ($1::bytea[]) ORDER BY run, position, generation, attempt
 
 -- name: waits

@@ -107,6 +107,7 @@ CREATE TABLE attempts (
     position BLOB NOT NULL,
     generation INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
+    name TEXT NOT NULL,
     started_at INTEGER NOT NULL,
     finished_at INTEGER NOT NULL,
     error BLOB NOT NULL,

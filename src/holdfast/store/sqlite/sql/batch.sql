@@ -37,10 +37,10 @@ ON CONFLICT DO NOTHING
 SELECT kind, name, outcome, output, seq, epoch FROM journal WHERE run = ? AND position = ? AND generation = ?
 
 -- name: insert_attempts
-INSERT INTO attempts (run, position, generation, attempt, started_at, finished_at, error, next_attempt_at)
-SELECT column1, column2, column3, column4, column5, column6, column7, column8
-FROM (VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?)) AS v
-WHERE EXISTS (SELECT 1 FROM running WHERE run = v.column1 AND epoch = v.column9)
+INSERT INTO attempts (run, position, generation, attempt, name, started_at, finished_at, error, next_attempt_at)
+SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9
+FROM (VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) AS v
+WHERE EXISTS (SELECT 1 FROM running WHERE run = v.column1 AND epoch = v.column10)
 ON CONFLICT DO NOTHING
 
 -- name: count_held
@@ -64,7 +64,8 @@ SELECT 1 FROM runs WHERE uid = ? AND epoch = ? AND status = 'open'
 SELECT outcome FROM journal WHERE run = ? AND position = ? AND generation = ?
 
 -- name: settle_runs
-UPDATE runs SET status = v.column3, output = v.column4, epoch = v.column2, finished_at = v.column6,
+UPDATE runs SET status = v.column3, output = v.column4, epoch = v.column2,
+                finished_at = CASE WHEN v.column3 <> 'held' THEN v.column6 END,
                 started_at = coalesce(runs.started_at, v.column5)
 FROM (VALUES /*rows*/ (?, ?, ?, ?, ?, ?)) AS v WHERE runs.uid = v.column1
 

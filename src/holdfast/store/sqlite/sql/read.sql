@@ -9,7 +9,7 @@ SELECT run, position, generation, seq, kind, name, outcome, input, output, attem
 FROM journal WHERE run IN (VALUES /*rows*/ (?)) ORDER BY run, position, generation
 
 -- name: attempts
-SELECT run, position, generation, attempt, started_at, finished_at, error, next_attempt_at
+SELECT run, position, generation, attempt, name, started_at, finished_at, error, next_attempt_at
 FROM attempts WHERE run IN (VALUES /*rows*/ (?)) ORDER BY run, position, generation, attempt
 
 -- name: waits
