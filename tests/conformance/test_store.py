@@ -179,13 +179,13 @@ async def test_an_earlier_owner_s_checkpoint_is_adopted(store: Store) -> None:
 
 async def test_a_failed_attempt_is_recorded_once_under_the_lease(store: Store) -> None:
     run, other = await running(store, "a"), await running(store, "b")
-    rows = [Attempt(run.uid, b"\0", 1, number, 1, 2, b"error", 3, run.epoch) for number in (1, 2)]
+    rows = [Attempt(run.uid, b"\0", 1, number, "step", 1, 2, b"error", 3, run.epoch) for number in (1, 2)]
     for _ in range(2):
         assert set((await commit(store, attempts=rows)).attempts) <= {None}
-    stale = Attempt(other.uid, b"\0", 1, 1, 1, 2, b"error", 3, other.epoch - 1)
+    stale = Attempt(other.uid, b"\0", 1, 1, "step", 1, 2, b"error", 3, other.epoch - 1)
     assert (await commit(store, attempts=[stale, rows[0]])).attempts == [LOST, None]
     _, attempts = await store.load_journals([run.uid, other.uid])
-    assert attempts == [AttemptRow(*row[:8]) for row in rows]
+    assert attempts == [AttemptRow(*row[:9]) for row in rows]
 
 
 # Parks, settles, wake-ups
@@ -613,7 +613,7 @@ async def test_journals_come_in_order_of_run_and_position(store: Store) -> None:
     positions = [b"\0", b"\1", b"\1\0", b"\1\7", b"\2", b"\xe0\xff", b"\xe1\1\0"]
     rows = [checkpoint(run, position) for position in reversed(positions) for run in runs]
     attempts = [
-        Attempt(run.uid, b"\1", 1, number, 1, 2, b"e", 3, run.epoch) for number in (10, 9, 2, 1) for run in runs
+        Attempt(run.uid, b"\1", 1, number, "step", 1, 2, b"e", 3, run.epoch) for number in (10, 9, 2, 1) for run in runs
     ]
     await commit(store, checkpoints=rows, attempts=attempts)
     wanted = sorted(run.uid for run in runs[:2])
@@ -687,7 +687,7 @@ async def test_every_kind_of_operation_may_be_repeated_in_one_batch(store: Store
     batch = Batch(
         starts=[start("new", kind=("main", "new", "v1", 1))],
         checkpoints=[checkpoint(parent, b"\5")],
-        attempts=[Attempt(parent.uid, b"\6", 1, 1, 1, 2, b"e", 3, parent.epoch)],
+        attempts=[Attempt(parent.uid, b"\6", 1, 1, "step", 1, 2, b"e", 3, parent.epoch)],
         parks=[park(parent, b"\0", b"\1"), park(other, wake_at=2)],
         settles=[settle(children[0])],
         claims=[Claim(WORKER, b"claim", 1, (("main", "new", "v1", 1),))],

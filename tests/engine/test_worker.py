@@ -146,7 +146,7 @@ async def plain() -> None: ...
         (lambda: hf.Worker("memory://", [quick], concurrency=True), "concurrency is True"),
         (lambda: hf.Worker("memory://", [quick], concurrency=1.5), "concurrency"),  # type: ignore[arg-type]
         (lambda: hf.Worker("memory://", [quick], threads=0), "threads is 0"),
-        (lambda: hf.Worker("memory://", [quick], lease=6, beat=3), "a lease must outlast two beats"),
+        (lambda: hf.Worker("memory://", [quick], lease=6, beat=3), "a lease outlasts two"),
         (lambda: hf.Worker("memory://", [quick], lease="soon"), "lease"),
         (lambda: hf.Worker("memory://", [quick], beat=0), "beat"),
         (lambda: hf.Worker("memory://", [quick], drain=-1), "drain"),

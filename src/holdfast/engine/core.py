@@ -18,6 +18,7 @@ from holdfast.store.base import Batch, JournalRow, Results, RunOutcome, Settle, 
 from holdfast.store.url import make_store
 
 if TYPE_CHECKING:
+    from holdfast.engine.dispatcher import Dispatcher
     from holdfast.engine.execution import Execution
 
 POLL_SECONDS = 1.0
@@ -47,7 +48,7 @@ class Core:
         self.executions: dict[bytes, Execution] = {}
         self._results: dict[bytes, list[asyncio.Future[RunOutcome]]] = {}
         self._waits: dict[WaitKey, Callable[[JournalRow], None]] = {}
-        self._ready_sinks: list[Callable[[], None]] = []
+        self._dispatchers: list[Dispatcher] = []
         self._look = asyncio.Event()
         self._hinted: set[str] = set()
         self._hint = asyncio.Event()
@@ -109,13 +110,14 @@ class Core:
 
     # Who waits for what
 
-    def on_ready(self, sink: Callable[[], None]) -> None:
-        """Call the sink whenever a run may have become ready."""
-        self._ready_sinks.append(sink)
+    def attend(self, dispatcher: Dispatcher) -> None:
+        """Tell the dispatcher whenever a run may have become ready, and when one will."""
+        self._dispatchers.append(dispatcher)
 
-    def off_ready(self, sink: Callable[[], None]) -> None:
-        """No longer call it."""
-        self._ready_sinks.remove(sink)
+    def forsake(self, dispatcher: Dispatcher) -> None:
+        """Tell it no more."""
+        if dispatcher in self._dispatchers:
+            self._dispatchers.remove(dispatcher)
 
     def wait_result(self, uid: bytes) -> asyncio.Future[RunOutcome]:
         """A future that gives a run's outcome, wherever it is executed."""
@@ -156,6 +158,9 @@ class Core:
             self._child_ended(settle)
         ready = ready or any(start.due_at is None for start in batch.starts)
         ready = ready or any(park.wake_at == 0 for park in batch.parks)
+        dues = [start.due_at for start in batch.starts if start.due_at is not None]
+        for dispatcher in self._dispatchers if dues else ():
+            dispatcher.expect_due(min(dues))
         if ready:
             self._hinted.add("ready")
             self._wake_dispatchers()
@@ -174,8 +179,8 @@ class Core:
         sink(JournalRow(parent, position, generation, 0, "child", "", outcome, None, child.output, 1, at, at))
 
     def _wake_dispatchers(self) -> None:
-        for sink in self._ready_sinks:
-            sink()
+        for dispatcher in self._dispatchers:
+            dispatcher.wake()
 
     # Hints
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from holdfast.engine.core import Core
-from holdfast.engine.execution import Execution
+from holdfast.engine.execution import LEAVE_NOW, Execution
 from holdfast.engine.isolation import Isolation
 from holdfast.engine.threads import Threads
 from holdfast.engine.workflow import Workflow, referenced
@@ -134,7 +134,7 @@ class Dispatcher:
     async def start(self) -> None:
         """Begin to claim."""
         await self._register()
-        self.core.on_ready(self.wake)
+        self.core.attend(self)
         self._claiming = asyncio.create_task(self._claim_forever(), name="holdfast-dispatcher")
 
     def wake(self) -> None:
@@ -186,7 +186,7 @@ class Dispatcher:
                 await self._wake.wait()
         except TimeoutError:
             self._more = True
-            self._next_due = self._next_due or self.core.now_us()
+            self._next_due = 0  # another process may have parked something that is due before what we know of
 
     async def _promote(self) -> None:
         if self._next_due is None or self._next_due > self.core.now_us():
@@ -241,7 +241,7 @@ class Dispatcher:
         execution = Execution(self, run, workflow, journal, attempts)
         self._executions.add(execution)
         self.core.executions[run.uid] = execution
-        execution.leaving = self._stopping
+        execution.leave_after = LEAVE_NOW if self._stopping else None
         execution.begin()
         return execution
 
@@ -265,7 +265,8 @@ class Dispatcher:
     ) -> None:
         """Execute one run that somebody else claimed, to its next checkpoint or its end; then it is given back."""
         self._using += 1
-        self._begin(run, journal, attempts).leaving = True
+        execution = self._begin(run, journal, attempts)
+        execution.leave_after = execution.seq
         while self._executions:  # noqa: ASYNC110 - a child process has nothing better to do
             await asyncio.sleep(0.01)
         self.threads.close()
@@ -315,7 +316,7 @@ class Dispatcher:
         self._isolation.kill()
 
     async def drain(self, seconds: float, thread_seconds: float) -> bool:
-        """Claim nothing new, let each run get to its next checkpoint, and hand it to others at once.
+        """Claim nothing new, let each run end its step, and hand it to others before its next one.
 
         Args:
             seconds: how long steps may go on; then the rest is cut off and handed over too.
@@ -325,10 +326,10 @@ class Dispatcher:
         Returns:
             Whether everything was handed over. If not, a thread is still busy with a run of ours.
         """
-        self.core.off_ready(self.wake)
+        self.core.forsake(self)
         self._stopping = True
         for execution in self._executions:
-            execution.leaving = True
+            execution.leave_after = LEAVE_NOW
         self._wake.set()
         if self._claiming is not None:
             # A claim that is under way is seen to its end, so that its runs can be handed over.

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("holdfast.run")
 
+LEAVE_NOW = -1
+"""As `Execution.leave_after`: leave before the next step, whatever is recorded."""
+
 OK, ERROR, PENDING = str(Outcome.OK), str(Outcome.ERROR), str(Outcome.PENDING)
 STEP, SLEEP, NOW, CHILD = str(Kind.STEP), str(Kind.SLEEP), str(Kind.NOW), str(Kind.CHILD)
 
@@ -65,7 +68,7 @@ class Execution:
         "dispatcher",
         "has_slot",
         "journal",
-        "leaving",
+        "leave_after",
         "open_calls",
         "run",
         "seq",
@@ -94,7 +97,7 @@ class Execution:
         self.dead = False
         self.open_calls = 0
         self.has_slot = True
-        self.leaving = False
+        self.leave_after: int | None = None
         self.waits = Waits(self)
         self._failure: UsageError | None = None
         self._hold: HoldfastError | None = None
@@ -191,6 +194,12 @@ class Execution:
         if self._failure is not None:
             raise self._failure
 
+    def may_leave(self) -> None:
+        """Leave before the next step, if that is wanted and nothing else of the run is under way here."""
+        if self.leave_after is not None and self.seq > self.leave_after and self.open_calls == 0:
+            self.leave()
+            raise Evicted(f"run {self.run.id!r} goes on elsewhere")
+
     def check_alive(self) -> None:
         """Raise if the run has left this process or is to be held."""
         if self.dead or self._hold is not None:
@@ -234,9 +243,6 @@ class Execution:
             self.leave()
             raise Evicted(str(error)) from error
         if result is None:
-            if self.leaving and self.open_calls <= 1:
-                self.leave()
-                raise Evicted(f"run {self.run.id!r} goes on elsewhere")
             return None
         if isinstance(result, Adopted):
             return result.entry
@@ -279,6 +285,8 @@ class Execution:
             entry = self.recorded(position, STEP, step.name)
             if entry is not None:
                 return self._replayed(step, entry)
+        if self.leave_after is not None:
+            self.may_leave()
         self.open_calls += 1
         try:
             return await self._attempts(step, position, args, kwargs)
@@ -362,6 +370,7 @@ class Execution:
         """Sleep durably: one row, the due instant."""
         self.check()
         entry = self.recorded(position, SLEEP, "hf.sleep")
+        self.may_leave()
         self.open_calls += 1
         try:
             if entry is None:
@@ -396,6 +405,7 @@ class Execution:
     ) -> Any:
         """Run a workflow as a child run, and wait for it."""
         self.check()
+        self.may_leave()
         self.dispatcher.serve(workflow)
         self.open_calls += 1
         try:

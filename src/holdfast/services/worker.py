@@ -41,8 +41,9 @@ class Worker:
         threads: how many plain steps may execute at once.
         lease: how long the worker may be silent before others take its runs; more than twice ``beat``.
         beat: how often it says that it lives.
-        drain: how long steps may go on when the worker is stopped; each run is handed to others at its next
-            checkpoint, or when this time is over.
+        drain: how long steps may go on when the worker is stopped. Each run is handed to others before its
+            next step, or when this time is over; a plain step, which cannot be cut off, may go on for the
+            length of a lease more.
 
     Raises:
         UsageError: no workflow, two of one name, or an argument out of range.

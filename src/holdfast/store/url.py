@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from holdfast.errors import BadURL
 from holdfast.store.base import Store
+
+_PASSWORD = re.compile(r"((?:^|&)(?:ssl)?password=)[^&]*", re.IGNORECASE)
 
 FORMS = "sqlite:///path/to/file.db, memory://, or postgresql://user@host/database"
 
@@ -65,8 +68,11 @@ def hide_password(url: str) -> str:
     """The address as it may be shown in messages and logs."""
     try:
         parts = urlsplit(url)
-        if parts.password is None:
+        netloc, query = parts.netloc, _PASSWORD.sub(r"\1***", parts.query)
+        if parts.password is not None:
+            netloc = f"{netloc.partition(':')[0]}:***@{netloc.rpartition('@')[2]}"
+        if (netloc, query) == (parts.netloc, parts.query):
             return url
-        return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")).geturl()
+        return parts._replace(netloc=netloc, query=query).geturl()
     except ValueError:
         return url.partition("://")[0] + "://…"
