@@ -103,7 +103,7 @@ class Threads:
                 continue
             if error is None:
                 future.set_result(result)
-            elif isinstance(error, StopIteration):
+            elif isinstance(error, StopIteration | GeneratorExit):
                 future.set_exception(RuntimeError(f"a step raised {error!r}"))
             else:
                 future.set_exception(error)
