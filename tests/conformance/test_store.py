@@ -215,6 +215,14 @@ async def test_a_run_may_be_put_back_at_once(store: Store) -> None:
     assert [again.fresh for again in await claim(store)] == [False]
 
 
+async def test_a_run_that_is_parked_twice_in_one_batch_is_in_one_place(store: Store) -> None:
+    run = await running(store, "a")
+    rows = [park(run, wake_at=5), park(run, wake_at=0), park(run, wake_at=5)]
+    for _ in range(2):
+        await commit(store, parks=rows)
+        assert sum((await store.counts()).values()) == 1
+
+
 async def test_a_park_without_the_lease_is_lost_and_changes_nothing(store: Store) -> None:
     run, other = await running(store, "a"), await running(store, "b")
     stale = park(run, epoch=run.epoch + 1000, wake_at=5)

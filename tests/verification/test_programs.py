@@ -66,7 +66,7 @@ async def execute(
             if not world.process.store.died.is_set():
                 await world.depose()
         view = await world.outcome(run_id)
-        world.plan = world.process.store.plan = lambda _: None
+        left.clear()
         status, right = programs.outcome(operations)
         assert view.status == status, view.error
         if status == "succeeded":

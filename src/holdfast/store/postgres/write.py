@@ -167,17 +167,18 @@ def _wait(settle: Settle) -> Wait:
 
 
 async def _parks(connection: Connection, parks: list[Park], outcomes: dict[Wait, str]) -> list[Refusal | None]:
-    leaving = []
+    leaving: dict[Lease, tuple[Any, ...]] = {}
     satisfied: set[Lease] = set()
     for park in parks:
         there = sum(outcomes.get((park.run, *wait), "pending") != "pending" for wait in park.waits)
         if park.waits and there >= park.wanted:
             satisfied.add((park.run, park.epoch))
         else:
-            leaving.append((*park[:9], park.wanted - there if park.waits else park.wanted))
+            # Parked twice in one batch, as when it is released at once, a run is where the first one put it.
+            leaving.setdefault((park.run, park.epoch), (*park[:9], park.wanted - there if park.waits else park.wanted))
     gone: set[Lease] = set()
     if leaving:
-        gone = {(row[0], row[1]) for row in await connection.fetch(_LEAVE["park"], leaving)}
+        gone = {(row[0], row[1]) for row in await connection.fetch(_LEAVE["park"], list(leaving.values()))}
     if len(gone) == len(parks):
         return [None] * len(parks)
     held = await _hold(connection, satisfied)
