@@ -87,18 +87,19 @@ async def test_a_timer_of_a_worker_that_died_is_not_hidden_by_a_far_timer(sqlite
 
 
 async def test_a_busy_worker_keeps_promoting(sqlite_url: str) -> None:
-    async with serving(sqlite_url, simple, far) as client:
+    """Work that never ends leaves no idle moment in which to look for what another process has parked."""
+    async with World(sqlite_url, (simple,)) as world, hf.connect(sqlite_url) as elsewhere:
 
         async def keep_busy() -> None:
             while True:
-                await client.start(simple, 0)
+                await world.process.client.start(simple, 0)
                 await asyncio.sleep(0.005)
 
         busy = asyncio.create_task(keep_busy())
         try:
             await asyncio.sleep(0.3)
-            run = await client.start(simple.options(delay=0.2), 1)
-            assert await run.result(timeout=4) == 1
+            await elsewhere.start(simple.options(id="r", delay=0.2), 1)
+            assert (await world.outcome("r", within=4)).output == 1
         finally:
             busy.cancel()
             await asyncio.gather(busy, return_exceptions=True)

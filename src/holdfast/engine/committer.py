@@ -145,24 +145,23 @@ class Committer:
     async def _split(
         self, rows: list[Any], futures: list[asyncio.Future[Any] | None], others: list[Operation], error: Rejected
     ) -> None:
-        runs: dict[bytes, tuple[list[Any], list[asyncio.Future[Any] | None], list[Operation]]] = {}
+        """Write each half alone, down to the operation that is refused; a run's operations keep their order."""
+        units: dict[object, tuple[list[Any], list[asyncio.Future[Any] | None], list[Operation]]] = {}
         for row, future in zip(rows, futures, strict=True):
-            group = runs.setdefault(row[0], ([], [], []))
-            group[0].append(row)
-            group[1].append(future)
-        for operation in others:
-            runs.setdefault(_owner(operation), ([], [], []))[2].append(operation)
-        groups = list(runs.values())
-        if len(groups) == 1:
+            units[row[0], row[1]] = ([row], [future], [])
+        for number, operation in enumerate(others):
+            units.setdefault(_unit(operation, number), ([], [], []))[2].append(operation)
+        parts = list(units.values())
+        if len(parts) == 1:
             refused = PayloadError("the database refuses a value of this operation", str(error))
             _fail([*futures, *(future for _, _, future in others)], refused)
             return
-        middle = len(groups) // 2
-        for half in (groups[:middle], groups[middle:]):
+        middle = len(parts) // 2
+        for half in (parts[:middle], parts[middle:]):
             await self._write(
-                [row for group in half for row in group[0]],
-                [future for group in half for future in group[1]],
-                [operation for group in half for operation in group[2]],
+                [row for part in half for row in part[0]],
+                [future for part in half for future in part[1]],
+                [operation for part in half for operation in part[2]],
             )
 
     async def drain(self) -> None:
@@ -198,9 +197,7 @@ def _fail(futures: list[asyncio.Future[Any] | None], error: Exception) -> None:
             future.set_exception(error)
 
 
-def _owner(operation: Operation) -> bytes:
-    """The run that an operation belongs to, so that a split keeps a run's operations together."""
+def _unit(operation: Operation, number: int) -> object:
+    """What a split must not part: a child's start goes with the entry by which its parent waits for it."""
     kind, row, _ = operation
-    if kind == "starts":
-        return bytes(row.parent_uid or row.uid)
-    return bytes(row.run) if kind in ("attempts", "parks", "settles") else kind.encode()
+    return (row.parent_uid, row.parent_position) if kind == "starts" and row.parent_uid is not None else number

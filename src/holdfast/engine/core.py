@@ -44,6 +44,7 @@ class Core:
         self.url = url
         self.store = store
         self.users = 0
+        self.closing = False
         self.offset_us = 0
         self.executions: dict[bytes, Execution] = {}
         self._results: dict[bytes, list[asyncio.Future[RunOutcome]]] = {}
@@ -97,6 +98,7 @@ class Core:
         self.users -= 1
         if self.users:
             return
+        self.closing = True
         self._forget()
         await self.committer.close(CLOSE_SECONDS)
         for task in self._tasks:

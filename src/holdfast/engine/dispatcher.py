@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 import uuid
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
@@ -79,6 +80,8 @@ class Dispatcher:
         self._using = 0
         self._returning: deque[Execution] = deque()
         self._more = True
+        self._promoted_at = float("-inf")
+        self._term = 0
         self._next_due: int | None = 0  # what came due while nobody looked is promoted first
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -189,19 +192,24 @@ class Dispatcher:
             self._next_due = 0  # another process may have parked something that is due before what we know of
 
     async def _promote(self) -> None:
-        if self._next_due is None or self._next_due > self.core.now_us():
+        began = time.monotonic()
+        due = self._next_due is not None and self._next_due <= self.core.now_us()
+        if not due and began - self._promoted_at < POLL_SECONDS:
             return
+        self._promoted_at = began
         promoted: Promoted = await self.core.committer.submit("promotes", Promote(PROMOTE_AT_MOST))
         self._next_due = promoted.next_at
         self._more = self._more or promoted.moved > 0
 
     async def _claim(self, limit: int) -> None:
         self._more = False
+        term = self._term
         claim = Claim(self.worker_id, uuid.uuid4().bytes, limit, self._served)
         claimed = await self.core.committer.submit("claims", claim)
+        if term != self._term:
+            return  # claimed under a lease that is gone: others take these runs
         if claimed == LOST:
-            if claim.worker == self.worker_id:
-                self._on_lost()
+            self._on_lost()
             return
         self._more = self._more or len(claimed) == limit
         known: list[ClaimedRun] = []
@@ -223,6 +231,7 @@ class Dispatcher:
             await self._begin_known(runs)
 
     async def _begin_known(self, runs: list[ClaimedRun]) -> None:
+        term = self._term
         while True:
             try:
                 rows, attempts = await self.core.store.load_journals([run.uid for run in runs])
@@ -230,6 +239,10 @@ class Dispatcher:
             except StoreError as error:
                 log.warning("journals cannot be read, trying again: %s", error)
                 await asyncio.sleep(POLL_SECONDS)
+        if term != self._term:
+            for _ in runs:
+                self._free_slot()
+            return
         journals = by_run(rows, attempts)
         for run in runs:
             self._begin(run, *journals[run.uid])
@@ -255,7 +268,7 @@ class Dispatcher:
                     self._using += 1
                     await self._begin_known([run])
             finally:
-                self._using -= 1
+                self._free_slot()
                 self.wake()
 
         self._spawn(watch())
@@ -285,6 +298,9 @@ class Dispatcher:
         if not execution.has_slot:
             return
         execution.has_slot = False
+        self._free_slot()
+
+    def _free_slot(self) -> None:
         self._using -= 1
         while self._returning and self._using < self._concurrency:
             self._give_slot(self._returning.popleft())
@@ -295,9 +311,11 @@ class Dispatcher:
         """What the run waited for is there: hand it over when the run has a slot."""
         if execution.has_slot:
             execution.waits.deliver()
+        elif execution in self._returning:
+            return
         elif self._using < self._concurrency:
             self._give_slot(execution)
-        elif execution not in self._returning:
+        else:
             self._returning.append(execution)
 
     def _give_slot(self, execution: Execution) -> None:
@@ -311,6 +329,7 @@ class Dispatcher:
 
     def evict_all(self) -> None:
         """The worker's lease is gone: drop every run, and write nothing of them."""
+        self._term += 1
         for execution in list(self._executions):
             execution.evict()
         self._isolation.kill()
@@ -374,7 +393,13 @@ class Dispatcher:
         park = Park(
             run.uid, run.epoch, run.queue, run.workflow, run.version, run.protocol, run.rank, started_at, 0, (), 0
         )
-        self.core.committer.post("parks", park)
+
+        def given(future: asyncio.Future[Any]) -> None:
+            if not future.cancelled() and future.exception() is not None and not self.core.closing:
+                log.error("run %s cannot be given back, trying again: %s", run.id, future.exception())
+                asyncio.get_running_loop().call_later(POLL_SECONDS, self.hand_over, run, started_at)
+
+        self.core.committer.submit("parks", park).add_done_callback(given)
 
 
 def by_run(

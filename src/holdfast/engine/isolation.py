@@ -63,6 +63,7 @@ class Isolation:
         self._idle: list[_Child] = []
         self._busy: set[_Child] = set()
         self._closing = False
+        self._term = 0
 
     @property
     def suspects(self) -> list[ClaimedRun]:
@@ -77,10 +78,11 @@ class Isolation:
             return False
         order = Order(self._core.url, module, file, [path or os.getcwd() for path in sys.path], run)
         self._suspects[run.uid] = run
+        term = self._term
         try:
             while True:
                 async with self._turn:
-                    reply = await self._in_child(order)
+                    reply = await self._in_child(order, term)
                 if reply != _TROUBLE:
                     return reply != _NOT_FOUND
                 await asyncio.sleep(TROUBLE_PAUSE_SECONDS)
@@ -89,8 +91,8 @@ class Isolation:
             if not self._suspects:
                 self._dismiss()
 
-    async def _in_child(self, order: Order) -> bytes:
-        if self._closing:
+    async def _in_child(self, order: Order, term: int) -> bytes:
+        if self._closing or term != self._term:
             return _DONE
         try:
             child = self._idle.pop() if self._idle else await _Child.start()
@@ -119,7 +121,8 @@ class Isolation:
         self._idle.clear()
 
     def kill(self) -> None:
-        """End what executes at once: the runs are no longer ours."""
+        """End what executes at once, and begin nothing that waits for its turn: the runs are no longer ours."""
+        self._term += 1
         for child in self._busy:
             child.kill()
 

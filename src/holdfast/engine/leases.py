@@ -16,8 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from holdfast.errors import StoreError
-from holdfast.store.base import Store
+from holdfast.store.base import Heart, Store
 
 log = logging.getLogger("holdfast.lease")
 
@@ -75,7 +74,7 @@ class Heartbeat:
         asyncio.run(self._beat_forever())
 
     async def _beat_forever(self) -> None:
-        heart = self._store.heart()
+        heart: Heart | None = None
         try:
             while not self._stop.is_set():
                 began = time.monotonic()
@@ -84,9 +83,11 @@ class Heartbeat:
                     return
                 try:
                     async with asyncio.timeout(max(self._good_until - began, 0.1)):
+                        heart = heart or self._store.heart()
                         renewed, now = await heart.beat(self._worker, int(self._lease * 1e6))
-                except (StoreError, TimeoutError) as error:
-                    log.warning("a heartbeat failed: %s", error)
+                except Exception as error:
+                    # Whatever it is: a heart that stops without a word would leave the runs to nobody.
+                    log.warning("a heartbeat failed: %s: %s", type(error).__name__, error)
                     self._stop.wait(min(0.5, self._beat))
                     continue
                 if not renewed:
@@ -100,7 +101,8 @@ class Heartbeat:
                     os._exit(STUCK_EXIT_CODE)
                 self._stop.wait(self._beat)
         finally:
-            await heart.close()
+            if heart is not None:
+                await heart.close()
 
     def _tell(self, function: Callable[..., None], *arguments: object) -> None:
         try:

@@ -48,7 +48,7 @@ class Waits:
     def __init__(self, execution: Execution) -> None:
         self._execution: Execution | None = execution
         self.any: dict[Wait, None] = {}
-        self._arrived: list[tuple[Wait, JournalRow]] = []
+        self._arrived: list[tuple[Wait, JournalRow | None]] = []
         self._looking = False
         self._parking = False
         self._timer: asyncio.TimerHandle | None = None
@@ -85,9 +85,16 @@ class Waits:
         self.any[wait] = None
         execution.open_calls -= 1
         self.consider()
+        timer: asyncio.TimerHandle | None = None
+        if wait.due_us is not None:
+            # For as long as the run stays in memory for something else.
+            seconds = (wait.due_us - execution.core.now_us()) / 1e6
+            timer = asyncio.get_running_loop().call_later(seconds, self._satisfied, wait, None)
         try:
             return await wait.future
         finally:
+            if timer is not None:
+                timer.cancel()
             execution.open_calls += 1
             self.any.pop(wait, None)
             if wait.due_us is None:
@@ -169,7 +176,7 @@ class Waits:
         else:
             execution.lost()
 
-    def _satisfied(self, wait: Wait, row: JournalRow) -> None:
+    def _satisfied(self, wait: Wait, row: JournalRow | None) -> None:
         if self._execution is None or self._execution.dead:
             return
         self._arrived.append((wait, row))

@@ -180,7 +180,7 @@ async def _parks(connection: Connection, parks: list[Park], outcomes: dict[Wait,
     if leaving:
         gone = {(row[0], row[1]) for row in await connection.fetch(_LEAVE["park"], list(leaving.values()))}
     if len(gone) == len(parks):
-        return [None] * len(parks)
+        return [None] * len(parks)  # nearly always
     held = await _hold(connection, satisfied)
     others = {(park.run, park.epoch) for park in parks} - gone - held
     before = await connection.fetch(_LEAVE["find_parked"], *_columns(others)) if others else ()

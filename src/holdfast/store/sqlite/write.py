@@ -144,7 +144,11 @@ def _sort_checkpoint(connection: sqlite3.Connection, row: Sequence[Any]) -> Adop
 def _parks(connection: sqlite3.Connection, parks: list[Park]) -> list[Refusal | None]:
     results: list[Refusal | None] = []
     leaving: list[Park] = []
+    left: set[tuple[bytes, int]] = set()
     for park in parks:
+        if (park.run, park.epoch) in left:
+            results.append(None)
+            continue
         if not _held(connection, park.run, park.epoch):
             again = connection.execute(_SQL["find_parked"], (park.run, park.epoch)).fetchone()
             results.append(None if again else LOST)
@@ -159,6 +163,7 @@ def _parks(connection: sqlite3.Connection, parks: list[Park]) -> list[Refusal | 
             park = park._replace(wanted=park.wanted - there)
         results.append(None)
         leaving.append(park)
+        left.add((park.run, park.epoch))
     if leaving:
         execute_many(connection, "delete_running", [(p.run,) for p in leaving])
         execute_many(connection, "mark_parked", [(p.run, p.epoch, p.started_at) for p in leaving])
