@@ -267,6 +267,9 @@ class Dispatcher:
                 if not await self._isolation.execute(run, workflow):
                     self._using += 1
                     await self._begin_known([run])
+            except Exception:
+                log.exception("run %s cannot be executed in a child process, giving it back", run.id)
+                self.hand_over(run, self.core.now_us())
             finally:
                 self._free_slot()
                 self.wake()

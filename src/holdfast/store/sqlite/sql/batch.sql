@@ -125,6 +125,7 @@ WHERE queue = ?1 AND workflow = ?2 AND version = ?3 AND protocol = ?4 AND (rank,
 SELECT r.uid, r.tenant, r.id, r.workflow, r.version, r.protocol, r.queue, r.priority, r.rank, r.generation,
        r.rescues, r.input, r.parent_uid, r.parent_position, r.parent_generation, r.created_at, g.epoch, g.fresh
 FROM (VALUES /*rows*/ (?)) AS v JOIN running AS g ON g.run = v.column1 JOIN runs AS r ON r.uid = g.run
+ORDER BY r.rank, r.uid
 
 -- name: repeat_claim
 SELECT r.uid, r.tenant, r.id, r.workflow, r.version, r.protocol, r.queue, r.priority, r.rank, r.generation,
