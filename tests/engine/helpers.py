@@ -42,7 +42,7 @@ async def cause(client: hf.Client, workflow: Any, *args: Any, **kwargs: Any) -> 
 async def until(condition: Callable[[], Awaitable[bool]], within: float = 10.0) -> None:
     """Wait until a condition holds."""
     async with asyncio.timeout(within):
-        while not await condition():  # noqa: ASYNC110 - most conditions are in the database
+        while not await condition():
             await asyncio.sleep(0.002)
 
 
