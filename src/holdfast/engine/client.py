@@ -11,8 +11,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from holdfast.engine.children import ended_badly
 from holdfast.engine.core import Core
-from holdfast.engine.execution import ended_badly
 from holdfast.engine.isolation import IMPORTING
 from holdfast.engine.views import journal_view, run_view
 from holdfast.engine.workflow import Configured, StartOptions, Workflow, start_options

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from holdfast.engine.context import Scope, StepFrame, place
@@ -20,17 +19,14 @@ from holdfast.errors import (
     Interruption,
     NonDeterminism,
     PayloadError,
-    RunCancelled,
-    RunFailed,
     StoreError,
     UsageError,
 )
 from holdfast.model.failure import decode_failure, encode_failure
-from holdfast.model.ids import uuid7
 from holdfast.model.position import format_position
 from holdfast.model.retry import retry_delay
-from holdfast.model.run import PROTOCOL, Entry, Kind, Outcome, rank
-from holdfast.store.base import LOST, Adopted, Attempt, AttemptRow, ClaimedRun, Settle, Start, Started
+from holdfast.model.run import Entry, Kind, Outcome
+from holdfast.store.base import Adopted, Attempt, AttemptRow, ClaimedRun, Settle
 
 if TYPE_CHECKING:
     from holdfast.engine.dispatcher import Dispatcher
@@ -205,12 +201,21 @@ class Execution:
         if self.dead or self._hold is not None:
             raise Evicted(f"run {self.run.id!r} left this process")
 
+    def fail(self, error: UsageError) -> UsageError:
+        """The run ends failed with this error, whatever its code does from now on."""
+        if self._failure is None:
+            self._failure = error
+        return error
+
     def foreign_cancel(self, what: str, position: bytes) -> None:
         """A durable call was cancelled by something other than the engine: the run has lost its order."""
-        if not self.dead and self._hold is None and self._failure is None:
-            self._failure = UsageError(
-                f"{what} at {format_position(position)} was cancelled from outside, as asyncio.timeout, a TaskGroup or "
-                "task.cancel() do: a replay would take another branch. Use timeout= on the step, or hf.gather"
+        if not self.dead and self._hold is None:
+            self.fail(
+                UsageError(
+                    f"{what} at {format_position(position)} was cancelled from outside, as asyncio.timeout, a "
+                    "TaskGroup or task.cancel() do: a replay would take another branch. Use timeout= on the step, "
+                    "or hf.gather"
+                )
             )
 
     # The journal
@@ -393,82 +398,6 @@ class Execution:
             if self.waits.any:
                 self.waits.consider()
 
-    # Child runs
-
-    async def child(
-        self,
-        call: ChildCall,
-        workflow: Workflow[Any, Any],
-        position: bytes,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
-        """Run a workflow as a child run, and wait for it."""
-        self.check()
-        self.may_leave()
-        self.dispatcher.serve(workflow)
-        self.open_calls += 1
-        try:
-            entry = self.recorded(position, CHILD, workflow.name)
-            run = self.run
-            if entry is None:
-                entry = await self._start_child(workflow, position, args, kwargs)
-            if entry.outcome == PENDING:
-                row = await self.waits.for_entry(position, run.generation, call.group)
-                entry = Entry(CHILD, workflow.name, row.outcome, row.output, row.seq)
-        except asyncio.CancelledError:
-            self.foreign_cancel(f"the call of workflow {workflow.name!r}", position)
-            raise
-        finally:
-            self.open_calls -= 1
-            if self.waits.any:
-                self.waits.consider()
-        if entry.outcome == OK:
-            return workflow.signature.result.decode(entry.output or b"", workflow.signature.result_place)
-        raise ended_badly(f"{run.id}/{run.generation}.{format_position(position)}", "failed", entry.output or b"")
-
-    async def _start_child(
-        self, workflow: Workflow[Any, Any], position: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Entry:
-        run, now = self.run, self.core.now_us()
-        given = workflow.signature.encode_input(args, kwargs)
-        child_id = f"{run.id}/{run.generation}.{format_position(position)}"
-        start = Start(
-            uid=uuid7(now, random.randbytes(10)),
-            tenant=run.tenant,
-            id=child_id,
-            workflow=workflow.name,
-            version=workflow.version,
-            protocol=PROTOCOL,
-            queue=workflow.queue,
-            priority=run.priority,
-            rank=rank(run.created_at, run.priority),
-            input=given,
-            attributes=None,
-            created_at=now,
-            due_at=None,
-            parent_uid=run.uid,
-            parent_position=position,
-            parent_generation=run.generation,
-            parent_epoch=run.epoch,
-        )
-        row = (
-            run.uid, position, run.generation, self.next_seq(), CHILD, workflow.name, PENDING, given, None, 1,
-            now, None, run.epoch,
-        )  # fmt: skip
-        # Both are queued before anything is awaited, so that they share a transaction.
-        starting = self.committer.submit("starts", start)
-        recording = self.record(row)
-        stood = await recording
-        started: Started | str = await starting
-        if started == LOST:
-            raise self.lost()
-        assert isinstance(started, Started)
-        if started.uid != start.uid and stood is None:
-            self._failure = UsageError(f"the id {child_id!r} of a child run is taken by a run that is not its child")
-            raise self._failure
-        return stood or Entry(CHILD, workflow.name, PENDING, None, self.seq)
-
 
 def _passes(error: BaseException) -> bool:
     """Whether an exception is the engine's, asyncio's or the interpreter's business, and not a failure of user code."""
@@ -476,38 +405,3 @@ def _passes(error: BaseException) -> bool:
         # The interpreter throws it into coroutines that nobody will go on with; then no loop is running.
         return asyncio._get_running_loop() is None
     return isinstance(error, Interruption | asyncio.CancelledError | KeyboardInterrupt)
-
-
-class ChildCall:
-    """A call of a workflow inside a workflow: await it for the child's result.
-
-    Attributes:
-        group: the fan-out that waits for all of its calls together, if it is in one.
-    """
-
-    __slots__ = ("_coroutine", "group")
-
-    def __init__(
-        self,
-        execution: Execution,
-        workflow: Workflow[Any, Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        position: bytes,
-    ) -> None:
-        self.group: object | None = None
-        self._coroutine = execution.child(self, workflow, position, args, kwargs)
-        self._coroutine.__qualname__ = workflow.name  # type: ignore[attr-defined]
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        return self._coroutine.__await__()
-
-
-def ended_badly(run_id: str, status: str, output: bytes) -> RunFailed | RunCancelled:
-    """The error for a run that did not succeed, its own error as the cause."""
-    cause = decode_failure(output)
-    if status == "cancelled" or isinstance(cause, RunCancelled):
-        return RunCancelled(f"run {run_id!r} was cancelled", run_id=run_id)
-    error = RunFailed(f"run {run_id!r} failed: {type(cause).__name__}: {cause}", run_id=run_id)
-    error.__cause__ = cause
-    return error

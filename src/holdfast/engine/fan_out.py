@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextvars import copy_context
 from typing import Any, TypeVar, overload
 
+from holdfast.engine.children import ChildCall
 from holdfast.engine.context import Scope, place, scope
-from holdfast.engine.execution import ChildCall
 from holdfast.errors import UsageError
 from holdfast.model.failure import decode_failure, encode_failure
 from holdfast.model.position import encode_number

@@ -10,8 +10,8 @@ from functools import update_wrapper
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
+from holdfast.engine.children import ChildCall
 from holdfast.engine.context import Scope, place
-from holdfast.engine.execution import ChildCall
 from holdfast.errors import UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.ids import check_id
