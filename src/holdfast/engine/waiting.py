@@ -87,8 +87,8 @@ class Waits:
         self.consider()
         timer: asyncio.TimerHandle | None = None
         if wait.due_us is not None:
-            # For as long as the run stays in memory for something else.
-            seconds = (wait.due_us - execution.core.now_us()) / 1e6
+            # In case the run stays in memory for something else; not before it had the time to be parked.
+            seconds = max((wait.due_us - execution.core.now_us()) / 1e6, LINGER_CHILD_SECONDS)
             timer = asyncio.get_running_loop().call_later(seconds, self._satisfied, wait, None)
         try:
             return await wait.future
