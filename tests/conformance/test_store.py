@@ -785,3 +785,15 @@ async def test_pending_entries_are_stored_with_their_kind(store: Store) -> None:
     await commit(store, checkpoints=[pending(run, b"\0")])
     (row,) = (await store.load_journals([run.uid]))[0]
     assert (row.kind, row.outcome, row.output, row.finished_at) == ("child", "pending", None, None)
+
+
+async def test_a_closed_store_says_so_and_may_be_closed_again(disk_url: str) -> None:
+    store = make_store(disk_url)
+    await store.open()
+    await store.close()
+    async with asyncio.timeout(5):
+        await store.close()
+    if disk_url.startswith("sqlite"):  # PostgreSQL connects again
+        async with asyncio.timeout(5):
+            with pytest.raises(StoreUnavailable, match="closed"):
+                await store.now()

@@ -58,12 +58,16 @@ class _Thread:
     def __init__(self, name: str) -> None:
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
+        self.stopped = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def call(self, function: Callable[[], T]) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
-        self._calls.put((function, future))
+        if self.stopped:
+            future.set_exception(StoreUnavailable("the store is closed"))
+        else:
+            self._calls.put((function, future))
         return future
 
     def _run(self) -> None:
@@ -81,6 +85,7 @@ class _Thread:
             del item, function, future, result, error
 
     async def stop(self) -> None:
+        self.stopped = True
         self._calls.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -150,7 +155,9 @@ class SqliteStore:
             self.durable = "journal_mode=WAL, synchronous=FULL"
 
     async def close(self) -> None:
-        """See `Store.close`."""
+        """See `Store.close`. A second time does nothing."""
+        if self._writing.stopped:
+            return
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
