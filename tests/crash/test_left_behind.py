@@ -350,7 +350,7 @@ async def test_a_slot_that_a_child_process_gave_back_goes_to_the_run_that_waits_
         def begin(run: Any, journal: Any, attempts: Any) -> Any:
             if run.workflow == "suspect" and not isolated.is_set():
                 isolated.set()
-                runs._isolate(run)
+                runs._isolate(run, runs._term)
                 return None
             return real_begin(run, journal, attempts)
 
@@ -390,7 +390,7 @@ async def test_a_child_process_that_cannot_be_made_leaves_no_run_behind(
         real_begin = runs._begin
 
         def begin(run: Any, journal: Any, attempts: Any) -> Any:
-            return runs._isolate(run) if failures == 0 else real_begin(run, journal, attempts)
+            return runs._isolate(run, runs._term) if failures == 0 else real_begin(run, journal, attempts)
 
         monkeypatch.setattr(runs, "_begin", begin)
         await world.process.client.start(simple.options(id="r"), 1)

@@ -160,11 +160,11 @@ class Dispatcher:
         return self._concurrency - self._using - len(self._returning)
 
     async def _claim_forever(self) -> None:
-        while not self._is_stopping():
+        while True:
             due = self._next_due is not None and self._next_due <= self.core.now_us()
             if not (self._more and self._free() > 0) and not due:
                 await self._sleep_until_woken()
-            if self._is_stopping():
+            if self._stopping:
                 return
             try:
                 await self._promote()
@@ -175,9 +175,6 @@ class Dispatcher:
             except StoreError as error:
                 log.error("claiming failed, trying again: %s", error)
                 await asyncio.sleep(POLL_SECONDS)
-
-    def _is_stopping(self) -> bool:
-        return self._stopping
 
     async def _sleep_until_woken(self) -> None:
         pause = POLL_SECONDS * (0.75 + random.random() / 2)
@@ -220,18 +217,18 @@ class Dispatcher:
             else:
                 known.append(run)
         if known:
-            self._spawn(self._resume(known))
+            self._spawn(self._resume(known, term))
 
-    async def _resume(self, runs: list[ClaimedRun]) -> None:
+    async def _resume(self, runs: list[ClaimedRun], term: int) -> None:
         alone = [run for run in runs if run.rescues >= RESCUES_ISOLATED]
         for run in alone:
-            self._isolate(run)
+            self._isolate(run, term)
         runs = [run for run in runs if run.rescues < RESCUES_ISOLATED]
         if runs:
-            await self._begin_known(runs)
+            await self._begin_known(runs, term)
 
-    async def _begin_known(self, runs: list[ClaimedRun]) -> None:
-        term = self._term
+    async def _begin_known(self, runs: list[ClaimedRun], term: int) -> None:
+        """Begin runs that have a journal, unless the lease that they were claimed under is gone meanwhile."""
         while True:
             try:
                 rows, attempts = await self.core.store.load_journals([run.uid for run in runs])
@@ -258,7 +255,7 @@ class Dispatcher:
         execution.begin()
         return execution
 
-    def _isolate(self, run: ClaimedRun) -> None:
+    def _isolate(self, run: ClaimedRun, term: int) -> None:
         log.warning("run %s lost its last %d workers; it executes alone in a child process", run.id, run.rescues)
         workflow = self._workflows[run.workflow, run.version]
 
@@ -266,7 +263,7 @@ class Dispatcher:
             try:
                 if not await self._isolation.execute(run, workflow):
                     self._using += 1
-                    await self._begin_known([run])
+                    await self._begin_known([run], term)
             except Exception:
                 log.exception("run %s cannot be executed in a child process, giving it back", run.id)
                 self.hand_over(run, self.core.now_us())

@@ -8,8 +8,6 @@ the number in n big-endian bytes. A path sorts before the paths inside it.
 
 from __future__ import annotations
 
-from holdfast.errors import UsageError
-
 _SMALL = 224
 _BYTES = [bytes([n]) for n in range(_SMALL)]
 
@@ -27,18 +25,6 @@ def encode_number(number: int) -> bytes:
         return _BYTES[number]
     length = (number.bit_length() + 7) // 8
     return bytes([_SMALL - 1 + length]) + number.to_bytes(length, "big")
-
-
-def parse_position(text: str) -> bytes:
-    """The bytes of a position written as in ``4.0.2``.
-
-    Raises:
-        UsageError: the text is not numbers with dots between them.
-    """
-    parts = text.split(".")
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise UsageError(f"{text!r} is not a position; write numbers with dots between them, such as 4 or 4.0.2")
-    return b"".join(encode_number(int(part)) for part in parts)
 
 
 def format_position(position: bytes) -> str:

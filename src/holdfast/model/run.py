@@ -26,9 +26,6 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
-FINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
-
-
 class Kind(StrEnum):
     """What a journal entry records."""
 
