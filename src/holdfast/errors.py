@@ -4,16 +4,24 @@ HoldfastError
 ├── UsageError            the program asks for what cannot be: fix the code
 │   ├── UnknownWorkflow   no such workflow, here or in the database
 │   ├── NotDurable        a durable call from where the engine cannot number it
-│   └── NonDeterminism    replay asked for something else than was recorded
+│   ├── NonDeterminism    replay asked for something else than was recorded
+│   └── SearchError       a search that cannot be read, and the place in it
 ├── PayloadError          a value that cannot be stored exactly (also a ValueError)
 ├── RunError              about one run
 │   ├── RunNotFound
 │   ├── RunExists         the id is taken by another workflow or input
 │   ├── RunFailed         the run ended failed; the cause is its __cause__
 │   ├── RunCancelled
+│   ├── RunTimeout        it did not end within its time limit (also a TimeoutError)
+│   ├── RunHeld           the reason that a run is held with
+│   ├── Rejected          a person rejected what the run's code held it for
+│   ├── NotPossible       the run is in no state for what was asked of it
+│   ├── StepNotFound      it has recorded no such step
 │   └── CrashedWorker     it lost too many workers in a row, and is held
 ├── StepError             a recorded error whose class this process has not imported
 ├── StepTimeout           an attempt ran longer than its step allows (also a TimeoutError)
+├── EventTimeout          no event came in time (also a TimeoutError)
+├── ScheduleExists        another client changed the schedule meanwhile
 ├── Fatal                 raised by a step: give up now, whatever the retry policy says
 ├── RetryAfter            raised by a step: try again after so many seconds
 └── StoreError            about the database
@@ -26,7 +34,9 @@ HoldfastError
     └── SchemaTooNew      upgrade holdfast
 
 Interruption (a BaseException, so that ``except Exception`` lets it pass)
-└── Evicted               the run left this process; it goes on elsewhere or later
+├── Evicted               the run left this process; it goes on elsewhere or later
+├── Cancelled             the run is cancelled: clean up and let it pass
+└── ContinuedAsNew        the run begins again with another input
 """
 
 from __future__ import annotations
@@ -58,6 +68,18 @@ class NotDurable(UsageError):
 
 class NonDeterminism(UsageError):
     """The code asked for another durable call than was recorded at that position; the run is held."""
+
+
+class SearchError(UsageError):
+    """A search cannot be read; the message shows the place in it and says what was expected there.
+
+    Attributes:
+        position: the place in the text, in characters from 0.
+    """
+
+    def __init__(self, message: str, *, position: int = 0) -> None:
+        super().__init__(message)
+        self.position = position
 
 
 class PayloadError(HoldfastError, ValueError):
@@ -102,6 +124,26 @@ class RunCancelled(RunError):
     """The run was cancelled."""
 
 
+class RunTimeout(RunError, TimeoutError):
+    """The run did not end within its time limit, and failed."""
+
+
+class RunHeld(RunError):
+    """The reason that a run is held with: what a person, or the run's own code, said."""
+
+
+class Rejected(RunError):
+    """A person rejected what ``hf.hold`` asked for; raised there."""
+
+
+class NotPossible(RunError):
+    """The run is in no state for what was asked of it; nothing was changed."""
+
+
+class StepNotFound(RunError):
+    """The run has recorded no such step, or not so often."""
+
+
 class CrashedWorker(RunError):
     """The run lost its worker so often without a new checkpoint that it is held."""
 
@@ -124,6 +166,14 @@ class StepError(HoldfastError):
 
 class StepTimeout(HoldfastError, TimeoutError):
     """An attempt of a step ran longer than the step's ``timeout``."""
+
+
+class EventTimeout(HoldfastError, TimeoutError):
+    """No event came within the ``timeout`` of ``hf.wait_for_event``."""
+
+
+class ScheduleExists(HoldfastError):
+    """Another client made or changed the schedule meanwhile: look at it and try again."""
 
 
 class Fatal(HoldfastError):
@@ -186,3 +236,22 @@ class Interruption(BaseException):
 
 class Evicted(Interruption):
     """The run left this process and goes on elsewhere or later; nothing more of it is recorded here."""
+
+
+class Cancelled(Interruption):
+    """The run is cancelled: raised by its durable calls, again and again; ``finally`` blocks run.
+
+    Durable calls that clean up belong into ``async with hf.shield():``.
+    """
+
+
+class ContinuedAsNew(Interruption):
+    """Ends this execution of a run that begins again with another input. See ``hf.continue_as_new``.
+
+    Attributes:
+        input: the stored form of the input.
+    """
+
+    def __init__(self, message: str = "", *, input: bytes = b"") -> None:
+        super().__init__(message)
+        self.input = input

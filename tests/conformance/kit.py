@@ -4,17 +4,23 @@ import itertools
 import os
 from typing import Any
 
+from holdfast.model.keys import lane_id, topic_id
 from holdfast.store.base import (
     Batch,
     Checkpoint,
     Claim,
     ClaimedRun,
+    Event,
+    JournalRow,
     Park,
+    Resolve,
     Results,
     Settle,
     Start,
     Started,
     Store,
+    Topic,
+    Wait,
 )
 
 LEASE_US = 3600 * 1_000_000
@@ -122,7 +128,44 @@ def settle(run: ClaimedRun, status: str = "succeeded", **changes: Any) -> Settle
         parent_uid=run.parent_uid,
         parent_position=run.parent_position,
         parent_generation=run.parent_generation,
+        tenant=run.tenant,
+        rank=run.rank,
+        lane=run.lane,
+        group=run.group,
     )
+    return row._replace(**changes)
+
+
+def in_lane(id: str, slots: int = 1, *, name: str = "desk", key: str = "", tenant: str = "t", **changes: Any) -> Start:
+    """A run that takes a slot of a lane."""
+    lane = {"lane": lane_id(tenant, name, key), "lane_name": name, "lane_key": key, "slots": slots}
+    return start(id, tenant=tenant, **(lane | changes))
+
+
+def topic(name: str = "paid", key: str = "", tenant: str = "t") -> Topic:
+    """What an event is about."""
+    return Topic(topic_id(tenant, name, key), tenant, name, key)
+
+
+def expecting(run: ClaimedRun, position: bytes) -> tuple[Any, ...]:
+    """An entry that waits for an event."""
+    return checkpoint(run, position, kind="event", outcome="pending", output=None, finished_at=None)
+
+
+def wait(run: ClaimedRun, position: bytes, about: Topic, since: int = 100, **changes: Any) -> Wait:
+    """A wait without a time limit."""
+    return Wait(run.uid, position, 1, run.epoch, about, None, since)._replace(**changes)
+
+
+def event(about: Topic, payload: bytes = b"payload", **changes: Any) -> Event:
+    """An event for one wait that is kept for a long time."""
+    row = Event(id=uid(), topic=about, payload=payload, to_all=False, sent_at=1000, expires_at=10**15)
+    return row._replace(**changes)
+
+
+def resolve(run: ClaimedRun, position: bytes, about: Topic, **changes: Any) -> Resolve:
+    """Give up waiting."""
+    row = Resolve(run.uid, position, 1, run.epoch, about, outcome="error", output=b"too late", at=2000)
     return row._replace(**changes)
 
 
@@ -178,3 +221,10 @@ async def status(store: Store, id: str, tenant: str = "t") -> str:
     """What a run is doing."""
     (row,) = await store.find_runs(tenant, [id])
     return row.status
+
+
+async def entry(store: Store, run: ClaimedRun, position: bytes) -> JournalRow:
+    """A journal entry as it stands."""
+    journal, _ = await store.load_journals([run.uid])
+    (row,) = (row for row in journal if row.position == position)
+    return row

@@ -20,7 +20,7 @@ def park_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
             await stay(self, due_us)
         else:
             parked.add(key)
-            await self._block(waiting.Wait(due_us, b"", 0, None))
+            await self.block(waiting.Wait(due_us, b"", 0, None))
 
     monkeypatch.setattr(waiting.Waits, "until", until)
     monkeypatch.setattr(waiting, "LINGER_CHILD_SECONDS", 0.0)

@@ -6,8 +6,8 @@ import asyncio
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -16,6 +16,9 @@ from holdfast.cli.output import FAILED, OK, Output, clean, exit_code
 from holdfast.cli.settings import Settings, load
 from holdfast.errors import BadURL, HoldfastError
 from holdfast.store.url import FORMS
+
+if TYPE_CHECKING:
+    from holdfast.engine.client import Client
 
 log = logging.getLogger("holdfast.cli")
 
@@ -90,6 +93,23 @@ class Context:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end."""
         return asyncio.run(work)
+
+    def ask(self, work: Callable[[Client], Awaitable[T]]) -> T:
+        """Connect to a database that exists, do something there, and leave it.
+
+        Raises:
+            Missing: there is no such SQLite file.
+        """
+        from holdfast.cli.databases import existing
+        from holdfast.engine.client import connect
+
+        existing(self.url)
+
+        async def connected() -> T:
+            async with connect(self.url, tenant=self.tenant) as client:
+                return await work(client)
+
+        return self.run(connected())
 
 
 def command(app: typer.Typer, name: str, *, checks_settings: bool = True) -> Callable[[Body], Body]:

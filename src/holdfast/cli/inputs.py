@@ -1,9 +1,10 @@
-"""JSON that is given on the command line, in a file, or on standard input."""
+"""JSON that is given on the command line, in a file, or on standard input; and instants."""
 
 from __future__ import annotations
 
 import json
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,45 @@ from holdfast.errors import UsageError
 def json_object(given: str, option: str) -> dict[str, Any]:
     """The JSON object that an option gives.
 
+    Raises:
+        UsageError: as `json_value`, or it is not an object.
+    """
+    value, source = _read(given, option)
+    if not isinstance(value, dict):
+        raise UsageError(f'{source} is {_kind(value)}; give a JSON object, such as \'{{"order_id": "o-1"}}\'')
+    return value
+
+
+def json_value(given: str, option: str) -> Any:
+    """The JSON value that an option gives.
+
     Args:
         given: JSON; or ``@file``; or ``-`` for standard input.
         option: the option's name, for messages.
 
     Raises:
-        UsageError: it cannot be read, is not JSON, or not an object.
+        UsageError: it cannot be read, or is not JSON.
     """
+    return _read(given, option)[0]
+
+
+def instant_of(given: str, option: str) -> datetime:
+    """The aware instant that an option gives, in ISO 8601.
+
+    Raises:
+        UsageError: it is none, or has no zone.
+    """
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError:
+        raise UsageError(f"{option} is {given!r}; give ISO 8601, such as 2026-03-01T06:30:00Z") from None
+    if at.tzinfo is None:
+        raise UsageError(f"{option} is {given!r}, which has no zone: put Z or an offset such as +02:00 at its end")
+    return at
+
+
+def _read(given: str, option: str) -> tuple[Any, str]:
+    """The value, and where it comes from."""
     text, source = _text(given, option)
     try:
         value = json.loads(text, parse_constant=_constant, object_pairs_hook=_object)
@@ -34,9 +67,7 @@ def json_object(given: str, option: str) -> dict[str, Any]:
         raise UsageError(f"{source} is nested too deeply") from None
     except ValueError as error:
         raise UsageError(f"{source} is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise UsageError(f'{source} is {_kind(value)}; give a JSON object, such as \'{{"order_id": "o-1"}}\'')
-    return value
+    return value, source
 
 
 def _text(given: str, option: str) -> tuple[str, str]:

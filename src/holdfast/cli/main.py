@@ -8,12 +8,12 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from holdfast.cli import config, database, demo, doctor, run, runs, start, worker
+from holdfast.cli import config, database, demo, doctor, events, retention, run, runs, schedules, start, worker
 from holdfast.cli.output import INTERRUPTED, USAGE, Output
 
 app = typer.Typer(
     name="holdfast",
-    help="Durable workflows: start workers and runs, look at them, and look after their database.",
+    help="Durable workflows: start workers and runs, look at them, steer them, and look after their database.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -21,7 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for part in (worker, run, start, runs, database, config, doctor, demo):
+for part in (worker, run, start, runs, events, schedules, retention, database, config, doctor, demo):
     part.add_to(app)
 
 

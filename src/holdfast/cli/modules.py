@@ -1,4 +1,4 @@
-"""Finds workflows in a user's module, and says plainly what is there when they are not."""
+"""Finds workflows and steps in a user's module, and says plainly what is there when they are not."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.errors import UsageError
 
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from holdfast.engine.step import Step
     from holdfast.engine.workflow import Workflow
+
+T = TypeVar("T")
 
 log = logging.getLogger("holdfast.cli")
 
@@ -58,13 +61,39 @@ def load(place: str) -> list[Workflow[Any, Any]]:
     )
 
 
+def load_step(place: str) -> Step[Any, Any]:
+    """The step at a place.
+
+    Args:
+        place: ``module:step``.
+
+    Raises:
+        UsageError: the module cannot be imported, or has no such step.
+    """
+    from holdfast.engine.step import Step
+
+    name, colon, wanted = place.partition(":")
+    module = _import(name)
+    there = _instances(module, Step)
+    found = there.get(wanted) or {step.name: step for step in there.values()}.get(wanted)
+    if found is not None:
+        return found
+    shown = ", ".join(f"{name}:{one}" for one in there) or "none: decorate a function with @hf.step"
+    said = f"has no step {wanted!r}; its steps are" if colon else "is a module; name one of its steps"
+    raise UsageError(f"{name!r} ({_file(module)}) {said}: {shown}")
+
+
 def workflows_of(module: ModuleType) -> dict[str, Workflow[Any, Any]]:
     """The workflows in a module's names, each under the first of its names."""
     from holdfast.engine.workflow import Workflow
 
-    found: dict[str, Workflow[Any, Any]] = {}
+    return _instances(module, Workflow)
+
+
+def _instances(module: ModuleType, kind: type[T]) -> dict[str, T]:
+    found: dict[str, T] = {}
     for name, value in vars(module).items():
-        if isinstance(value, Workflow) and all(value is not known for known in found.values()):
+        if isinstance(value, kind) and all(value is not known for known in found.values()):
             found[name] = value
     return found
 

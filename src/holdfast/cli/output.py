@@ -18,6 +18,7 @@ from holdfast.errors import (
     RunExists,
     RunNotFound,
     StepError,
+    StepNotFound,
     StoreError,
     UnknownWorkflow,
     UsageError,
@@ -47,7 +48,7 @@ class Missing(HoldfastError):
 def exit_code(error: BaseException) -> int:
     """The exit code of an error."""
     match error:
-        case RunNotFound() | UnknownWorkflow() | Missing():
+        case RunNotFound() | StepNotFound() | UnknownWorkflow() | Missing():
             return NOT_FOUND
         case UsageError() | PayloadError() | BadURL() | RunExists():
             return USAGE

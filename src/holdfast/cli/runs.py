@@ -1,4 +1,4 @@
-"""`holdfast runs`: which runs there are, what one did, and what they do now."""
+"""`holdfast runs`: which runs there are, what one did, what they do now, and why one does not go on."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from holdfast.cli import steer
 from holdfast.cli.command import Context, command
-from holdfast.cli.show import between, coloured, instant, short
+from holdfast.cli.show import between, coloured, instant, progress, short
 from holdfast.cli.watch import watch_newest, watch_one
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from holdfast.engine.client import Client
     from holdfast.model.run import JournalEntry, RunView
 
 SHORT_CHARACTERS = 60
@@ -22,7 +24,7 @@ SHORT_CHARACTERS = 60
 
 RUN_COLUMNS = ("id", "workflow", "status", "created", "took", "error")
 
-group = typer.Typer(name="runs", help="Look at runs.", no_args_is_help=True)
+group = typer.Typer(name="runs", help="Look at runs, and steer them.", no_args_is_help=True)
 
 Workflow = Annotated[str | None, typer.Option("--workflow", metavar="NAME", help="Only of this workflow.")]
 Status = Annotated[
@@ -34,9 +36,18 @@ Status = Annotated[
     ),
 ]
 
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--where", metavar="TEXT", help="Only what this search finds, such as \"attributes.region = 'north'\"."
+    ),
+]
+Limit = Annotated[int, typer.Option("--limit", metavar="N", help="At most so many, 1 to 1000.")]
+
 
 def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the commands, and those that change runs."""
+    steer.add_to(group)
     app.add_typer(group)
 
 
@@ -44,27 +55,25 @@ def add_to(app: typer.Typer) -> None:
 def list_(
     context: Context,
     *,
+    where: Where = None,
     workflow: Workflow = None,
     status: Status = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", help="At most so many, 1 to 1000.")] = 50,
+    limit: Limit = 50,
 ) -> None:
     """List runs, the newest first."""
-    found = context.run(_list(context, workflow, status, limit))
+    _runs(
+        context,
+        context.ask(lambda client: client.list(where=where, workflow=workflow, status=status, limit=limit)),
+    )
+
+
+def _runs(context: Context, found: list[RunView]) -> None:
     if context.output.as_json:
         context.output.json(found)
     elif found:
         context.output.table(RUN_COLUMNS, map(run_row, found))
     else:
         context.output.note("there are no such runs")
-
-
-async def _list(context: Context, workflow: str | None, status: str | None, limit: int) -> list[RunView]:
-    import holdfast as hf
-    from holdfast.cli.databases import existing
-
-    existing(context.url)
-    async with hf.connect(context.url, tenant=context.tenant) as client:
-        return await client.list(workflow=workflow, status=status, limit=limit)
 
 
 def run_row(run: RunView) -> Sequence[object]:
@@ -90,7 +99,7 @@ def show(
     ] = False,
 ) -> None:
     """Show a run and its journal."""
-    run, journal = context.run(_show(context, id))
+    run, journal = context.ask(lambda client: _show(client, id))
     if context.output.as_json:
         context.output.json({"run": run, "journal": journal})
         return
@@ -99,13 +108,8 @@ def show(
         context.output.rich("", journal_table(journal, full=full))
 
 
-async def _show(context: Context, id: str) -> tuple[RunView, list[JournalEntry]]:
-    import holdfast as hf
-    from holdfast.cli.databases import existing
-
-    existing(context.url)
-    async with hf.connect(context.url, tenant=context.tenant) as client:
-        return await client.get(id), await client.history(id)
+async def _show(client: Client, id: str) -> tuple[RunView, list[JournalEntry]]:
+    return await client.get(id), await client.history(id)
 
 
 def run_facts(run: RunView, *, full: bool) -> dict[str, object]:
@@ -120,14 +124,20 @@ def run_facts(run: RunView, *, full: bool) -> dict[str, object]:
         "run": run.id,
         "workflow": f"{run.workflow} (version {run.version})",
         "status": coloured(run.status),
+        "asked to": run.asked,
+        "progress": progress(run.progress),
         "queue": run.queue,
+        "lane": run.lane,
         "priority": run.priority or None,
         "attempt": run.attempt if run.attempt > 1 else None,
         "rescues": run.rescues or None,
         "parent": run.parent,
+        "forked from": run.forked_from,
+        "forks": ", ".join(run.forks),
         "created": instant(run.created_at),
         "started": instant(run.started_at),
         "due": None if ended else instant(run.due_at),
+        "deadline": None if ended else instant(run.deadline_at),
         "finished": instant(run.finished_at),
         "took": between(run.started_at, run.finished_at) if ended else None,
         "attributes": short(run.attributes, limit) if run.attributes else None,
@@ -143,7 +153,7 @@ def journal_table(journal: list[JournalEntry], *, full: bool) -> RenderableType:
 
     limit = 1 << 62 if full else SHORT_CHARACTERS
     columns = ["position", "step", "attempts", "took", "outcome", "output or error"]
-    several = any(entry.generation > 1 for entry in journal)
+    several = any(entry.generation != 1 for entry in journal)
     if full:
         columns.insert(2, "input")
     if several:
@@ -156,7 +166,7 @@ def journal_table(journal: list[JournalEntry], *, full: bool) -> RenderableType:
             name if entry.kind == "step" or name == entry.kind else f"{entry.kind} {name}",
             entry.attempts,
             between(entry.started_at, entry.finished_at),
-            coloured(entry.outcome),
+            coloured(entry.outcome) if entry.in_force else f"{entry.outcome} (done anew)",
             _result(entry, full=full, limit=limit),
         ]
         if full:

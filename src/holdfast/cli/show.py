@@ -53,6 +53,20 @@ def instant(at: datetime | None) -> str | None:
     return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def progress(said: dict[str, Any] | None) -> str:
+    """How far a run said it was, as in ``3 of 10, resizing``."""
+    if said is None:
+        return ""
+    counted = _plain(said["current"])
+    if said.get("total") is not None:
+        counted = f"{counted} of {_plain(said['total'])}"
+    return f"{counted}, {said['note']}" if said.get("note") else counted
+
+
+def _plain(number: float) -> str:
+    return f"{number:.0f}" if number == int(number) else f"{number:g}"
+
+
 def short(value: Any, characters: int) -> str:
     """A value as JSON on one line, cut."""
     text = value if isinstance(value, str) and "\n" not in value else as_json(value)

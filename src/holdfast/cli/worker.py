@@ -130,7 +130,7 @@ def describe(settings: Settings, workflows: list[Workflow[Any, Any]], url: str) 
             {"name": one.name, "version": one.version}
             for one in sorted(served, key=lambda one: (one.name, one.version))
         ],
-        "queues": settings["worker.queues"] or sorted({one.queue for one in served}),
+        "queues": settings["worker.queues"] or sorted({one.terms.queue for one in served}),
         "database": shown(url),
         "concurrency": settings["worker.concurrency"],
         "processes": settings["worker.processes"],

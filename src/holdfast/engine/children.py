@@ -7,7 +7,9 @@ import secrets
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
+from holdfast.engine.starting import with_terms
 from holdfast.errors import RunCancelled, RunFailed, UsageError
+from holdfast.model.decision import Open
 from holdfast.model.failure import decode_failure
 from holdfast.model.ids import uuid7
 from holdfast.model.position import format_position
@@ -53,45 +55,64 @@ class ChildCall:
     async def _run(self) -> Any:
         execution, workflow, position = self._execution, self._workflow, self._position
         execution.check()
-        execution.may_leave()
         execution.dispatcher.serve(workflow)
-        execution.open_calls += 1
+        entry = execution.recorded(position, CHILD, workflow.name)
+        if entry is None or entry.outcome == PENDING:
+            entry = await self._outcome(entry)
+        if entry.outcome == OK:
+            return workflow.signature.result.decode(entry.output or b"", workflow.signature.result_place)
+        raise execution.raised(ended_badly(self._child_id(entry.generation), "failed", entry.output or b""), entry.seq)
+
+    async def _outcome(self, entry: Entry | None) -> Entry:
+        execution, workflow, position = self._execution, self._workflow, self._position
+        if entry is None:
+            await execution.may_go_on(position)
+        else:
+            execution.may_leave()
+        execution.enter(position)
         try:
-            entry = execution.recorded(position, CHILD, workflow.name)
             if entry is None:
                 entry = await self._start()
             if entry.outcome == PENDING:
-                row = await execution.waits.for_entry(position, execution.run.generation, self.group)
-                entry = Entry(CHILD, workflow.name, row.outcome, row.output, row.seq)
+                under_way = Open(
+                    position.hex(), entry.generation, CHILD, workflow.name, self._child_id(entry.generation)
+                )
+                execution.pending[position] = asyncio.current_task(), under_way
+                wait = execution.waits.expect(position, entry.generation, group=self.group)
+                row = await execution.waits.block(wait)
+                entry = Entry(CHILD, workflow.name, row.outcome, row.output, entry.seq, entry.generation)
+            if execution.cancelling and entry.outcome != OK and not execution.shielded(position):
+                # It was cancelled with its parent: what is raised here is the parent's own cancellation.
+                raise await execution.deliver_cancel(position)
+            return entry
         except asyncio.CancelledError:
-            execution.foreign_cancel(f"the call of workflow {workflow.name!r}", position)
+            execution.stopped_call(f"the call of workflow {workflow.name!r}", position)
             raise
         finally:
-            execution.open_calls -= 1
-            if execution.waits.any:
-                execution.waits.consider()
-        if entry.outcome == OK:
-            return workflow.signature.result.decode(entry.output or b"", workflow.signature.result_place)
-        raise ended_badly(self._child_id, "failed", entry.output or b"")
+            execution.pending.pop(position, None)
+            execution.leave_call(position)
 
-    @property
-    def _child_id(self) -> str:
-        run = self._execution.run
-        return f"{run.id}/{run.generation}.{format_position(self._position)}"
+    def close(self) -> None:
+        """Never await it."""
+        self._coroutine.close()
+
+    def _child_id(self, generation: int) -> str:
+        return f"{self._execution.run.id}/{generation}.{format_position(self._position)}"
 
     async def _start(self) -> Entry:
         """Store the child and the pending entry by which the parent waits for it, in one transaction."""
         execution, workflow, position = self._execution, self._workflow, self._position
         run, now = execution.run, execution.core.now_us()
         given = workflow.signature.encode_input(self._args, self._kwargs)
+        limit = workflow.terms.timeout_seconds
         start = Start(
             uid=uuid7(now, secrets.token_bytes(10)),
             tenant=run.tenant,
-            id=self._child_id,
+            id=self._child_id(run.generation),
             workflow=workflow.name,
             version=workflow.version,
             protocol=PROTOCOL,
-            queue=workflow.queue,
+            queue=workflow.terms.queue,
             priority=run.priority,
             rank=rank(run.created_at, run.priority),
             input=given,
@@ -102,7 +123,11 @@ class ChildCall:
             parent_position=position,
             parent_generation=run.generation,
             parent_epoch=run.epoch,
+            lanes_above=execution.lanes_below,
+            deadline_at=None if limit is None else now + int(limit * 1e6),
         )
+        if workflow.terms.lane is not None or workflow.terms.cancel_on is not None:
+            start = with_terms(start, workflow.terms, self._args, self._kwargs)
         row = (
             run.uid, position, run.generation, execution.next_seq(), CHILD, workflow.name, PENDING, given, None, 1,
             now, None, run.epoch,
@@ -115,7 +140,7 @@ class ChildCall:
             raise execution.lost()
         assert isinstance(started, Started)
         if started.uid != start.uid and stood is None:
-            taken = f"the id {self._child_id!r} of a child run is taken by a run that is not its child"
+            taken = f"the id {self._child_id(run.generation)!r} of a child run is taken by a run that is not its child"
             raise execution.fail(UsageError(taken))
         return stood or Entry(CHILD, workflow.name, PENDING, None, execution.seq)
 
@@ -123,7 +148,7 @@ class ChildCall:
 def ended_badly(run_id: str, status: str, output: bytes) -> RunFailed | RunCancelled:
     """The error for a run that did not succeed, its own error as the cause."""
     cause = decode_failure(output)
-    if status == "cancelled" or isinstance(cause, RunCancelled):
+    if status == "cancelled" or (isinstance(cause, RunCancelled) and cause.run_id in ("", run_id)):
         return RunCancelled(f"run {run_id!r} was cancelled", run_id=run_id)
     error = RunFailed(f"run {run_id!r} failed: {type(cause).__name__}: {cause}", run_id=run_id)
     error.__cause__ = cause

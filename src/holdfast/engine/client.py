@@ -5,24 +5,30 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import secrets
 from collections.abc import Awaitable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
 
 from holdfast.engine.children import ended_badly
 from holdfast.engine.core import Core
+from holdfast.engine.finding import Finding
 from holdfast.engine.isolation import IMPORTING
+from holdfast.engine.keeping import Keeping
+from holdfast.engine.levers import Levers
+from holdfast.engine.scheduling import Schedules
+from holdfast.engine.starting import start_row
 from holdfast.engine.views import journal_view, run_view
 from holdfast.engine.workflow import Configured, StartOptions, Workflow, start_options
 from holdfast.errors import BadURL, PayloadError, RunExists, RunNotFound, StoreUnavailable, UnknownWorkflow, UsageError
 from holdfast.model.duration import Duration, seconds
-from holdfast.model.ids import check_id, uuid7
+from holdfast.model.generations import decode_cuts
+from holdfast.model.ids import check_id
 from holdfast.model.payload import codec_of
-from holdfast.model.run import PROTOCOL, JournalEntry, RunView, Status, microseconds, rank
-from holdfast.model.schema import input_from, queue_of
+from holdfast.model.run import JournalEntry, RunView, Status
+from holdfast.model.schema import input_from, terms_of
 from holdfast.model.signature import Signature
+from holdfast.model.terms import Terms
 from holdfast.store.base import RunOutcome, RunRow, Start, Started, WorkflowRow
 
 P = ParamSpec("P")
@@ -40,8 +46,6 @@ PATIENCE_SECONDS = 10.0
 
 START_AT_ONCE = 1000
 """So many starts of a ``start_many`` share a transaction."""
-
-_ATTRIBUTES = codec_of(dict[str, Any])
 
 
 class RunHandle(Generic[R]):
@@ -94,7 +98,19 @@ class RunHandle(Generic[R]):
         return f"<run {self.id}>"
 
 
-class Client:
+Call = tuple[bytes, tuple[Any, ...] | None, dict[str, Any]]
+"""A stored input and the arguments that it was made from; None when they are not known."""
+
+
+class Known(NamedTuple):
+    """What is known of a workflow: its name, version and terms."""
+
+    name: str
+    version: str
+    terms: Terms
+
+
+class Client(Finding, Levers, Schedules, Keeping):
     """A connection to a database of runs, for one tenant. Made by `connect`."""
 
     def __init__(self, core: Core, tenant: str) -> None:
@@ -127,11 +143,9 @@ class Client:
             StoreUnavailable: the database cannot be reached.
         """
         configured = workflow if isinstance(workflow, Configured) else Configured(_checked(workflow), StartOptions())
-        given = configured.workflow.signature.encode_input(args, kwargs)
-        [handle] = await self._start(
-            configured.workflow, configured.workflow.name, configured.workflow.version, configured.workflow.queue,
-            [configured.options], [given],
-        )  # fmt: skip
+        target = configured.workflow
+        call = target.signature.encode_input(args, kwargs), args, kwargs
+        [handle] = await self._start(target, _known(target), [configured.options], [call])
         return handle
 
     async def start_many(
@@ -156,19 +170,19 @@ class Client:
         """
         configured = workflow if isinstance(workflow, Configured) else Configured(_checked(workflow), StartOptions())
         target, options = configured.workflow, configured.options
-        encoded = [_encode(target.signature, arguments) for arguments in inputs]
+        calls = [_encode(target.signature, arguments) for arguments in inputs]
         if options.id is not None:
             raise UsageError("start_many starts many runs: give ids=…, one for each, instead of options(id=…)")
-        each = [options] * len(encoded)
+        each = [options] * len(calls)
         if ids is not None:
             named = [check_id(one, "the id of a run") for one in ids]
-            if len(named) != len(encoded):
-                raise UsageError(f"start_many was given {len(encoded)} inputs and {len(named)} ids")
+            if len(named) != len(calls):
+                raise UsageError(f"start_many was given {len(calls)} inputs and {len(named)} ids")
             each = [replace(options, id=one) for one in named]
         handles: list[RunHandle[R]] = []
-        for first in range(0, len(encoded), START_AT_ONCE):
+        for first in range(0, len(calls), START_AT_ONCE):
             part = slice(first, first + START_AT_ONCE)
-            handles += await self._start(target, target.name, target.version, target.queue, each[part], encoded[part])
+            handles += await self._start(target, _known(target), each[part], calls[part])
         return handles
 
     async def start_named(
@@ -188,14 +202,13 @@ class Client:
         """
         row = await self._registered(name, version)
         given = input_from(name, row.input_schema, value)
-        chosen = start_options(**options)
-        queue = chosen.queue or queue_of(row.input_schema)
+        known = Known(name, row.version, terms_of(row.input_schema))
         handle: RunHandle[Any]
-        [handle] = await self._start(None, name, row.version, queue, [chosen], [given])
+        [handle] = await self._start(None, known, [start_options(**options)], [(given, None, {})])
         return handle
 
     async def _registered(self, name: str, version: str | None) -> WorkflowRow:
-        known = await self._patiently(self.core.store.list_workflows())
+        known = await self.patiently(self.core.store.list_workflows())
         rows = [row for row in known if row.name == name and version in (None, row.version)]
         if rows:
             return max(rows, key=lambda row: _numbered(row.version))
@@ -207,50 +220,27 @@ class Client:
         )
 
     async def _start(
-        self,
-        workflow: Workflow[Any, R] | None,
-        name: str,
-        version: str,
-        queue: str,
-        options: Sequence[StartOptions],
-        inputs: Sequence[bytes],
+        self, workflow: Workflow[Any, R] | None, known: Known, options: Sequence[StartOptions], calls: Sequence[Call]
     ) -> list[RunHandle[R]]:
         now = self.core.now_us()
         starts = [
-            self._row(name, version, queue, option, given, now) for option, given in zip(options, inputs, strict=True)
+            start_row(
+                tenant=self.tenant,
+                workflow=known.name,
+                version=known.version,
+                terms=known.terms,
+                options=option,
+                given=given,
+                # A microsecond apart, so that they are served in the order in which they are given.
+                now_us=now + number,
+                args=args,
+                kwargs=kwargs,
+            )
+            for number, (option, (given, args, kwargs)) in enumerate(zip(options, calls, strict=True))
         ]
         futures = [self.core.committer.submit("starts", start) for start in starts]
-        results = await self._patiently(asyncio.gather(*futures))
+        results = await self.patiently(asyncio.gather(*futures))
         return [self._handle(workflow, start, result) for start, result in zip(starts, results, strict=True)]
-
-    def _row(self, name: str, version: str, queue: str, option: StartOptions, given: bytes, now: int) -> Start:
-        due: int | None = None
-        if option.delay_seconds is not None:
-            due = now + int(option.delay_seconds * 1e6)
-        elif option.at is not None:
-            due = microseconds(option.at)
-        attributes = option.attributes
-        uid = uuid7(now, secrets.token_bytes(10))
-        return Start(
-            uid=uid,
-            tenant=self.tenant,
-            # One that sorts by time keeps the inserts into the index of ids together.
-            id=option.id if option.id is not None else uid.hex(),
-            workflow=name,
-            version=version,
-            protocol=PROTOCOL,
-            queue=option.queue or queue,
-            priority=option.priority,
-            rank=rank(due if due is not None else now, option.priority),
-            input=given,
-            attributes=_ATTRIBUTES.encode(attributes, "attributes") if attributes else None,
-            created_at=now,
-            due_at=due if due is not None and due > now else None,
-            parent_uid=None,
-            parent_position=None,
-            parent_generation=None,
-            parent_epoch=None,
-        )
 
     def _handle(self, workflow: Workflow[Any, R] | None, start: Start, found: Started) -> RunHandle[R]:
         if not found.created and not _same(workflow, start, found):
@@ -258,7 +248,12 @@ class Client:
             raise RunExists(f"the id {start.id!r} is taken by a run {what}; choose another id", run_id=start.id)
         return RunHandle(self, workflow, start.id, found.uid, found.uid == start.uid)
 
-    async def _patiently(self, work: Awaitable[T]) -> T:
+    async def patiently(self, work: Awaitable[T]) -> T:
+        """Wait for the database, for so long as a client does.
+
+        Raises:
+            StoreUnavailable: it did not answer.
+        """
         try:
             async with asyncio.timeout(PATIENCE_SECONDS) as patience:
                 return await work
@@ -280,7 +275,7 @@ class Client:
         Raises:
             RunNotFound: the tenant has no run of this id.
         """
-        return run_view(await self._find(run_id))
+        return run_view(await self.find(run_id))
 
     async def handle(self, run_id: str, workflow: Workflow[Any, R] | None = None) -> RunHandle[R]:
         """A handle to a run that exists, to wait for its result.
@@ -288,37 +283,8 @@ class Client:
         Raises:
             RunNotFound: the tenant has no run of this id.
         """
-        row = await self._find(run_id)
+        row = await self.find(run_id)
         return RunHandle(self, workflow, row.id, row.uid, created=False)
-
-    async def list(
-        self,
-        *,
-        workflow: str | None = None,
-        status: str | None = None,
-        limit: int = 50,
-        before: RunView | None = None,
-    ) -> list[RunView]:
-        """Runs, newest first.
-
-        Args:
-            workflow: only of this workflow.
-            status: only in this status: queued, running, waiting, held, succeeded, failed, cancelled.
-            limit: at most so many, 1 to 1,000.
-            before: only runs older than this one, the last of the page before.
-
-        Raises:
-            UsageError: no such status, or a limit out of range.
-        """
-        if status is not None and status not in set(Status):
-            raise UsageError(f"status is {status!r}; it is one of {', '.join(Status)}")
-        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1000:
-            raise UsageError(f"limit is {limit!r}; give a whole number from 1 to 1000")
-        cursor = None if before is None else (await self._find(before.id)).uid
-        rows = await self._patiently(
-            self.core.store.list_runs(self.tenant, workflow=workflow, status=status, limit=limit, before=cursor)
-        )
-        return [run_view(row) for row in rows]
 
     async def history(self, run_id: str) -> History:
         """A run's journal: steps with attempts, times, inputs, outputs and errors, in order of position.
@@ -326,12 +292,17 @@ class Client:
         Raises:
             RunNotFound: the tenant has no run of this id.
         """
-        row = await self._find(run_id)
-        rows, attempts = await self._patiently(self.core.store.load_journals([row.uid]))
-        return journal_view(rows, attempts)
+        row = await self.find(run_id)
+        rows, attempts = await self.patiently(self.core.store.load_journals([row.uid]))
+        return journal_view(rows, attempts, decode_cuts(row.cuts))
 
-    async def _find(self, run_id: str) -> RunRow:
-        found = await self._patiently(self.core.store.find_runs(self.tenant, [check_id(run_id, "the id of a run")]))
+    async def find(self, run_id: str) -> RunRow:
+        """The tenant's run of this id, as stored.
+
+        Raises:
+            RunNotFound: it has none.
+        """
+        found = await self.patiently(self.core.store.find_runs(self.tenant, [check_id(run_id, "the id of a run")]))
         if not found:
             raise RunNotFound(f"tenant {self.tenant!r} has no run {run_id!r}", run_id=run_id)
         return found[0]
@@ -411,9 +382,13 @@ def _checked(workflow: Any) -> Workflow[Any, Any]:
     )
 
 
-def _encode(signature: Signature, arguments: Any) -> bytes:
+def _known(workflow: Workflow[Any, Any]) -> Known:
+    return Known(workflow.name, workflow.version, workflow.terms)
+
+
+def _encode(signature: Signature, arguments: Any) -> Call:
     if isinstance(arguments, Mapping):
-        return signature.encode_input((), arguments)
+        return signature.encode_input((), arguments), (), dict(arguments)
     if isinstance(arguments, Sequence) and not isinstance(arguments, str | bytes):
-        return signature.encode_input(tuple(arguments), {})
+        return signature.encode_input(tuple(arguments), {}), tuple(arguments), {}
     raise UsageError(f"an input of start_many is {arguments!r}; give a tuple of arguments, or a mapping by name")

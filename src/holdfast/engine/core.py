@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from holdfast.engine.committer import Committer
 from holdfast.errors import StoreError
-from holdfast.store.base import Batch, JournalRow, Results, RunOutcome, Settle, Store
+from holdfast.store.base import Batch, Control, Controlled, JournalRow, Results, RunOutcome, Settle, Store
 from holdfast.store.url import make_store
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class Core:
         self.users = 0
         self.closing = False
         self.offset_us = 0
+        self.linger_seconds: float | None = None
+        """How long waits stay in memory, if not as long as usual; time that skips wants 0."""
         self.executions: dict[bytes, Execution] = {}
         self._results: dict[bytes, list[asyncio.Future[RunOutcome]]] = {}
         self._waits: dict[WaitKey, Callable[[JournalRow], None]] = {}
@@ -148,7 +150,41 @@ class Core:
         """No longer wait for it."""
         self._waits.pop(key, None)
 
+    def announce(self, kind: str) -> None:
+        """Something happened that was written past the committer: tell everybody.
+
+        Args:
+            kind: ready, done, wake, asked or flow.
+        """
+        self._hinted.add(kind)
+        self._hint.set()
+        self._on_hint(kind)
+
+    async def control(self, control: Control) -> Controlled:
+        """Ask something of a run, and let whoever has to do with it know."""
+        found = await self.store.control(control)
+        if found.outcome == "asked":
+            execution = self.executions.get(control.run)
+            if execution is not None:
+                execution.heed(control.note)
+            self.announce("asked")
+        elif found.outcome == "done":
+            for kind in ("done", "wake", *(("ready",) if found.woken else ())):
+                self.announce(kind)
+        return found
+
     def _after_commit(self, batch: Batch, results: Results) -> None:
+        for met in results.met:
+            sink = self._waits.pop((met.run, met.position, met.generation), None)
+            if sink is None:
+                self._hinted.add("wake")
+            else:
+                at = met.finished_at
+                sink(JournalRow(
+                    met.run, met.position, met.generation, 0, "event", "", met.outcome, None, met.output, 1, at, at
+                ))  # fmt: skip
+        if any(delivered.cancels for delivered in results.events):
+            self.announce("fired")
         ready = results.woken > 0 or any(promoted.moved for promoted in results.promotes)
         for settle, refusal in zip(batch.settles, results.settles, strict=True):
             if refusal is not None or settle.status == "held":
@@ -173,6 +209,10 @@ class Core:
         parent, position, generation = child.parent_uid, child.parent_position, child.parent_generation
         if parent is None or position is None or generation is None:
             return
+        if child.group is not None:
+            self._look.set()
+            self._hinted.add("wake")
+            return
         sink = self._waits.pop((parent, position, generation), None)
         if sink is None:
             self._hinted.add("wake")
@@ -191,6 +231,8 @@ class Core:
             self._wake_dispatchers()
         if kind in ("done", "wake", "any"):
             self._look.set()
+        for dispatcher in self._dispatchers:
+            dispatcher.hear(kind)
 
     async def _send_hints(self) -> None:
         while True:

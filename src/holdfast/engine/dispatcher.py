@@ -12,20 +12,35 @@ import logging
 import random
 import time
 import uuid
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any
 
+from holdfast.engine.asking import cancel_children, cancel_runs
 from holdfast.engine.core import Core
-from holdfast.engine.execution import LEAVE_NOW, Execution
+from holdfast.engine.execution import LEAVE_NOW, Execution, Recorded
 from holdfast.engine.isolation import Isolation
 from holdfast.engine.threads import Threads
 from holdfast.engine.workflow import Workflow, referenced
 from holdfast.errors import StoreError, UsageError
+from holdfast.model.generations import decode_cuts, in_force
 from holdfast.model.rescue import RESCUES_ISOLATED
-from holdfast.model.run import PROTOCOL, Entry
+from holdfast.model.run import PROTOCOL, Entry, Outcome
 from holdfast.model.schema import describe
-from holdfast.store.base import LOST, AttemptRow, Claim, ClaimedRun, JournalRow, Park, Promote, Promoted, WorkflowRow
+from holdfast.store.base import (
+    LOST,
+    AttemptRow,
+    Cap,
+    Claim,
+    ClaimedRun,
+    Flow,
+    JournalRow,
+    Park,
+    Promote,
+    Promoted,
+    QueueRow,
+    WorkflowRow,
+)
 
 log = logging.getLogger("holdfast.dispatcher")
 
@@ -36,6 +51,8 @@ POLL_SECONDS = 1.0
 
 CLAIM_SECONDS = 2.0
 """How long a stopping dispatcher waits for the answer to its last claim."""
+
+EDITED = str(Outcome.EDITED)
 
 ServedKey = tuple[str, str]
 
@@ -52,6 +69,9 @@ class Dispatcher:
         may_claim: whether the worker's lease is good.
         on_lost: called when the store says that it is not.
     """
+
+    executes: type[Execution] = Execution
+    """What executes a run; tests put one in its place that watches."""
 
     def __init__(
         self,
@@ -71,6 +91,10 @@ class Dispatcher:
         self.worker_id = b""
         self._workflows: dict[ServedKey, Workflow[Any, Any]] = {}
         self._queues = None if queues is None else tuple(queues)
+        self._flow = Flow((), ())
+        self._flow_at = float("-inf")
+        self._limited: dict[str, QueueRow] = {}
+        self._asked = asyncio.Event()
         self._served: tuple[tuple[str, str, str, int], ...] = ()
         self._concurrency = concurrency
         self._may_claim = may_claim
@@ -86,6 +110,7 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._claiming: asyncio.Task[None] | None = None
+        self._hearing: asyncio.Task[None] | None = None
         self._stopping = False
         for workflow in workflows:
             if not isinstance(workflow, Workflow):
@@ -108,19 +133,74 @@ class Dispatcher:
             return
         for one in {workflow, *referenced(workflow)}:
             self._workflows.setdefault((one.name, one.version), one)
-        queues = self._queues
-        self._served = tuple(
-            (queue, one.name, one.version, protocol)
-            for one in self._workflows.values()
-            for queue in (queues if queues is not None else (one.queue,))
-            for protocol in range(1, PROTOCOL + 1)
-        )
+        self._check_lanes()
+        self._serve_what_goes()
         if self._claiming is not None:
-            self._spawn(self._register())
+            self.spawn(self.register())
 
-    async def _register(self) -> None:
-        rows = [WorkflowRow(w.name, w.version, describe(w.signature, w.queue)) for w in self._workflows.values()]
+    def _check_lanes(self) -> None:
+        slots: dict[str, Workflow[Any, Any]] = {}
+        for one in self._workflows.values():
+            other = slots.setdefault(one.terms.lane or "", one)
+            if one.terms.lane is not None and other.terms.slots != one.terms.slots:
+                raise UsageError(
+                    f"lane {one.terms.lane!r} has limit {other.terms.slots} in workflow {other.name!r} and limit "
+                    f"{one.terms.slots} in {one.name!r}; give them the same"
+                )
+
+    def _kinds(self) -> Iterator[tuple[str, str, str, int]]:
+        for one in self._workflows.values():
+            for queue in self._queues if self._queues is not None else (one.terms.queue,):
+                for protocol in range(1, PROTOCOL + 1):
+                    yield queue, one.name, one.version, protocol
+
+    def _serve_what_goes(self) -> None:
+        """Claim of what is served and not paused."""
+        stopped = {queue.name for queue in self._flow.queues if queue.paused}
+        self._served = tuple(
+            kind for kind in self._kinds() if kind[0] not in stopped and kind[1] not in self._flow.paused
+        )
+        mine = {kind[0] for kind in self._served}
+        self._limited = {
+            queue.name: queue
+            for queue in self._flow.queues
+            if queue.name in mine and (queue.total is not None or queue.per_worker is not None)
+        }
+
+    async def register(self) -> None:
+        """Make known what is served, for clients without the code and for whoever looks for stranded runs."""
+        rows = [WorkflowRow(w.name, w.version, describe(w.signature, w.terms)) for w in self._workflows.values()]
         await self.core.store.register_workflows(rows)
+        await self.core.store.serve(self.worker_id, list(self._kinds()))
+
+    def is_capped(self, queue: str) -> bool:
+        """Whether a limit is set to what executes from a queue."""
+        return queue in self._limited
+
+    def _caps(self) -> tuple[Cap, ...]:
+        if not self._limited:
+            return ()
+        using = Counter(one.run.queue for one in self._executions if one.has_slot)
+        using.update(run.queue for run in self._isolation.suspects)
+        return tuple(
+            Cap(
+                name,
+                CLAIM_AT_MOST if queue.per_worker is None else max(0, queue.per_worker - using[name]),
+                queue.total,
+            )
+            for name, queue in self._limited.items()
+        )
+
+    async def _heed_flow(self) -> None:
+        began = time.monotonic()
+        if began - self._flow_at < POLL_SECONDS:
+            return
+        flow = await self.core.store.flow()
+        self._flow_at = began
+        if flow != self._flow:
+            self._flow = flow
+            self._serve_what_goes()
+            self._more = True
 
     @property
     def workflows(self) -> tuple[Workflow[Any, Any], ...]:
@@ -136,8 +216,9 @@ class Dispatcher:
 
     async def start(self) -> None:
         """Begin to claim."""
-        await self._register()
+        await self.register()
         self.core.attend(self)
+        self._hearing = asyncio.create_task(self._hear_what_is_asked(), name="holdfast-asked")
         self._claiming = asyncio.create_task(self._claim_forever(), name="holdfast-dispatcher")
 
     def wake(self) -> None:
@@ -151,7 +232,48 @@ class Dispatcher:
             self._next_due = at_us
             self._wake.set()
 
-    def _spawn(self, coroutine: Any) -> None:
+    def hear(self, kind: str) -> None:
+        """Another process, or this one, says that something happened."""
+        if kind in ("asked", "any"):
+            self._asked.set()
+        if kind == "flow":
+            self._flow_at = float("-inf")
+            self.wake()
+
+    def look_for_asked(self) -> None:
+        """Look now whether something is asked of a run."""
+        self._asked.set()
+
+    async def _hear_what_is_asked(self) -> None:
+        """Tell the runs here what is asked of them."""
+        while not self._stopping:
+            try:
+                async with asyncio.timeout(POLL_SECONDS * (0.75 + random.random() / 2)):
+                    await self._asked.wait()
+            except TimeoutError:
+                pass
+            self._asked.clear()
+            began = time.monotonic()
+            try:
+                for uid, control in await self.core.store.asked(self.worker_id) if self._executions else ():
+                    execution = self.core.executions.get(uid)
+                    if execution is not None and execution.dispatcher is self:
+                        execution.heed(control)
+            except StoreError:
+                await asyncio.sleep(POLL_SECONDS)
+            # Looking must stay a small part of the time.
+            await asyncio.sleep(max(0.005, 4 * (time.monotonic() - began)))
+
+    def cancel_children(self, run: ClaimedRun, position: bytes = b"") -> None:
+        """Cancel every open child of a run, or of one of its fan-outs."""
+        self.spawn(cancel_children(self.core, run, position))
+
+    def cancel_runs(self, tenant: str, ids: Sequence[str], reason: str) -> None:
+        """Cancel runs."""
+        self.spawn(cancel_runs(self.core, tenant, ids, reason))
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Let something go on beside, until the dispatcher stops."""
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -167,6 +289,7 @@ class Dispatcher:
             if self._stopping:
                 return
             try:
+                await self._heed_flow()
                 await self._promote()
                 if self._free() > 0 and self._may_claim():
                     await self._claim(min(self._free(), CLAIM_AT_MOST))
@@ -201,7 +324,7 @@ class Dispatcher:
     async def _claim(self, limit: int) -> None:
         self._more = False
         term = self._term
-        claim = Claim(self.worker_id, uuid.uuid4().bytes, limit, self._served)
+        claim = Claim(self.worker_id, uuid.uuid4().bytes, limit, self._served, self._caps())
         claimed = await self.core.committer.submit("claims", claim)
         if term != self._term:
             return  # claimed under a lease that is gone: others take these runs
@@ -213,11 +336,11 @@ class Dispatcher:
         for run in claimed:
             self._using += 1
             if run.fresh:
-                self._begin(run, {}, {})
+                self._begin(run, Recorded())
             else:
                 known.append(run)
         if known:
-            self._spawn(self._resume(known, term))
+            self.spawn(self._resume(known, term))
 
     async def _resume(self, runs: list[ClaimedRun], term: int) -> None:
         alone = [run for run in runs if run.rescues >= RESCUES_ISOLATED]
@@ -240,15 +363,13 @@ class Dispatcher:
             for _ in runs:
                 self._free_slot()
             return
-        journals = by_run(rows, attempts)
+        journals = by_run(runs, rows, attempts)
         for run in runs:
-            self._begin(run, *journals[run.uid])
+            self._begin(run, journals[run.uid])
 
-    def _begin(
-        self, run: ClaimedRun, journal: dict[bytes, Entry], attempts: dict[bytes, list[AttemptRow]]
-    ) -> Execution:
+    def _begin(self, run: ClaimedRun, recorded: Recorded) -> Execution:
         workflow = self._workflows[run.workflow, run.version]
-        execution = Execution(self, run, workflow, journal, attempts)
+        execution = self.executes(self, run, workflow, recorded)
         self._executions.add(execution)
         self.core.executions[run.uid] = execution
         execution.leave_after = LEAVE_NOW if self._stopping else None
@@ -271,14 +392,12 @@ class Dispatcher:
                 self._free_slot()
                 self.wake()
 
-        self._spawn(watch())
+        self.spawn(watch())
 
-    async def execute_one(
-        self, run: ClaimedRun, journal: dict[bytes, Entry], attempts: dict[bytes, list[AttemptRow]]
-    ) -> None:
+    async def execute_one(self, run: ClaimedRun, recorded: Recorded) -> None:
         """Execute one run that somebody else claimed, to its next checkpoint or its end; then it is given back."""
         self._using += 1
-        execution = self._begin(run, journal, attempts)
+        execution = self._begin(run, recorded)
         execution.leave_after = execution.seq
         while self._executions:  # noqa: ASYNC110 - a child process has nothing better to do
             await asyncio.sleep(0.01)
@@ -299,6 +418,14 @@ class Dispatcher:
             return
         execution.has_slot = False
         self._free_slot()
+        if execution.run.queue in self._limited:
+            self.core.announce("ready")  # others may have waited for this
+
+    def take_slot(self, execution: Execution) -> None:
+        """The run goes on at once, whatever others do: it is cut off where it waited."""
+        if not execution.has_slot and not execution.dead:
+            execution.has_slot = True
+            self._using += 1
 
     def _free_slot(self) -> None:
         self._using -= 1
@@ -365,9 +492,10 @@ class Dispatcher:
                 busy.remove(execution)
                 self.hand_over(execution.run, execution.started_at)
             await asyncio.sleep(0.01)
-        for task in self._tasks:
+        left_over = [*self._tasks, *([self._hearing] if self._hearing is not None else [])]
+        for task in left_over:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*left_over, return_exceptions=True)
         self.threads.close()
         return not busy
 
@@ -402,15 +530,22 @@ class Dispatcher:
         self.core.committer.submit("parks", park).add_done_callback(given)
 
 
-def by_run(
-    rows: list[JournalRow], attempts: list[AttemptRow]
-) -> dict[bytes, tuple[dict[bytes, Entry], dict[bytes, list[AttemptRow]]]]:
-    """For each run its journal by position, and the failed attempts of steps that have no checkpoint."""
-    found: dict[bytes, tuple[dict[bytes, Entry], dict[bytes, list[AttemptRow]]]] = defaultdict(lambda: ({}, {}))
+def by_run(runs: Sequence[ClaimedRun], rows: list[JournalRow], attempts: list[AttemptRow]) -> dict[bytes, Recorded]:
+    """For each run what is recorded of it and in force."""
+    found = {run.uid: Recorded() for run in runs}
+    cuts = {run.uid: decode_cuts(run.cuts) for run in runs if run.cuts is not None}
+    generations = {run.uid: run.generation for run in runs}
     for row in rows:
-        found[row.run][0][row.position] = Entry(row.kind, row.name, row.outcome, row.output, row.seq)
+        recorded = found[row.run]
+        if row.run in cuts and not in_force(row.generation, row.seq, cuts[row.run]):
+            continue
+        if row.outcome == EDITED:
+            recorded.edits[row.position] = row.input or b""
+            continue
+        recorded.journal[row.position] = Entry(row.kind, row.name, row.outcome, row.output, row.seq, row.generation)
+        recorded.seq = max(recorded.seq, row.seq)
     for attempt in attempts:
-        journal, failed = found[attempt.run]
-        if attempt.position not in journal:
-            failed.setdefault(attempt.position, []).append(attempt)
+        recorded = found[attempt.run]
+        if attempt.position not in recorded.journal and attempt.generation == generations[attempt.run]:
+            recorded.attempts.setdefault(attempt.position, []).append(attempt)
     return found

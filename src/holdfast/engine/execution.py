@@ -9,24 +9,33 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.engine.context import Scope, StepFrame, place
+from holdfast.engine.ending import continue_anew, failure_start
 from holdfast.engine.waiting import Waits
 from holdfast.errors import (
+    Cancelled,
+    ContinuedAsNew,
     Evicted,
     HoldfastError,
     Interruption,
     NonDeterminism,
     PayloadError,
+    RunCancelled,
+    RunHeld,
+    RunTimeout,
     StoreError,
     UsageError,
 )
-from holdfast.model.failure import decode_failure, encode_failure
+from holdfast.model.decision import Open
+from holdfast.model.failure import SEQ, decode_failure, encode_failure
+from holdfast.model.notes import Note, decode_note
 from holdfast.model.position import format_position
 from holdfast.model.retry import retry_delay
 from holdfast.model.run import Entry, Kind, Outcome
-from holdfast.store.base import Adopted, Attempt, AttemptRow, ClaimedRun, Settle
+from holdfast.store.base import Adopted, Attempt, AttemptRow, ClaimedRun, Refusal, Settle, Store
 
 if TYPE_CHECKING:
     from holdfast.engine.dispatcher import Dispatcher
@@ -39,7 +48,33 @@ LEAVE_NOW = -1
 """As `Execution.leave_after`: leave before the next step, whatever is recorded."""
 
 OK, ERROR, PENDING = str(Outcome.OK), str(Outcome.ERROR), str(Outcome.PENDING)
-STEP, SLEEP, NOW, CHILD = str(Kind.STEP), str(Kind.SLEEP), str(Kind.NOW), str(Kind.CHILD)
+STEP, SLEEP, NOW, CANCEL = str(Kind.STEP), str(Kind.SLEEP), str(Kind.NOW), str(Kind.CANCEL)
+
+READ_AGAIN_SECONDS = 1.0
+
+T = TypeVar("T")
+
+MARK = b"\0"
+"""After a call's position: where it is recorded that the run's cancellation was raised by that call."""
+
+
+class Recorded:
+    """What is recorded of a run and in force.
+
+    Attributes:
+        journal: entries by position.
+        attempts: failed attempts of steps that have no checkpoint yet, oldest first.
+        edits: inputs that a person gave to steps, by position.
+        seq: the highest in force.
+    """
+
+    __slots__ = ("attempts", "edits", "journal", "seq")
+
+    def __init__(self) -> None:
+        self.journal: dict[bytes, Entry] = {}
+        self.attempts: dict[bytes, list[AttemptRow]] = {}
+        self.edits: dict[bytes, bytes] = {}
+        self.seq = 0
 
 
 class Execution:
@@ -49,66 +84,105 @@ class Execution:
         dispatcher: who claimed it.
         run: as claimed.
         workflow: its code.
-        journal: what is recorded of it; empty for a first execution.
-        attempts: failed attempts of steps that have no checkpoint yet.
+        recorded: what is recorded of it; nothing for a first execution.
+
+    Attributes:
+        cancelling: durable calls raise `Cancelled` where nothing is recorded, unless shielded.
+        holding: the run takes no further step, and is held as soon as nothing of it executes.
+        stopped: there is something to look at before a durable call: one of these, or its end.
+        calls: durable calls that a cancellation can cut off just now, with their tasks.
+        pending: waits for events and child runs that are under way, with their tasks.
+        listened: it waited for an event here.
+        losers: tasks that lost against another in ``hf.first``.
     """
 
     __slots__ = (
         "_failure",
         "_hold",
+        "_note",
+        "_released",
         "_task",
         "attempts",
+        "attributes",
+        "calls",
+        "cancelling",
         "committer",
         "core",
+        "cut_off",
         "dead",
+        "delivered",
         "dispatcher",
+        "edits",
         "has_slot",
+        "holding",
         "journal",
         "leave_after",
+        "listened",
+        "losers",
         "open_calls",
+        "pending",
         "run",
         "seq",
+        "shields",
         "started_at",
+        "stopped",
         "waits",
         "workflow",
     )
 
     def __init__(
-        self,
-        dispatcher: Dispatcher,
-        run: ClaimedRun,
-        workflow: Workflow[Any, Any],
-        journal: dict[bytes, Entry],
-        attempts: dict[bytes, list[AttemptRow]],
+        self, dispatcher: Dispatcher, run: ClaimedRun, workflow: Workflow[Any, Any], recorded: Recorded
     ) -> None:
         self.dispatcher = dispatcher
         self.core = dispatcher.core
         self.committer = dispatcher.core.committer
         self.run = run
         self.workflow = workflow
-        self.journal = journal
-        self.attempts = attempts
-        self.seq = max((entry.seq for entry in journal.values()), default=0)
+        self.journal = recorded.journal
+        self.attempts = recorded.attempts
+        self.edits = recorded.edits
+        self.seq = recorded.seq
         self.started_at = self.core.now_us()
         self.dead = False
         self.open_calls = 0
         self.has_slot = True
         self.leave_after: int | None = None
         self.waits = Waits(self)
+        self.stopped = False
+        self.cancelling = False
+        self.delivered = False
+        self.listened = False
+        self.holding = False
+        self.attributes: bytes | None = run.attributes
+        self.calls: dict[bytes, asyncio.Task[Any] | None] = {}
+        self.cut_off: set[bytes] = set()
+        self.shields: list[tuple[bytes, bytes, float]] = []
+        self.pending: dict[bytes, tuple[asyncio.Task[Any] | None, Open]] = {}
+        self.losers: set[asyncio.Task[Any] | None] = set()
+        self._note: Note | None = None
+        self._released: asyncio.Future[None] | None = None
         self._failure: UsageError | None = None
         self._hold: HoldfastError | None = None
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def lanes_below(self) -> bytes | None:
+        """The lanes whose slots serve this run's children: its own and its ancestors'."""
+        run = self.run
+        return run.lanes_above if run.lane is None else (run.lanes_above or b"") + run.lane
 
     # The run as a whole
 
     def begin(self) -> None:
         """Start to execute, in a task of its own."""
+        if self.run.control is not None:
+            self.heed(self.run.control)
         self._task = asyncio.create_task(self._drive())
 
     def evict(self) -> None:
         """Drop the run from this process: nothing more of it is recorded from here."""
         if not self.dead:
-            self.dead = True
+            self.dead = self.stopped = True
             self.waits.close()
             if self._task is not None:
                 self._task.cancel()
@@ -125,15 +199,29 @@ class Execution:
         place.set(scope)
         run = self.run
         status, output = "failed", b""
+        failed_seq: int | None = None
         try:
             try:
+                if self.holding:
+                    await self._stand_still()
+                if self.cancelling and run.fresh:
+                    raise self.cancelled()
                 args, kwargs = self.workflow.signature.decode_input(run.input)
                 result = await self.workflow.fn(*args, **kwargs)
-                if self._failure is None and self._hold is None and not self.dead:
+                if not (self._failure or self._hold or self.dead or self.delivered):
                     output, _ = self.workflow.signature.result.settle(result, self.workflow.signature.result_place)
                     status = "succeeded"
             except Exception as error:
                 output = encode_failure(error)
+                failed_seq = getattr(error, SEQ, None)
+            except Cancelled:
+                self.delivered = True
+            except ContinuedAsNew as again:
+                if self.dead or self._failure is not None or self._hold is not None:
+                    raise
+                if not self.delivered:
+                    await continue_anew(self, again)
+                    return
             except asyncio.CancelledError:
                 if not self.dead and self._failure is None:
                     self._failure = UsageError(
@@ -150,7 +238,9 @@ class Execution:
                 status, output = "held", encode_failure(self._hold)
             elif self._failure is not None:
                 status, output = "failed", encode_failure(self._failure)
-            await self._settle(status, output)
+            elif self.delivered:
+                status, output = self._cut_short()
+            await self._settle(status, output, failed_seq)
         except Interruption:
             if self._hold is not None and not self.dead:
                 await self._settle("held", encode_failure(self._hold))
@@ -158,25 +248,50 @@ class Execution:
             log.error("the end of run %s cannot be recorded here, giving it back: %s", run.id, error)
             self.dispatcher.hand_over(run, self.started_at)
         finally:
-            self.dead = True
+            self.dead = self.stopped = True
             self.waits.close()
             self.dispatcher.ended(self)
             # Without these the run's objects hold each other until the garbage collector comes round.
             self._task = scope.task = None
 
-    async def _settle(self, status: str, output: bytes) -> None:
+    async def _settle(self, status: str, output: bytes, failed_seq: int | None = None) -> Refusal | None:
         run = self.run
         settle = Settle(
             run.uid, run.epoch, status, output, self.started_at, self.core.now_us(),
             run.parent_uid, run.parent_position, run.parent_generation,
+            run.tenant, run.rank, run.lane, run.group, failed_seq, self._listening(),
         )  # fmt: skip
         try:
-            refusal = await self.committer.submit("settles", settle)
+            refusal = await self._submit_end(settle)
         except PayloadError as error:
-            settle = settle._replace(status="failed", output=encode_failure(error))
-            refusal = await self.committer.submit("settles", settle)
+            refusal = await self._submit_end(settle._replace(status="failed", output=encode_failure(error)))
         if refusal is not None:
             log.warning("run %s was taken over by another worker; its end is not recorded here", run.id)
+        return refusal
+
+    async def _submit_end(self, settle: Settle) -> Refusal | None:
+        if settle.status == "failed" and self.workflow.on_failure is not None:
+            # Both are queued before anything is awaited, so that they share a transaction.
+            self.committer.post("starts", failure_start(self, self.workflow.on_failure, settle.output))
+        refusal: Refusal | None = await self.committer.submit("settles", settle)
+        return refusal
+
+    def _listening(self) -> bool:
+        """Whether the run may have waits for events, or events that cancel it, to be forgotten."""
+        return (
+            self.listened
+            or self.workflow.terms.cancel_on is not None
+            or any(entry.kind == Kind.EVENT for entry in self.journal.values())
+        )
+
+    def _cut_short(self) -> tuple[str, bytes]:
+        """The status and the error of a run that ends because it was asked to."""
+        note = self._note or Note("cancel")
+        run = self.run
+        because = (f" by {note.by}" if note.by else "") + (f": {note.reason}" if note.reason else "")
+        if note.action == "timeout":
+            return "failed", encode_failure(RunTimeout(f"run {run.id!r} took longer than its timeout", run_id=run.id))
+        return "cancelled", encode_failure(RunCancelled(f"run {run.id!r} was cancelled{because}", run_id=run.id))
 
     def lost(self) -> Evicted:
         """The lease is gone: stop, and touch nothing more."""
@@ -185,7 +300,7 @@ class Execution:
         return Evicted(f"run {self.run.id!r} was taken over by another worker")
 
     def check(self) -> None:
-        """Raise if the run must not make another durable call."""
+        """Raise if the run must not make another durable call, whatever is recorded."""
         self.check_alive()
         if self._failure is not None:
             raise self._failure
@@ -205,6 +320,15 @@ class Execution:
         """The run ends failed with this error, whatever its code does from now on."""
         if self._failure is None:
             self._failure = error
+            self.stopped = True
+        return error
+
+    def raised(self, error: Exception, seq: int) -> Exception:
+        """The error, with the seq of the entry that it stands in: should it end the run, a retry begins there."""
+        try:
+            setattr(error, SEQ, seq)
+        except AttributeError:
+            log.debug("an error of %r takes no attribute", type(error))
         return error
 
     def foreign_cancel(self, what: str, position: bytes) -> None:
@@ -218,19 +342,153 @@ class Execution:
                 )
             )
 
+    # What is asked of the run
+
+    def heed(self, control: bytes | None) -> None:
+        """Take notice of what a person, a parent or a time limit asks; None when a hold was taken back."""
+        if self.dead:
+            return
+        if control is None:
+            self.holding = False
+            if self._released is not None and not self._released.done():
+                self._released.set_result(None)
+            return
+        note = decode_note(control)
+        if note.ends and not self.cancelling:
+            self._note, self.cancelling, self.stopped = note, True, True
+            self.heed(None)
+            self.dispatcher.cancel_children(self.run)
+            self.interrupt()
+        elif note.action == "hold" and not self.cancelling:
+            self._note, self.holding, self.stopped = note, True, True
+            self.waits.consider()
+
+    def interrupt(self) -> None:
+        """Cut off what the cancelled run waits for or computes, save what is shielded."""
+        if self.waits.parking:
+            return  # what comes of that decides
+        for position, task in list(self.calls.items()):
+            if task is not None and position not in self.cut_off and not self.shielded(position):
+                self.cut_off.add(position)
+                task.cancel()
+
+    def shielded(self, position: bytes) -> bool:
+        """Whether a call is inside ``hf.shield`` and its time is not over."""
+        now = asyncio.get_running_loop().time()
+        return any(
+            position.startswith(prefix) and position >= begin and now < end for prefix, begin, end in self.shields
+        )
+
+    def cancelled(self) -> Cancelled:
+        """What a cancelled run's durable calls raise."""
+        self.delivered = True
+        return Cancelled(f"run {self.run.id!r} is cancelled")
+
+    async def deliver_cancel(self, position: bytes) -> Cancelled:
+        """Record that the call at a position raises the cancellation, since a replay could not tell."""
+        run, now = self.run, self.core.now_us()
+        await self.record(
+            (
+                run.uid, position + MARK, run.generation, self.next_seq(), CANCEL, "cancel", OK, None, None, 1,
+                now, now, run.epoch,
+            )
+        )  # fmt: skip
+        return self.cancelled()
+
+    async def may_go_on(self, position: bytes) -> None:
+        """Before something new is done at a position: raise if the run is cancelled, stand still if it is held."""
+        self.may_leave()
+        if not self.stopped:
+            return
+        self.check()
+        if self.cancelling and not self.shielded(position):
+            raise self.cancelled()
+        if self.holding:
+            await self._stand_still()
+            await self.may_go_on(position)
+
+    async def _stand_still(self) -> None:
+        while self.holding:
+            if self._released is None or self._released.done():
+                self._released = asyncio.get_running_loop().create_future()
+            self.waits.consider()
+            await asyncio.shield(self._released)
+
+    async def hold_now(self) -> None:
+        """Nothing of the run executes: end its execution here as held."""
+        note = self._note
+        reason = note.reason if note is not None and note.action == "hold" else self.waits.hold_reason
+        by = f" by {note.by}" if note is not None and note.by else ""
+        held = RunHeld(f"held{by}: {reason}" if reason else f"held{by}", run_id=self.run.id)
+        try:
+            await self._settle("held", encode_failure(held))
+        except StoreError as error:
+            log.error("run %s cannot be held here, giving it back: %s", self.run.id, error)
+            self.leave()
+        else:
+            self.evict()
+
+    def stopped_call(self, what: str, position: bytes) -> bool:
+        """A durable call got asyncio's cancellation: whether it is the run's own that cut it off."""
+        task = asyncio.current_task()
+        if position in self.cut_off and not self.dead:
+            if task is not None:
+                task.uncancel()
+            return True
+        if task not in self.losers:
+            self.foreign_cancel(what, position)
+        return False
+
+    def under_way(self, branches: Sequence[tuple[asyncio.Task[Any], bytes]]) -> list[Open]:
+        """What branches wait for, given each one's task and the position of what it does itself."""
+        tasks = [task for task, _ in branches]
+        prefixes = tuple(prefix for _, prefix in branches)
+        return [what for where, (task, what) in self.pending.items() if task in tasks or where.startswith(prefixes)]
+
+    def task_of(self, position: bytes) -> asyncio.Task[Any] | None:
+        """The task that waits at a position."""
+        return self.pending[position][0] if position in self.pending else None
+
+    def abandon(self, losing: Sequence[Open]) -> None:
+        """Child runs of branches that lost are cancelled; again after a crash, which does no harm."""
+        children = [one.key for one in losing if one.kind == Kind.CHILD]
+        if children:
+            self.dispatcher.cancel_runs(self.run.tenant, children, f"it lost against another call of {self.run.id}")
+        for one in losing:
+            if one.kind == Kind.MAP:
+                self.dispatcher.cancel_children(self.run, bytes.fromhex(one.position))
+
+    def enter(self, position: bytes) -> None:
+        """A durable call begins to do something new."""
+        self.open_calls += 1
+
+    def leave_call(self, position: bytes) -> None:
+        """It ended."""
+        self.open_calls -= 1
+        self.calls.pop(position, None)
+        if self.waits.any or self.holding:
+            self.waits.consider()
+
     # The journal
 
     def recorded(self, position: bytes, kind: str, name: str) -> Entry | None:
         """What stands at a position, if anything; checked against what the code asks for now."""
         entry = self.journal.get(position)
+        if self.cancelling and position + MARK in self.journal:
+            raise self.cancelled()
         if entry is not None and (entry.kind != kind or entry.name != name):
             self._hold = NonDeterminism(
                 f"nondeterminism: at position {format_position(position)} the journal has {entry.kind} {entry.name!r}, "
                 f"the code asks for {kind} {name!r}. The workflow's code changed, or it depends on something that is "
                 "not recorded. Put the old code back, or start the run anew; what is recorded is kept"
             )
+            self.stopped = True
             raise Evicted(str(self._hold))
         return entry
+
+    def ahead(self, position: bytes, prefix: bytes) -> bool:
+        """Whether something is recorded at or after a position in a branch, so that the code there is replayed."""
+        return any(one >= position and one.startswith(prefix) for one in (*self.journal, *self.attempts))
 
     def next_seq(self) -> int:
         """The next number in the run's order of commits."""
@@ -252,6 +510,15 @@ class Execution:
         if isinstance(result, Adopted):
             return result.entry
         raise self.lost()
+
+    async def read(self, query: Callable[[Store], Awaitable[T]]) -> T:
+        """Read from the database, again while it cannot be reached."""
+        while True:
+            try:
+                return await query(self.core.store)
+            except StoreError as error:
+                log.warning("run %s waits for the database: %s", self.run.id, error)
+                await asyncio.sleep(READ_AGAIN_SECONDS)
 
     def read_clock(self, position: bytes) -> int:
         """The time at a position: recorded with the run's next write, without waiting for it."""
@@ -284,28 +551,29 @@ class Execution:
 
     async def step(self, step: Step[Any, Any], position: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a step, or give what it gave before."""
-        if self.dead or self._failure is not None or self._hold is not None:
+        if self.stopped:
             self.check()
         if self.journal:
             entry = self.recorded(position, STEP, step.name)
             if entry is not None:
                 return self._replayed(step, entry)
-        if self.leave_after is not None:
-            self.may_leave()
+        if self.stopped or self.leave_after is not None:
+            await self.may_go_on(position)
         self.open_calls += 1
         try:
             return await self._attempts(step, position, args, kwargs)
         except asyncio.CancelledError:
-            self.foreign_cancel(f"step {step.name!r}", position)
+            if self.stopped_call(f"step {step.name!r}", position):
+                raise self.cancelled() from None
             raise
         finally:
             self.open_calls -= 1
-            if self.waits.any:
+            if self.waits.any or self.holding:
                 self.waits.consider()
 
     def _replayed(self, step: Step[Any, Any], entry: Entry) -> Any:
         if entry.outcome == ERROR:
-            raise decode_failure(entry.output or b"")
+            raise self.raised(decode_failure(entry.output or b""), entry.seq)
         return step.signature.result.decode(entry.output or b"", step.signature.result_place)
 
     async def _attempts(
@@ -313,12 +581,16 @@ class Execution:
     ) -> Any:
         run = self.run
         now_us = self.core.now_us
+        calls = self.calls
         failed = self.attempts.pop(position, None) if self.attempts else None
         attempt = 1
         if failed:
             attempt = failed[-1].attempt + 1
-            await self.waits.until(failed[-1].next_attempt_at)
+            await self._pause(position, failed[-1].next_attempt_at)
         given: bytes | None = None
+        if self.edits and position in self.edits:
+            given = self.edits[position]
+            args, kwargs = step.signature.decode_input(given)
         while True:
             failure: BaseException | None = None
             frame = place.set(StepFrame(self, position, attempt))
@@ -326,6 +598,9 @@ class Execution:
             try:
                 if given is None:
                     given = step.signature.encode_input(args, kwargs)
+                if step.is_async:
+                    # A plain step's thread cannot be stopped; what it gives is recorded.
+                    calls[position] = asyncio.current_task()
                 result = await step.attempt(self, args, kwargs)
                 output, value = step.signature.result.settle(result, step.signature.result_place)
             except BaseException as error:
@@ -334,6 +609,7 @@ class Execution:
                 failure = error
             finally:
                 place.reset(frame)
+                calls.pop(position, None)
             if self.dead:
                 raise Evicted(f"run {run.id!r} left this process")
             ended = now_us()
@@ -357,7 +633,8 @@ class Execution:
                 )  # fmt: skip
                 stood = await self.record(row)
                 # What the caller gets now is what a replay will give it.
-                raise decode_failure(payload) if stood is None else decode_failure(stood.output or b"")
+                entry = stood or Entry(STEP, step.name, ERROR, payload, row[3])
+                raise self.raised(decode_failure(entry.output or b""), entry.seq)
             next_at = ended + int(delay * 1e6)
             log.info("run %s: attempt %d of %s failed, next in %.1f s: %r", run.id, attempt, step.name, delay, failure)
             self.committer.post(
@@ -366,8 +643,31 @@ class Execution:
                     run.uid, position, run.generation, attempt, step.name, began, ended, payload, next_at, run.epoch
                 ),
             )
-            await self.waits.until(next_at)
+            await self._pause(position, next_at)
             attempt += 1
+
+    async def _pause(self, position: bytes, due_us: int) -> None:
+        """Wait for the next attempt of a step."""
+        if self.stopped:
+            await self._between_attempts(position)
+        self.calls[position] = asyncio.current_task()
+        try:
+            await self.waits.until(due_us)
+        finally:
+            self.calls.pop(position, None)
+        if self.stopped:
+            await self._between_attempts(position)
+
+    async def _between_attempts(self, position: bytes) -> None:
+        self.check()
+        if self.cancelling and not self.shielded(position):
+            raise self.cancelled()
+        if self.holding:
+            self.open_calls -= 1
+            try:
+                await self._stand_still()
+            finally:
+                self.open_calls += 1
 
     # Sleeping
 
@@ -375,8 +675,10 @@ class Execution:
         """Sleep durably: one row, the due instant."""
         self.check()
         entry = self.recorded(position, SLEEP, "hf.sleep")
-        self.may_leave()
-        self.open_calls += 1
+        if entry is not None and int(entry.output or b"0") <= self.core.now_us():
+            return
+        await self.may_go_on_or_mark(position, entry)
+        self.enter(position)
         try:
             if entry is None:
                 now = self.core.now_us()
@@ -389,14 +691,21 @@ class Execution:
                 entry = await self.record(row)
             if entry is not None:
                 due = int(entry.output or b"0")
+            self.calls[position] = asyncio.current_task()
             await self.waits.until(due)
         except asyncio.CancelledError:
-            self.foreign_cancel("hf.sleep", position)
+            if self.stopped_call("hf.sleep", position):
+                raise await self.deliver_cancel(position) from None
             raise
         finally:
-            self.open_calls -= 1
-            if self.waits.any:
-                self.waits.consider()
+            self.leave_call(position)
+
+    async def may_go_on_or_mark(self, position: bytes, entry: Entry | None) -> None:
+        """As `may_go_on`, before a wait that may be recorded already: its cancellation is recorded then."""
+        if entry is not None and self.cancelling and not self.shielded(position):
+            self.check()
+            raise await self.deliver_cancel(position)
+        await self.may_go_on(position)
 
 
 def _passes(error: BaseException) -> bool:

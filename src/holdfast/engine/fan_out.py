@@ -1,27 +1,35 @@
-"""`hf.gather` and `hf.map`: branches of a run that go on side by side, each with positions of its own.
+"""`hf.gather`, `hf.map` and `hf.first`: branches of a run that go on side by side, each with positions of its own.
 
-Both wait until every branch has ended, whatever fails: which branch fails first depends on the
+The first two wait until every branch has ended, whatever fails: which branch fails first depends on the
 moment, and a replay must see the same. Then the first error in the order of the branches is raised.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextvars import copy_context
-from typing import Any, TypeVar, overload
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, overload
 
 from holdfast.engine.children import ChildCall
 from holdfast.engine.context import Scope, place, scope
-from holdfast.errors import UsageError
+from holdfast.engine.events import give_up
+from holdfast.engine.groups import map_runs
+from holdfast.engine.workflow import Workflow
+from holdfast.errors import Evicted, Interruption, UsageError
+from holdfast.model.decision import Decision, decode_decision, encode_decision
 from holdfast.model.failure import decode_failure, encode_failure
 from holdfast.model.position import encode_number
+from holdfast.model.run import Kind, Outcome
 
 T = TypeVar("T")
 T1 = TypeVar("T1")
 T2 = TypeVar("T2")
 T3 = TypeVar("T3")
 T4 = TypeVar("T4")
+
+FIRST, OK = str(Kind.FIRST), str(Outcome.OK)
 
 MAP_AT_ONCE = 1000
 """So many branches of an ``hf.map`` go on at once, unless its limit is lower."""
@@ -72,7 +80,8 @@ def map(
     Args:
         fn: a step, a workflow, or any function of one argument that returns such a call.
         items: read once, at the call.
-        limit: how many at once; 1,000 unless given.
+        limit: how many at once. Unless given: as many child runs as workers take, and 1,000 calls of
+            anything but a workflow.
 
     Returns:
         To await: the results, in the order of the items.
@@ -84,6 +93,8 @@ def map(
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise UsageError(f"hf.map(limit={limit!r}): give a whole number, 1 or more")
     here = scope("hf.map")
+    if isinstance(fn, Workflow) and (limit is None or fn.terms.lane is None):
+        return map_runs(here.execution, here.allocate(), fn, list(items), limit)
     return _map(here, here.allocate(), fn, list(items), min(limit or MAP_AT_ONCE, MAP_AT_ONCE))
 
 
@@ -110,7 +121,7 @@ async def _map(
             await gate.acquire()
             tasks.append(_branch(here, position + encode_number(n), one(item), None))
     except asyncio.CancelledError:
-        await _drop(tasks)
+        await _cut_off(here, position, tasks)
         raise
     return await _all(here, position, tasks)
 
@@ -140,19 +151,119 @@ async def _all(here: Scope, position: bytes, tasks: list[asyncio.Task[T]]) -> li
     try:
         await asyncio.wait(tasks)
     except asyncio.CancelledError:
-        here.execution.foreign_cancel("hf.gather or hf.map", position)
-        await _drop(tasks)
+        await _cut_off(here, position, tasks)
         raise
     # Every one is asked for its error, or Python would report those that nobody looked at.
     errors = [asyncio.CancelledError() if task.cancelled() else task.exception() for task in tasks]
     here.execution.check_alive()
-    for error in errors:
-        if error is not None:
-            raise error
+    for error in sorted(filter(None, errors), key=lambda one: not isinstance(one, Interruption)):
+        raise error
     return [task.result() for task in tasks]
 
 
-async def _drop(tasks: list[asyncio.Task[Any]]) -> None:
+async def _cut_off(here: Scope, position: bytes, tasks: list[asyncio.Task[Any]]) -> None:
+    """A fan-out is cancelled: by the engine, or by something that must not."""
+    if asyncio.current_task() not in here.execution.losers:
+        here.execution.foreign_cancel("hf.gather, hf.map or hf.first", position)
+    here.execution.losers.update(tasks)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class First(Generic[T]):
+    """What `first` gives; ``index, value = await hf.first(…)`` takes it apart.
+
+    Attributes:
+        index: which of the calls was first, from 0.
+        value: what it gave.
+    """
+
+    index: int
+    value: T
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.index, self.value))
+
+
+def first(*calls: Awaitable[T]) -> Coroutine[Any, Any, First[T]]:
+    """Await whichever of several calls is first, and cancel the others.
+
+    What is first is decided once and recorded: a replay takes the same. A step that lost is cut off, if it is
+    an ``async def``; a child run that lost is cancelled; an event that comes later is for somebody else.
+
+    Args:
+        calls: calls of steps, workflows, ``hf.sleep``, ``hf.wait_for_event``, or of async functions that
+            make durable calls.
+
+    Returns:
+        To await: which was first, and its result.
+
+    Raises:
+        Exception: the error of the first, if it failed.
+        UsageError: no call.
+    """
+    if not calls:
+        raise UsageError("hf.first was given nothing; give it calls, such as hf.first(charge(1), hf.sleep(60))")
+    for call in calls:
+        if not isinstance(call, Awaitable):
+            raise UsageError(f"hf.first was given {call!r}; give it calls, such as hf.first(charge(1), hf.sleep(60))")
+    here = scope("hf.first")
+    return _first(here, here.allocate(), calls)
+
+
+async def _first(here: Scope, position: bytes, calls: tuple[Awaitable[Any], ...]) -> First[Any]:
+    execution = here.execution
+    execution.check()
+    entry = execution.recorded(position, FIRST, "hf.first")
+    if entry is not None:
+        decided = decode_decision(entry.output or b"")
+        for n, call in enumerate(calls):
+            if n != decided.winner and hasattr(call, "close"):
+                call.close()
+        await give_up(execution, decided.losing)
+        execution.abandon(decided.losing)
+        winner = _branch(here, position + encode_number(decided.winner), calls[decided.winner], None)
+        [value] = await _all(here, position, [winner])
+        return First(decided.winner, value)
+    # The calls were numbered where they were written; what is numbered from here on, inside them, is theirs.
+    prefixes = [position + encode_number(n) for n in range(len(calls))]
+    tasks = [_branch(here, prefix, call, None) for prefix, call in zip(prefixes, calls, strict=True)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        await _cut_off(here, position, tasks)
+        raise
+    number, task = next((n, task) for n, task in enumerate(tasks) if task.done())
+    if task.cancelled() or isinstance(task.exception(), Interruption):
+        # The run itself is cancelled, or leaves: nothing is decided.
+        await _all(here, position, tasks)
+        raise Evicted(f"run {execution.run.id!r} left this process")
+    execution.check_alive()
+    branches = list(zip(tasks, prefixes, strict=True))
+    losing = execution.under_way([branch for branch in branches if branch[0] is not task])
+    arrived = await give_up(execution, losing)
+    if arrived is not None and arrived in tasks:
+        # An event came for one of the others before it could be told to wait no more: it would be lost.
+        number, task = tasks.index(arrived), arrived
+        losing = execution.under_way([branch for branch in branches if branch[0] is not task])
+        await asyncio.wait((task,))
+    others = [one for one in tasks if one is not task]
+    execution.losers.update(others)
+    for one in others:
+        one.cancel()
+    run, now = execution.run, execution.core.now_us()
+    execution.enter(position)
+    try:
+        await execution.record(
+            (
+                run.uid, position, run.generation, execution.next_seq(), FIRST, "hf.first", OK, None,
+                encode_decision(Decision(number, losing)), 1, now, now, run.epoch,
+            )
+        )  # fmt: skip
+    finally:
+        execution.leave_call(position)
+        await asyncio.gather(*others, return_exceptions=True)
+    execution.abandon(losing)
+    return First(number, task.result())

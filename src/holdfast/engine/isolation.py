@@ -209,7 +209,7 @@ async def _execute(core: Core, order: Order) -> bytes:
         core, [workflow], queues=None, concurrency=1, threads=4, may_claim=lambda: False, on_lost=lambda: None
     )
     rows, attempts = await core.store.load_journals([order.run.uid])
-    await dispatcher.execute_one(order.run, *by_run(rows, attempts)[order.run.uid])
+    await dispatcher.execute_one(order.run, by_run([order.run], rows, attempts)[order.run.uid])
     await core.committer.drain()
     return _DONE
 

@@ -65,7 +65,7 @@ class Step(Generic[P, R]):
             call = here.execution.step(self, here.allocate(), args, kwargs)
             call.__qualname__ = self.name  # type: ignore[attr-defined]  # what Python names when it warns of a call that was not awaited
             return call
-        return self._plain(args, kwargs)
+        return self.plain(args, kwargs)
 
     def __get__(self, instance: object, owner: type | None = None) -> Step[P, R]:
         if instance is not None:
@@ -78,7 +78,7 @@ class Step(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<step {self.name}>"
 
-    async def _plain(self, args: Any, kwargs: Any) -> Any:
+    async def plain(self, args: Any, kwargs: Any) -> Any:
         """Outside a workflow a step is just its function, without retries."""
         if self.is_async:
             return await self.fn(*args, **kwargs)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from holdfast.model.decision import decode_decision
 from holdfast.model.failure import failure_view
+from holdfast.model.generations import Cuts, in_force
+from holdfast.model.notes import decode_note
 from holdfast.model.payload import codec_of
 from holdfast.model.position import format_position
 from holdfast.model.run import AttemptView, JournalEntry, Kind, Outcome, RunView, Status, instant
 from holdfast.store.base import AttemptRow, JournalRow, RunRow
 
 _ANY = codec_of(Any)
+
+SEPARATOR = "\x1f"
+"""Between the ids of a run's forks."""
 
 
 def _plain(data: bytes | None, place: str) -> Any:
@@ -40,16 +47,28 @@ def run_view(row: RunRow) -> RunView:
         started_at=None if row.started_at is None else instant(row.started_at),
         finished_at=None if row.finished_at is None else instant(row.finished_at),
         due_at=None if row.due_at is None else instant(row.due_at),
+        deadline_at=None if row.deadline_at is None else instant(row.deadline_at),
+        asked=None if row.control is None or status == Status.HELD else decode_note(row.control).action,
+        lane=f"{row.lane_name}={row.lane_key}" if row.lane_name is not None else None,
+        forked_from=row.forked_from,
+        forks=row.forks.split(SEPARATOR) if row.forks else [],
+        progress=None if row.progress is None else _progress(row.progress),
     )
 
 
-def journal_view(rows: list[JournalRow], attempts: list[AttemptRow]) -> list[JournalEntry]:
+def _progress(stored: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(stored)
+    return {**found, "at": instant(int(found["at"])).isoformat()}
+
+
+def journal_view(rows: list[JournalRow], attempts: list[AttemptRow], cuts: Cuts) -> list[JournalEntry]:
     """A run's journal as shown, in order of position; steps that are between attempts are in it too."""
     failed: dict[tuple[bytes, int], list[AttemptRow]] = {}
     for attempt in attempts:
         failed.setdefault((attempt.position, attempt.generation), []).append(attempt)
     shown = {
-        (row.position, row.generation): _entry(row, failed.pop((row.position, row.generation), [])) for row in rows
+        (row.position, row.generation): _entry(row, failed.pop((row.position, row.generation), []), cuts)
+        for row in rows
     }
     shown |= {key: _between_attempts(tries) for key, tries in failed.items()}
     return [shown[key] for key in sorted(shown)]
@@ -83,11 +102,15 @@ def _between_attempts(tries: list[AttemptRow]) -> JournalEntry:
     )
 
 
-def _entry(row: JournalRow, failed: list[AttemptRow]) -> JournalEntry:
+def _entry(row: JournalRow, failed: list[AttemptRow], cuts: Cuts) -> JournalEntry:
     where = format_position(row.position)
     output: Any = None
     if row.outcome == Outcome.OK and row.output is not None:
-        if row.kind in (Kind.SLEEP, Kind.NOW):
+        if row.kind == Kind.FIRST:
+            output = decode_decision(row.output).winner
+        elif row.kind == Kind.MAP:
+            output = None  # the children have it
+        elif row.kind in (Kind.SLEEP, Kind.NOW):
             output = instant(int(row.output)).isoformat()
         else:
             output = _plain(row.output, f"the output at {where}")
@@ -105,4 +128,5 @@ def _entry(row: JournalRow, failed: list[AttemptRow]) -> JournalEntry:
         started_at=instant(row.started_at),
         finished_at=None if row.finished_at is None else instant(row.finished_at),
         failed_attempts=[_attempt(one) for one in failed],
+        in_force=in_force(row.generation, row.seq, cuts),
     )

@@ -13,7 +13,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import Evicted, HoldfastError
-from holdfast.store.base import SATISFIED, JournalRow, Park
+from holdfast.store.base import ASKED, SATISFIED, JournalRow, Park
 
 if TYPE_CHECKING:
     from holdfast.engine.execution import Execution
@@ -28,30 +28,43 @@ LINGER_CHILD_SECONDS = 1.0
 
 
 class Wait:
-    """One thing that a run waits for: an instant, or a pending journal entry."""
+    """One thing that a run waits for: an instant, a pending journal entry, or whichever of the two is first.
 
-    __slots__ = ("due_us", "future", "generation", "group", "position")
+    Attributes:
+        entry: whether an entry is waited for.
+        hold: why the run is to be held here until it is released.
+        group: if all that the run waits for is one group, it is woken once, when all are there.
+    """
+
+    __slots__ = ("due_us", "entry", "future", "generation", "group", "hold", "position")
 
     def __init__(self, due_us: int | None, position: bytes, generation: int, group: object | None) -> None:
         self.due_us = due_us
         self.position = position
         self.generation = generation
         self.group = group
+        self.entry = False
+        self.hold: str | None = None
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
 
 class Waits:
     """The waits of one run in this process."""
 
-    __slots__ = ("_arrived", "_execution", "_looking", "_parking", "_timer", "any")
+    __slots__ = ("_arrived", "_execution", "_looking", "_timer", "any", "parking")
 
     def __init__(self, execution: Execution) -> None:
         self._execution: Execution | None = execution
         self.any: dict[Wait, None] = {}
         self._arrived: list[tuple[Wait, JournalRow | None]] = []
         self._looking = False
-        self._parking = False
+        self.parking = False
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def hold_reason(self) -> str:
+        """Why the run's own code wants it to be held."""
+        return "; ".join(wait.hold for wait in self.any if wait.hold)
 
     def _open(self) -> Execution:
         if self._execution is None:
@@ -60,27 +73,42 @@ class Waits:
 
     async def until(self, due_us: int) -> None:
         """Wait for an instant: in memory if it is near, else parked."""
-        seconds = (due_us - self._open().core.now_us()) / 1e6
-        if seconds <= LINGER_SECONDS:
+        core = self._open().core
+        seconds = (due_us - core.now_us()) / 1e6
+        if seconds <= (LINGER_SECONDS if core.linger_seconds is None else core.linger_seconds):
             if seconds > 0:
                 await asyncio.sleep(seconds)
             return
-        await self._block(Wait(due_us, b"", 0, None))
+        await self.block(Wait(due_us, b"", 0, None))
 
-    async def for_entry(self, position: bytes, generation: int, group: object | None) -> JournalRow:
-        """Wait for the outcome of a pending journal entry of this run.
+    def expect(
+        self,
+        position: bytes,
+        generation: int,
+        *,
+        group: object | None = None,
+        due_us: int | None = None,
+    ) -> Wait:
+        """Wait for the outcome of a pending journal entry of this run; `block` gives it.
 
         Args:
-            group: if all that the run waits for is one group, it is woken once, when all are there.
+            group: see `Wait`.
+            due_us: until when; then `block` gives None.
         """
-        wait = Wait(None, position, generation, group)
-        execution = self._open()
-        run = execution.run
-        execution.core.wait_entry((run.uid, position, generation), lambda row: self._satisfied(wait, row))
-        row: JournalRow = await self._block(wait)
-        return row
+        wait = Wait(due_us, position, generation, group)
+        wait.entry = True
+        run = self._open().run
+        self._open().core.wait_entry((run.uid, position, generation), lambda row: self._satisfied(wait, row))
+        return wait
 
-    async def _block(self, wait: Wait) -> Any:
+    def forget(self, wait: Wait) -> None:
+        """Wait for it no more."""
+        execution = self._execution
+        if execution is not None and wait.entry:
+            execution.core.drop_wait((execution.run.uid, wait.position, wait.generation))
+
+    async def block(self, wait: Wait) -> Any:
+        """Wait for what `expect` promised; meanwhile the run may leave memory."""
         execution = self._open()
         self.any[wait] = None
         execution.open_calls -= 1
@@ -88,7 +116,7 @@ class Waits:
         timer: asyncio.TimerHandle | None = None
         if wait.due_us is not None:
             # In case the run stays in memory for something else; not before it had the time to be parked.
-            seconds = max((wait.due_us - execution.core.now_us()) / 1e6, LINGER_CHILD_SECONDS)
+            seconds = max((wait.due_us - execution.core.now_us()) / 1e6, 0 if wait.entry else LINGER_CHILD_SECONDS)
             timer = asyncio.get_running_loop().call_later(seconds, self._satisfied, wait, None)
         try:
             return await wait.future
@@ -97,8 +125,8 @@ class Waits:
                 timer.cancel()
             execution.open_calls += 1
             self.any.pop(wait, None)
-            if wait.due_us is None:
-                execution.core.drop_wait((execution.run.uid, wait.position, wait.generation))
+            self.forget(wait)
+            execution.dispatcher.take_slot(execution)
 
     def consider(self) -> None:
         """Look whether the run does nothing but wait, once the code that can go on has gone on."""
@@ -115,13 +143,20 @@ class Waits:
             asyncio.get_running_loop().call_soon(self._look, again - 1)
             return
         self._looking = False
-        if execution.dead or execution.open_calls or not self.any or self._arrived:
+        if execution.dead or execution.open_calls or self.parking or self._arrived:
             return
-        if any(wait.due_us is None for wait in self.any):
+        if execution.holding or any(wait.hold is not None for wait in self.any):
+            self.parking = True
+            execution.dispatcher.spawn(execution.hold_now())
+        elif any(wait.entry for wait in self.any):
             execution.dispatcher.give_up_slot(execution)
+            linger = LINGER_CHILD_SECONDS if execution.core.linger_seconds is None else execution.core.linger_seconds
             if self._timer is None:
-                self._timer = asyncio.get_running_loop().call_later(LINGER_CHILD_SECONDS, self._park)
-        else:
+                if linger <= 0 or execution.dispatcher.is_capped(execution.run.queue):
+                    self._park()
+                else:
+                    self._timer = asyncio.get_running_loop().call_later(linger, self._park)
+        elif self.any:
             self._park()
 
     def _park(self) -> None:
@@ -129,10 +164,10 @@ class Waits:
         execution = self._execution
         if execution is None or execution.dead or execution.open_calls:
             return
-        if not self.any or self._parking or self._arrived:
+        if not self.any or self.parking or self._arrived:
             return
-        self._parking = True
-        entries = tuple((wait.position, wait.generation) for wait in self.any if wait.due_us is None)
+        self.parking = True
+        entries = tuple((wait.position, wait.generation) for wait in self.any if wait.entry)
         dues = [wait.due_us for wait in self.any if wait.due_us is not None]
         groups = {wait.group for wait in self.any}
         together = not dues and len(groups) == 1 and None not in groups
@@ -155,7 +190,7 @@ class Waits:
             execution.dispatcher.expect_due(min(dues))
 
     def _parked(self, future: asyncio.Future[Any]) -> None:
-        self._parking = False
+        self.parking = False
         execution = self._execution
         if execution is None:
             return
@@ -173,6 +208,11 @@ class Waits:
         elif refusal == SATISFIED:
             execution.core.look()
             self._deliver_soon()
+        elif refusal == ASKED:
+            execution.dispatcher.look_for_asked()
+            if execution.cancelling:
+                execution.interrupt()
+            self._deliver_soon()
         else:
             execution.lost()
 
@@ -180,7 +220,7 @@ class Waits:
         if self._execution is None or self._execution.dead:
             return
         self._arrived.append((wait, row))
-        if not self._parking:
+        if not self.parking:
             self._deliver_soon()
 
     def _deliver_soon(self) -> None:
@@ -205,5 +245,5 @@ class Waits:
         if self._timer is not None:
             self._timer.cancel()
         for wait in self.any:
-            if wait.due_us is None:
+            if wait.entry:
                 execution.core.drop_wait((execution.run.uid, wait.position, wait.generation))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import update_wrapper
@@ -15,7 +15,9 @@ from holdfast.engine.context import Scope, place
 from holdfast.errors import UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.ids import check_id
+from holdfast.model.keys import KeySpec, check_spec
 from holdfast.model.signature import Signature
+from holdfast.model.terms import Terms
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,7 +33,8 @@ class StartOptions:
         delay_seconds: not before so many seconds from now.
         at: not before this instant.
         queue: where it waits for a worker.
-        attributes: plain JSON, kept with the run.
+        attributes: plain JSON, kept with the run, by which it can be searched.
+        timeout_seconds: how long it may take from when it is due.
     """
 
     id: str | None = None
@@ -40,6 +43,7 @@ class StartOptions:
     at: datetime | None = None
     queue: str | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
+    timeout_seconds: float | None = None
 
 
 def start_options(
@@ -50,6 +54,7 @@ def start_options(
     at: datetime | None = None,
     queue: str | None = None,
     attributes: dict[str, Any] | None = None,
+    timeout: Duration | None = None,
 ) -> StartOptions:
     """Start options, checked.
 
@@ -59,7 +64,8 @@ def start_options(
         delay: not before so long from now, in seconds or as text such as ``"5m"``.
         at: not before this aware instant; instead of ``delay``.
         queue: another queue than the workflow's own.
-        attributes: plain JSON, kept with the run.
+        attributes: plain JSON, kept with the run, by which it can be searched.
+        timeout: a run that has not ended so long after it was due fails with ``hf.RunTimeout``.
 
     Raises:
         UsageError: an option is out of range.
@@ -79,7 +85,15 @@ def start_options(
         at=at,
         queue=None if queue is None else check_id(queue, "the queue of a run"),
         attributes=dict(attributes or {}),
+        timeout_seconds=None if timeout is None else _time_limit(timeout),
     )
+
+
+def _time_limit(timeout: Duration) -> float:
+    limit = seconds(timeout, what="the timeout of a run")
+    if limit <= 0:
+        raise UsageError(f"the timeout of a run is {timeout!r}; give more than 0 seconds")
+    return limit
 
 
 class Workflow(Generic[P, R]):
@@ -92,23 +106,40 @@ class Workflow(Generic[P, R]):
         fn: the raw function.
         name: what runs of it are called.
         version: recorded with each run; workers claim only versions that they serve.
-        queue: where its runs wait, unless their start says otherwise.
+        terms: on what terms its runs are started: queue, lane, time limit, what cancels them.
+        on_failure: the workflow that is started when a run of it fails.
     """
 
-    def __init__(self, fn: Callable[P, Awaitable[R]], *, name: str | None, version: str, queue: str) -> None:
+    def __init__(
+        self,
+        fn: Callable[P, Awaitable[R]],
+        *,
+        name: str | None,
+        version: str,
+        queue: str,
+        key: KeySpec | None,
+        limit: int | None,
+        lane: str | None,
+        timeout: Duration | None,
+        cancel_on: str | tuple[str, KeySpec] | None,
+        on_failure: Workflow[[RunFailure], Any] | None,
+    ) -> None:
         if not inspect.iscoroutinefunction(fn):
             shown = getattr(fn, "__qualname__", repr(fn))
             raise UsageError(f"@hf.workflow {shown} must be an `async def` function; steps may be plain, workflows not")
-        parameters = list(inspect.signature(fn).parameters)
-        if inspect.ismethod(fn) or parameters[:1] in (["self"], ["cls"]):
+        parameters = inspect.signature(fn).parameters
+        if inspect.ismethod(fn) or list(parameters)[:1] in (["self"], ["cls"]):
             raise UsageError(
                 f"@hf.workflow {fn.__qualname__} is a method: its object would not be there after a crash. "
                 "Make it a function, and pass what it needs"
             )
+        if on_failure is not None and not isinstance(on_failure, Workflow):
+            raise UsageError(f"on_failure of workflow {fn.__name__!r} is {on_failure!r}; give it a workflow")
         self.fn = fn
         self.name = check_id(name if name is not None else fn.__name__, "the name of a workflow")
         self.version = check_id(version, f"the version of workflow {self.name!r}")
-        self.queue = check_id(queue, f"the queue of workflow {self.name!r}")
+        self.terms = _terms(self.name, parameters, queue, key, limit, lane, timeout, cancel_on)
+        self.on_failure = on_failure
         self.signature = Signature(fn, name=self.name)
         update_wrapper(self, fn)
 
@@ -134,13 +165,61 @@ class Workflow(Generic[P, R]):
         at: datetime | None = None,
         queue: str | None = None,
         attributes: dict[str, Any] | None = None,
+        timeout: Duration | None = None,
     ) -> Configured[P, R]:
         """This workflow with start options: ``client.start(wf.options(id="o-1"), …)``. See `start_options`."""
-        chosen = start_options(id=id, priority=priority, delay=delay, at=at, queue=queue, attributes=attributes)
+        chosen = start_options(
+            id=id, priority=priority, delay=delay, at=at, queue=queue, attributes=attributes, timeout=timeout
+        )
         return Configured(self, chosen)
 
     def __repr__(self) -> str:
         return f"<workflow {self.name} version {self.version}>"
+
+
+def _terms(
+    name: str,
+    parameters: Mapping[str, object],
+    queue: str,
+    key: KeySpec | None,
+    limit: int | None,
+    lane: str | None,
+    timeout: Duration | None,
+    cancel_on: str | tuple[str, KeySpec] | None,
+) -> Terms:
+    of = f"of workflow {name!r}"
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise UsageError(f"limit {of} is {limit!r}; give a whole number, 1 or more")
+    in_lane = key is not None or limit is not None or lane is not None
+    event, event_key = cancel_on if isinstance(cancel_on, tuple) and len(cancel_on) == 2 else (cancel_on, None)
+    return Terms(
+        queue=check_id(queue, f"the queue {of}"),
+        lane=check_id(lane if lane is not None else name, f"the lane {of}") if in_lane else None,
+        key=None if key is None else check_spec(key, parameters, f"key {of}"),
+        slots=limit or 1,
+        cancel_on=None if event is None else check_id(event, f"cancel_on {of}"),
+        cancel_key=None if event_key is None else check_spec(event_key, parameters, f"the key of cancel_on {of}"),
+        timeout_seconds=None if timeout is None else _time_limit(timeout),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RunFailure:
+    """What a workflow that is another's ``on_failure`` is given.
+
+    Attributes:
+        run_id: the run that failed.
+        workflow: its workflow.
+        attempt: its generation: 1, and one more for each retry by a person.
+        error: type, message and traceback.
+        input: its arguments by name, plain JSON.
+    """
+
+    run_id: str
+    workflow: str
+    attempt: int
+    error: dict[str, Any]
+    input: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +235,8 @@ def referenced(workflow: Workflow[Any, Any]) -> set[Workflow[Any, Any]]:
     found: set[Workflow[Any, Any]] = set()
     seen: set[object] = set()
     queue: list[FunctionType] = [workflow.fn]  # type: ignore[list-item]
+    if workflow.on_failure is not None:
+        found |= {workflow.on_failure, *referenced(workflow.on_failure)}
     while queue:
         fn = queue.pop()
         if fn in seen:
@@ -194,9 +275,31 @@ def _named(fn: FunctionType) -> Iterator[Any]:
 @overload
 def workflow(fn: Callable[P, Awaitable[R]], /) -> Workflow[P, R]: ...
 @overload
-def workflow(*, name: str | None = None, version: str = "1", queue: str = "default") -> _WorkflowDecorator: ...
 def workflow(
-    fn: Callable[..., Any] | None = None, /, *, name: str | None = None, version: str = "1", queue: str = "default"
+    *,
+    name: str | None = None,
+    version: str = "1",
+    queue: str = "default",
+    key: KeySpec | None = None,
+    limit: int | None = None,
+    lane: str | None = None,
+    timeout: Duration | None = None,
+    cancel_on: str | tuple[str, KeySpec] | None = None,
+    on_failure: Workflow[[RunFailure], Any] | None = None,
+) -> _WorkflowDecorator: ...
+def workflow(
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    version: str = "1",
+    queue: str = "default",
+    key: KeySpec | None = None,
+    limit: int | None = None,
+    lane: str | None = None,
+    timeout: Duration | None = None,
+    cancel_on: str | tuple[str, KeySpec] | None = None,
+    on_failure: Workflow[[RunFailure], Any] | None = None,
 ) -> Any:
     """Make an ``async def`` a workflow: what it awaits durably survives crashes.
 
@@ -206,13 +309,34 @@ def workflow(
         name: what its runs are called; the function's own name unless given.
         version: recorded at start; change it when code and recorded journals would not fit.
         queue: where its runs wait for a worker.
+        key: which lane a run belongs to: an argument's name, a dotted path in one, or a function of the
+            arguments. Its value is a text, a whole number or a UUID.
+        limit: how many runs of one lane may be under way at once; 1 unless given. Without a key, how
+            many runs of the workflow may.
+        lane: the lane's name; workflows that name the same one share its slots. The workflow's own name
+            unless given.
+        timeout: a run that has not ended so long after it was due fails with ``hf.RunTimeout``.
+        cancel_on: the name of an event that cancels a run, or the name and where the event's key comes from, as
+            in ``("order_cancelled", "order_id")``.
+        on_failure: a workflow that is started, with an ``hf.RunFailure``, when a run fails.
 
     Raises:
         UsageError: it is a plain function, a method, or an argument is out of range.
     """
 
     def decorate(function: Callable[..., Any]) -> Workflow[Any, Any]:
-        return Workflow(function, name=name, version=version, queue=queue)
+        return Workflow(
+            function,
+            name=name,
+            version=version,
+            queue=queue,
+            key=key,
+            limit=limit,
+            lane=lane,
+            timeout=timeout,
+            cancel_on=cancel_on,
+            on_failure=on_failure,
+        )
 
     return decorate if fn is None else decorate(fn)
 

@@ -30,6 +30,8 @@ def seconds(duration: Duration, *, what: str = "duration") -> float:
     """
     if isinstance(duration, str):
         value = _parse(duration, what)
+    elif isinstance(duration, int) and not isinstance(duration, bool) and abs(duration) > LONGEST_SECONDS:
+        raise UsageError(f"{what} must be between 0 and a hundred years")
     elif isinstance(duration, timedelta):
         value = duration.total_seconds()
     elif isinstance(duration, int | float) and not isinstance(duration, bool):

@@ -160,11 +160,17 @@ def _args_of(error: BaseException) -> list[Any] | None:
     return args if _is_plain(args) else None
 
 
+SEQ = "_holdfast_seq"
+"""An attribute of an error that a durable call raised: the seq of its journal entry."""
+
+_UNRECORDED = ("__notes__", SEQ)
+
+
 def _attributes_of(error: BaseException) -> dict[str, Any]:
     # Notes are in the traceback's text already.
     kept: dict[str, Any] = {}
     for name, value in vars(error).items():
-        if name != "__notes__" and _is_plain({name: value}) and _is_plain({**kept, name: value}):
+        if name not in _UNRECORDED and _is_plain({name: value}) and _is_plain({**kept, name: value}):
             kept[name] = value
     return kept
 

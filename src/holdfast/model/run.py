@@ -33,6 +33,14 @@ class Kind(StrEnum):
     SLEEP = "sleep"
     NOW = "now"
     CHILD = "child"
+    MAP = "map"
+    EVENT = "event"
+    SEND = "send"
+    FIRST = "first"
+    HOLD = "hold"
+    ATTRIBUTES = "attributes"
+    PATCH = "patch"
+    CANCEL = "cancel"
 
 
 class Outcome(StrEnum):
@@ -41,6 +49,8 @@ class Outcome(StrEnum):
     PENDING = "pending"
     OK = "ok"
     ERROR = "error"
+    CANCELLED = "cancelled"
+    EDITED = "edited"
 
 
 class Entry(NamedTuple):
@@ -48,10 +58,12 @@ class Entry(NamedTuple):
 
     Attributes:
         kind: see `Kind`.
-        name: the step's or the child workflow's name.
+        name: the step's, the child workflow's or the event's name.
         outcome: see `Outcome`.
-        output: a value's or a failure's payload; for a sleep, its due instant.
+        output: a value's or a failure's payload; for a sleep, and for a pending wait with a time
+            limit, the due instant.
         seq: the order of commit within the run, from 1.
+        generation: in which the entry was written.
     """
 
     kind: str
@@ -59,6 +71,7 @@ class Entry(NamedTuple):
     outcome: str
     output: bytes | None
     seq: int
+    generation: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +100,7 @@ class JournalEntry:
         outcome: ok, error, or pending.
         attempts: tries so far, the successful one included.
         failed_attempts: the tries that failed and were tried again, oldest first.
+        in_force: whether a replay uses it; not so what a later generation does anew.
     """
 
     position: str
@@ -102,6 +116,7 @@ class JournalEntry:
     started_at: datetime
     finished_at: datetime | None
     failed_attempts: list[AttemptView] = field(default_factory=list)
+    in_force: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +128,12 @@ class RunView:
         attempt: the run's generation: 1, and one more for each retry by a person.
         error: type, message and traceback of a failed run; the reason of a held one.
         due_at: when a delayed or sleeping run goes on.
+        deadline_at: when it has to have ended.
+        asked: what a person asked of it that has not been carried out: cancel or hold.
+        lane: the lane that it takes a slot of, as ``name=key``.
+        forked_from: the run whose journal it began with.
+        forks: runs that began with its journal.
+        progress: how far it said it was: current, total, note, at.
         rescues: times its worker was lost since its last new checkpoint.
         worker: who executes it, if anyone.
     """
@@ -135,6 +156,12 @@ class RunView:
     started_at: datetime | None
     finished_at: datetime | None
     due_at: datetime | None
+    deadline_at: datetime | None = None
+    asked: str | None = None
+    lane: str | None = None
+    forked_from: str | None = None
+    forks: list[str] = field(default_factory=list)
+    progress: dict[str, Any] | None = None
 
 
 def instant(microseconds: int) -> datetime:

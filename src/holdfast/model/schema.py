@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import msgspec
@@ -10,19 +11,31 @@ import msgspec
 from holdfast.errors import PayloadError, UsageError
 from holdfast.model.payload import codec_of
 from holdfast.model.signature import KEYWORDS, Signature
+from holdfast.model.terms import Terms
 
-_QUEUE = "x-holdfast-queue"
+_TERMS = "x-holdfast-terms"
+_FUNCTION = {"function": True}
 _PLAIN = codec_of(dict[str, Any])
 
 
-def describe(signature: Signature, queue: str) -> bytes:
-    """The JSON Schema (2020-12) of a workflow's input, and its queue, as UTF-8 JSON."""
-    return msgspec.json.encode({**signature.input_schema(), _QUEUE: queue})
+def describe(signature: Signature, terms: Terms) -> bytes:
+    """The JSON Schema (2020-12) of a workflow's input, and its terms, as UTF-8 JSON."""
+    said: dict[str, Any] = {
+        name: value if not callable(value) else _FUNCTION
+        for name, value in ((one.name, getattr(terms, one.name)) for one in fields(terms))
+        if value is not None
+    }
+    return msgspec.json.encode({**signature.input_schema(), _TERMS: said})
 
 
-def queue_of(description: bytes) -> str:
-    """The queue in a workflow's description."""
-    return str(msgspec.json.decode(description).get(_QUEUE, "default"))
+def terms_of(description: bytes) -> Terms:
+    """The terms in a workflow's description; a key that is a function stands there as one that cannot be called."""
+    said = msgspec.json.decode(description).get(_TERMS, {})
+    return Terms(**{name: _elsewhere if value == _FUNCTION else value for name, value in said.items()})
+
+
+def _elsewhere(*args: object, **kwargs: object) -> object:
+    raise UsageError("this key is a function in code that is not here")
 
 
 def input_from(name: str, description: bytes, value: Mapping[str, Any]) -> bytes:

@@ -1,4 +1,8 @@
-"""`hf.Worker`: a process's worker, which is what executes (the dispatcher) and what tends (heartbeat, reaper)."""
+"""`hf.Worker`: a process's worker, which is what executes (the dispatcher) and what tends.
+
+Beside the heartbeat and the reaper, which keep runs from being lost with their worker, the scheduler starts the runs of
+schedules, the timekeeper tells runs that their time is over, and the pruner deletes those that were kept long enough.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from types import TracebackType
 from typing import Any
 
@@ -23,11 +27,24 @@ from holdfast.errors import StoreError, UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.ids import check_id
 from holdfast.model.run import PROTOCOL
+from holdfast.services.pruner import prune_forever
 from holdfast.services.reaper import reap_forever
+from holdfast.services.scheduler import schedule_forever
+from holdfast.services.timekeeper import Timekeeper
 
 log = logging.getLogger("holdfast.worker")
 
 FOREVER_US = 100 * 366 * 86_400 * 1_000_000
+
+
+class _Dispatcher(Dispatcher):
+    """A dispatcher by which the timekeeper hears what happens."""
+
+    timekeeper: Timekeeper
+
+    def hear(self, kind: str) -> None:
+        super().hear(kind)
+        self.timekeeper.hear(kind)
 
 
 class Worker:
@@ -96,7 +113,8 @@ class Worker:
         database = self._database
         self._core = database.core if isinstance(database, Client) else await Core.open(database)
         try:
-            self._dispatcher = Dispatcher(
+            timekeeper = Timekeeper(self._core)
+            self._dispatcher = _Dispatcher(
                 self._core,
                 self._workflows,
                 queues=self._queues,
@@ -105,10 +123,14 @@ class Worker:
                 may_claim=lambda: self._heartbeat is None or self._heartbeat.good,
                 on_lost=self._lost,
             )
+            self._dispatcher.timekeeper = timekeeper
             await self._register()
             await self._dispatcher.start()
+            self._tend("scheduler", schedule_forever(self._core))
+            self._tend("timekeeper", timekeeper.forever())
+            self._tend("pruner", prune_forever(self._core.store))
             if self._core.store.name != "memory":
-                self._tasks.append(asyncio.create_task(reap_forever(self._core.store), name="holdfast-reaper"))
+                self._tend("reaper", reap_forever(self._core.store))
         except BaseException:
             await self._leave(sign_off=True)
             raise
@@ -123,6 +145,9 @@ class Worker:
     def busy(self) -> int:
         """How many runs this worker has in memory."""
         return self._dispatcher.busy if hasattr(self, "_dispatcher") else 0
+
+    def _tend(self, duty: str, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work, name=f"holdfast-{duty}"))
 
     async def _register(self) -> None:
         in_memory = self._core.store.name == "memory"

@@ -6,9 +6,13 @@ See claim.sql for why: the places where rows were taken are full of dead entries
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from holdfast.store.base import LOST, Claim, ClaimedRun, Refusal
 from holdfast.store.postgres.connection import Connection
+from holdfast.store.postgres.lanes import Join, Lines
 from holdfast.store.sql import statements
 
 _SQL = statements("holdfast.store.postgres", "claim.sql")
@@ -40,6 +44,7 @@ class Heads:
 
     Attributes:
         short: the last claim found less than it wanted.
+        lines: the same for the lines of lanes.
     """
 
     def __init__(self) -> None:
@@ -47,6 +52,7 @@ class Heads:
         self._searched_at = float("-inf")
         self._took = 0.0
         self.short = False
+        self.lines = Lines()
 
     def due(self, now: float) -> bool:
         """Whether it is time to search from the lowest again."""
@@ -73,6 +79,22 @@ class Heads:
         """Begin at the lowest: nothing is known, as after a rollback."""
         self._low.clear()
         self._searched_at = float("-inf")
+        self.lines.forget()
+
+
+@dataclass
+class _Room:
+    """What a claim may still take of a queue. ``counted``: the queue is limited over all workers."""
+
+    most: int
+    counted: bool
+
+
+async def lock_queues(connection: Connection, claims: Sequence[Claim]) -> None:
+    """Lock the queues that are limited over all workers, so that what executes from them can be counted."""
+    names = {cap.queue for claim in claims for cap in claim.caps if cap.total is not None}
+    if names:
+        await connection.fetch(_SQL["lock_queues"], list(names))
 
 
 async def claim_runs(connection: Connection, claim: Claim, heads: Heads) -> list[ClaimedRun] | Refusal:
@@ -84,40 +106,74 @@ async def claim_runs(connection: Connection, claim: Claim, heads: Heads) -> list
         return [ClaimedRun._make(row.values()) for row in rows]
     if not claim.served or claim.limit < 1:
         return []
+    rooms = await _rooms(connection, claim) if claim.caps else {}
     began = time.monotonic()
     if heads.due(began) or (heads.short and heads.may_search(began)):
-        runs = await _search(connection, claim, claim.limit, heads, whole=True)
+        runs = await _search(connection, claim, claim.limit, heads, rooms, whole=True)
         heads.short = len(runs) < claim.limit
         return runs
-    runs = await _search(connection, claim, claim.limit, heads, whole=False)
+    runs = await _search(connection, claim, claim.limit, heads, rooms, whole=False)
     if len(runs) < claim.limit and heads.may_search(time.monotonic()):
-        runs += await _search(connection, claim, claim.limit - len(runs), heads, whole=True)
+        runs += await _search(connection, claim, claim.limit - len(runs), heads, rooms, whole=True)
         runs.sort(key=lambda run: (run.rank, run.uid))
     heads.short = len(runs) < claim.limit
     return runs
 
 
-async def _search(connection: Connection, claim: Claim, limit: int, heads: Heads, *, whole: bool) -> list[ClaimedRun]:
-    served = [(*place, LOWEST if whole else heads.low(place)) for place in claim.served]
+async def _rooms(connection: Connection, claim: Claim) -> dict[str, _Room]:
+    """What may be taken of each queue that is limited; those limited over all workers are locked."""
+    rooms = {cap.queue: _Room(cap.most, cap.total is not None) for cap in claim.caps}
+    totals = {cap.queue: cap.total for cap in claim.caps if cap.total is not None}
+    if totals:
+        for queue, executing in await connection.fetch(_SQL["count_executing"], list(totals)):
+            rooms[queue].most = min(rooms[queue].most, totals[queue] - executing)
+    return rooms
+
+
+async def _search(
+    connection: Connection, claim: Claim, limit: int, heads: Heads, rooms: dict[str, _Room], *, whole: bool
+) -> list[ClaimedRun]:
+    places = claim.served
+    if rooms:
+        places = tuple(place for place in places if place[0] not in rooms or rooms[place[0]].most > 0)
+        if not places:
+            return []
+    served = [(*place, LOWEST if whole else heads.low(place)) for place in places]
     began = time.monotonic()
-    rows = await connection.fetch(_SQL["claim"], served, limit, claim.worker, claim.claim_id)
+    arguments = served, limit, claim.worker, claim.claim_id
+    if rooms:
+        limits = [room.most for room in rooms.values()], [room.counted for room in rooms.values()]
+        rows = await connection.fetch(_SQL["claim_capped"], *arguments, list(rooms), *limits)
+    else:
+        rows = await connection.fetch(_SQL["claim"], *arguments)
     if whole:
         heads.searched(began, time.monotonic(), len(rows))
     runs = []
     for index, rank, *columns in rows:
-        heads.took(claim.served[index], rank)
+        heads.took(places[index], rank)
         runs.append(ClaimedRun._make(columns))
+    for queue, taken in Counter(run.queue for run in runs).items() if rooms else ():
+        if queue in rooms:
+            rooms[queue].most -= taken
     return runs
 
 
-async def promote_runs(connection: Connection, limit: int, heads: Heads) -> tuple[int, int | None]:
-    """Make parked runs ready whose time has come: how many, and when the next one is due."""
+async def promote_runs(connection: Connection, limit: int, heads: Heads) -> tuple[int, int | None, list[Join]]:
+    """Take parked runs whose time has come: how many, when the next one is due, and those that are to join a lane.
+
+    The others are made ready.
+    """
     low = heads.low(None)
-    ((count, last),) = await connection.fetch(_SQL["promote"], limit, low)
+    ((count, last, joining),) = await connection.fetch(_SQL["promote"], limit, low)
+    joins = _joins(joining)
     if count < limit and low != LOWEST:
         heads.took(None, LOWEST)
-        ((more, _),) = await connection.fetch(_SQL["promote"], limit - count, LOWEST)
-        return count + more, await connection.fetchval(_SQL["next_wake"], LOWEST)
+        ((more, _, joining),) = await connection.fetch(_SQL["promote"], limit - count, LOWEST)
+        return count + more, await connection.fetchval(_SQL["next_wake"], LOWEST), joins + _joins(joining)
     if last is not None and count >= limit:
         heads.took(None, last)
-    return count, await connection.fetchval(_SQL["next_wake"], heads.low(None))
+    return count, await connection.fetchval(_SQL["next_wake"], heads.low(None)), joins
+
+
+def _joins(rows: Sequence[Sequence[object]] | None) -> list[Join]:
+    return [Join._make(tuple(row)[:8]) for row in rows or ()]

@@ -33,7 +33,7 @@ async def crashed(connection: Connection, run: bytes, epoch: int) -> bool:
 async def drop_idle_workers(connection: Connection) -> int:
     """Forget dead workers that hold nothing: first locked, then looked at; how many."""
     dead = [row[0] for row in await connection.fetch(_SQL["lock_dead_workers"])]
-    return int((await connection.execute(_SQL["drop_idle_workers"], dead)).split()[1]) if dead else 0
+    return int(await connection.fetchval(_SQL["drop_idle_workers"], dead)) if dead else 0
 
 
 async def _rescue(connection: Connection, locked: Sequence[Any]) -> tuple[int, int]:

@@ -68,10 +68,23 @@ CREATE TABLE holdfast.runs (
     due_at bigint,
     deadline_at bigint,
     started_at bigint,
-    finished_at bigint
+    finished_at bigint,
+    lane bytea,                                           -- the lane that it takes a slot of
+    lanes_above bytea,                                    -- the lanes whose slots its ancestors hold, 16 bytes each
+    parent_group integer,                                 -- the length of its fan-out's position, the beginning of parent_position
+    forked_from bytea,                                    -- the run whose journal it began with
+    forked_seq bigint,                                    -- up to this seq
+    cuts bytea,                                           -- what later generations keep of earlier ones
+    failed_seq bigint,                                    -- the entry whose error ended it
+    lane_name text COLLATE "C",                           -- what its lane's row is made of again: that one is deleted
+    lane_key text COLLATE "C",                            -- when nobody is in the lane, and a run may join later
+    lane_slots bigint
 ) WITH (fillfactor = 85);                                 -- room for its parks and its end beside it: no index is touched
 CREATE UNIQUE INDEX runs_uid ON holdfast.runs (uid);
 CREATE UNIQUE INDEX runs_id ON holdfast.runs (tenant, id);
+CREATE INDEX runs_tenant ON holdfast.runs (tenant, uid);
+CREATE INDEX runs_parent ON holdfast.runs (parent_uid, parent_position) WHERE parent_uid IS NOT NULL;
+CREATE INDEX runs_forked ON holdfast.runs (forked_from) WHERE forked_from IS NOT NULL;
 
 CREATE TABLE holdfast.ready (
     queue text COLLATE "C" NOT NULL,
@@ -91,9 +104,13 @@ CREATE TABLE holdfast.running (
     epoch bigint NOT NULL,
     claim_id bytea NOT NULL,
     claimed_at bigint NOT NULL,
-    fresh boolean NOT NULL
+    fresh boolean NOT NULL,
+    queue text COLLATE "C",                               -- if the queue is limited: what counts against its limit
+    asked boolean NOT NULL DEFAULT false                  -- a person asks something of it: see the run's control
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0,
         autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 10000);
+CREATE INDEX running_queue ON holdfast.running (queue) WHERE queue IS NOT NULL;
+CREATE INDEX running_asked ON holdfast.running (worker) WHERE asked;
 
 CREATE TABLE holdfast.parked (
     run bytea PRIMARY KEY,
@@ -104,7 +121,8 @@ CREATE TABLE holdfast.parked (
     workflow text COLLATE "C" NOT NULL,
     version text COLLATE "C" NOT NULL,
     protocol integer NOT NULL,
-    rank bigint NOT NULL
+    rank bigint NOT NULL,
+    lane bytea                                            -- the lane that it joins when it wakes
 ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
         autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 10000);
 CREATE INDEX parked_wake ON holdfast.parked (wake_at, run) WHERE wake_at IS NOT NULL;
@@ -139,12 +157,154 @@ CREATE TABLE holdfast.attempts (
     PRIMARY KEY (run, position, generation, attempt)
 );
 
+CREATE TABLE holdfast.lanes (
+    id bytea PRIMARY KEY,                                 -- 16 bytes that stand for tenant, name and key
+    tenant text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    slots bigint NOT NULL,                                -- how many runs may hold it at once
+    held bigint NOT NULL                                  -- how many do
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0,
+        autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 10000);
+CREATE INDEX lanes_name ON holdfast.lanes (tenant, name, key);
+
+CREATE TABLE holdfast.members (                           -- of lanes: those that hold a slot and those in line
+    lane bytea NOT NULL,
+    rank bigint NOT NULL,
+    run bytea NOT NULL,
+    since bigint,                                         -- when it got its slot; NULL in line
+    queue text COLLATE "C" NOT NULL,
+    workflow text COLLATE "C" NOT NULL,
+    version text COLLATE "C" NOT NULL,
+    protocol integer NOT NULL,
+    fresh boolean NOT NULL,
+    PRIMARY KEY (lane, rank, run)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0,
+        autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 10000);
+
+CREATE TABLE holdfast.topics (
+    id bytea PRIMARY KEY,                                 -- 16 bytes that stand for tenant, name and key
+    tenant text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL
+);
+
+CREATE TABLE holdfast.waits (                             -- for events
+    run bytea NOT NULL,
+    position bytea NOT NULL,                              -- empty for an event that cancels the run
+    generation integer NOT NULL,
+    topic bytea NOT NULL,
+    purpose text COLLATE "C" NOT NULL,                    -- wait, watch, fired
+    since bigint NOT NULL,
+    due_at bigint,
+    PRIMARY KEY (run, position, generation, topic)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0,
+        autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 10000);
+CREATE INDEX waits_topic ON holdfast.waits (topic, since, run);
+CREATE INDEX waits_fired ON holdfast.waits (run) WHERE purpose = 'fired';
+
+CREATE TABLE holdfast.events (                            -- kept until they expire, for runs that wait later
+    topic bytea NOT NULL,
+    sent_at bigint NOT NULL,
+    id bytea NOT NULL,
+    to_all boolean NOT NULL,
+    taken boolean NOT NULL,                               -- by the one run that it was for
+    payload bytea NOT NULL,
+    expires_at bigint NOT NULL,
+    PRIMARY KEY (topic, sent_at, id)
+) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0,
+        autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 10000);
+CREATE UNIQUE INDEX events_id ON holdfast.events (id);
+CREATE INDEX events_kept ON holdfast.events (topic, sent_at, id) WHERE NOT taken;
+CREATE INDEX events_expiry ON holdfast.events (expires_at);
+
+CREATE TABLE holdfast.deliveries (                        -- of events for every run: who has been given which
+    event bytea NOT NULL,
+    run bytea NOT NULL,
+    PRIMARY KEY (event, run)
+);
+
+CREATE TABLE holdfast.deadlines (
+    at bigint NOT NULL,
+    run bytea NOT NULL,
+    tenant text COLLATE "C" NOT NULL,
+    PRIMARY KEY (at, run)
+);
+
+CREATE TABLE holdfast.queues (
+    name text COLLATE "C" PRIMARY KEY,
+    total bigint,                                         -- how many runs may execute at once; NULL for any number
+    per_worker bigint,
+    paused boolean NOT NULL
+);
+
+CREATE TABLE holdfast.paused_workflows (name text COLLATE "C" PRIMARY KEY);
+
+CREATE TABLE holdfast.served (
+    worker bytea NOT NULL,
+    queue text COLLATE "C" NOT NULL,
+    workflow text COLLATE "C" NOT NULL,
+    version text COLLATE "C" NOT NULL,
+    protocol integer NOT NULL,
+    PRIMARY KEY (worker, queue, workflow, version, protocol)
+);
+
+CREATE TABLE holdfast.progress (
+    run bytea PRIMARY KEY,
+    current double precision NOT NULL,
+    total double precision,
+    note text COLLATE "C" NOT NULL,
+    at bigint NOT NULL
+);
+
+CREATE TABLE holdfast.attributes (                        -- of runs, as they are searched
+    tenant text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    text text COLLATE "C",
+    number double precision,
+    run bytea NOT NULL,
+    PRIMARY KEY (run, name)
+);
+CREATE INDEX attributes_text ON holdfast.attributes (tenant, name, text, run) WHERE text IS NOT NULL;
+CREATE INDEX attributes_number ON holdfast.attributes (tenant, name, number, run) WHERE number IS NOT NULL;
+
+CREATE TABLE holdfast.troubled (                          -- runs that are failed, cancelled or held
+    tenant text COLLATE "C" NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    run bytea NOT NULL,
+    PRIMARY KEY (tenant, status, run)
+);
+
+CREATE TABLE holdfast.schedules (
+    tenant text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    workflow text COLLATE "C" NOT NULL,
+    definition bytea NOT NULL,
+    input bytea NOT NULL,
+    options bytea NOT NULL,
+    paused boolean NOT NULL,
+    next_at bigint,                                       -- NULL when it never comes again
+    last_run text COLLATE "C",
+    revision bigint NOT NULL,
+    PRIMARY KEY (tenant, name)
+);
+CREATE INDEX schedules_due ON holdfast.schedules (next_at) WHERE next_at IS NOT NULL AND NOT paused;
+
+CREATE TABLE holdfast.retention (
+    workflow text COLLATE "C" NOT NULL,                   -- '' for every workflow
+    status text COLLATE "C" NOT NULL,
+    seconds bigint NOT NULL,
+    PRIMARY KEY (workflow, status)
+);
+
 -- The operations of a batch as they travel: an array of rows is encoded, sent and taken apart in half
 -- the time of an array for each column. The fields are those of the tuples in store/base.py, in order.
 CREATE TYPE holdfast.start_row AS (
     uid bytea, tenant text, id text, workflow text, version text, protocol integer, queue text, priority bigint,
     rank bigint, input bytea, attributes bytea, created_at bigint, due_at bigint,
-    parent_uid bytea, parent_position bytea, parent_generation integer, parent_epoch bigint
+    parent_uid bytea, parent_position bytea, parent_generation integer, parent_epoch bigint,
+    lane bytea, lanes_above bytea, parent_group integer, deadline_at bigint, forked_from bytea, forked_seq bigint,
+    lane_name text, lane_key text, slots bigint
 );
 CREATE TYPE holdfast.checkpoint_row AS (
     run bytea, "position" bytea, generation integer, seq bigint, kind text, name text, outcome text, input bytea,
@@ -159,7 +319,7 @@ CREATE TYPE holdfast.park_row AS (
     started_at bigint, wake_at bigint, wanted integer
 );
 CREATE TYPE holdfast.settle_row AS (
-    run bytea, epoch bigint, status text, output bytea, started_at bigint, finished_at bigint
+    run bytea, epoch bigint, status text, output bytea, started_at bigint, finished_at bigint, failed_seq bigint
 );
 CREATE TYPE holdfast.wait_row AS (
     run bytea, "position" bytea, generation integer, outcome text, output bytea, finished_at bigint
@@ -169,4 +329,26 @@ CREATE TYPE holdfast.served_row AS (
 );
 CREATE TYPE holdfast.rescue_row AS (
     run bytea, rescues integer, rescue_seq bigint, status text, output bytea, started_at bigint
+);
+CREATE TYPE holdfast.topic_row AS (
+    id bytea, tenant text, name text, key text
+);
+CREATE TYPE holdfast.lane_row AS (
+    id bytea, tenant text, name text, key text, slots bigint, run bytea
+);
+CREATE TYPE holdfast.join_row AS (
+    lane bytea, rank bigint, run bytea, queue text, workflow text, version text, protocol integer, fresh boolean,
+    joins boolean, gets boolean
+);
+CREATE TYPE holdfast.listen_row AS (
+    run bytea, "position" bytea, generation integer, topic bytea, purpose text, since bigint, due_at bigint
+);
+CREATE TYPE holdfast.event_row AS (
+    topic bytea, sent_at bigint, id bytea, to_all boolean, taken boolean, payload bytea, expires_at bigint
+);
+CREATE TYPE holdfast.progress_row AS (
+    run bytea, epoch bigint, current double precision, total double precision, note text, at bigint
+);
+CREATE TYPE holdfast.fact_row AS (
+    tenant text, name text, text text, number double precision, run bytea
 );

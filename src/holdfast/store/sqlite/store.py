@@ -20,25 +20,40 @@ from typing import Any, TypeVar
 from holdfast.errors import StoreError, StoreUnavailable
 from holdfast.model.failure import encode_failure
 from holdfast.model.rescue import crash_error, next_rescue
+from holdfast.model.search import And, Compare, Condition
 from holdfast.store.base import (
     AttemptRow,
     Batch,
+    ChildRow,
+    Continue,
+    Control,
+    Controlled,
+    Flow,
+    Fork,
     Heart,
     HintSink,
     JournalRow,
+    Kindred,
+    LaneRow,
+    QueueRow,
     Rescued,
     Results,
+    Retry,
     RunOutcome,
     RunRow,
+    ScheduleRow,
     SchemaStatus,
+    Standing,
+    Started,
     WorkerRow,
     WorkflowRow,
 )
-from holdfast.store.sql import repeated, statements
-from holdfast.store.sqlite import schema
+from holdfast.store.sql import statements
+from holdfast.store.sqlite import flow, look, retention, schedules, schema, steer
 from holdfast.store.sqlite.connection import connect, now_us, translated
+from holdfast.store.sqlite.rows import select_many
 from holdfast.store.sqlite.turnstile import Turnstile
-from holdfast.store.sqlite.write import chunks, select_many, write
+from holdfast.store.sqlite.write import write
 
 _READ = statements("holdfast.store.sqlite", "read.sql")
 _TEND = statements("holdfast.store.sqlite", "tend.sql")
@@ -112,6 +127,7 @@ class SqliteStore:
         self.durable = "not at all: in memory"
         self._turn: Turnstile | nullcontext[None] = nullcontext()
         self._watching: asyncio.Task[None] | None = None
+        self._stopped_at: int | None = None
 
     @property
     def _where(self) -> str:
@@ -210,6 +226,23 @@ class SqliteStore:
         row = await self._read(lambda connection: connection.execute(_CLOCK).fetchone())
         return int(row[0])
 
+    async def stop_clock(self, at: int) -> None:
+        """Let this process's clock of the database stand at an instant, for tests that move time themselves.
+
+        Args:
+            at: microseconds since 1970, UTC; a later call moves it.
+        """
+        if self._stopped_at is None:
+            self._stopped_at = at
+            for use in (self._write, self._read):
+                await use(lambda connection: connection.create_function("holdfast_now_us", 0, lambda: self._stopped_at))
+        self._stopped_at = at
+
+    async def next_due(self) -> int | None:
+        """The next instant after now at which a wait, a deadline or a schedule is due; None if there is none."""
+        row = await self._read(lambda connection: connection.execute(_READ["next_due"]).fetchone())
+        return None if row[0] is None else int(row[0])
+
     async def register_worker(self, worker: bytes, host: str, pid: int, protocol: int, lease_us: int) -> None:
         """See `Store.register_worker`."""
         await self._transaction(
@@ -221,7 +254,7 @@ class SqliteStore:
 
         def remove(connection: sqlite3.Connection) -> None:
             connection.execute(_TEND["expire_worker"], (worker,))
-            connection.execute(_TEND["drop_idle_workers"])
+            _drop_idle_workers(connection)
 
         await self._transaction(remove)
 
@@ -234,8 +267,7 @@ class SqliteStore:
 
         def rescue(connection: sqlite3.Connection) -> Rescued:
             held = [_rescue(connection, row) for row in connection.execute(_TEND["lost_runs"], (limit,)).fetchall()]
-            gone = connection.execute(_TEND["drop_idle_workers"]).rowcount
-            return Rescued(held.count(False), held.count(True), gone)
+            return Rescued(held.count(False), held.count(True), _drop_idle_workers(connection))
 
         return await self._transaction(rescue)
 
@@ -286,23 +318,16 @@ class SqliteStore:
 
     async def find_runs(self, tenant: str, ids: Sequence[str]) -> list[RunRow]:
         """See `Store.find_runs`."""
-
-        def find(connection: sqlite3.Connection) -> list[RunRow]:
-            rows: list[Any] = []
-            for first, length in chunks(len(ids), 1):
-                statement = repeated(_READ["find_runs"], length)
-                rows += connection.execute(statement, (tenant, *ids[first : first + length])).fetchall()
-            return [RunRow(*row) for row in rows]
-
-        return await self._read(find)
+        return await self._read(lambda connection: look.find_runs(connection, tenant, ids))
 
     async def list_runs(
         self, tenant: str, *, workflow: str | None, status: str | None, limit: int, before: bytes | None
     ) -> list[RunRow]:
         """See `Store.list_runs`."""
-        arguments = (tenant, workflow, status, limit, before)
-        rows = await self._read(lambda connection: connection.execute(_READ["list_runs"], arguments).fetchall())
-        return [RunRow(*row) for row in rows]
+        asked = (("workflow", workflow), ("status", status))
+        parts = tuple(Compare(field, "=", value) for field, value in asked if value is not None)
+        condition = And(parts) if len(parts) > 1 else parts[0] if parts else None
+        return await self.search_runs(tenant, condition, limit=limit, before=before)
 
     async def list_workflows(self) -> list[WorkflowRow]:
         """See `Store.list_workflows`."""
@@ -319,6 +344,122 @@ class SqliteStore:
         row = await self._read(lambda connection: connection.execute(_READ["counts"]).fetchone())
         return dict(zip(("ready", "running", "parked"), row, strict=True))
 
+    # Steering
+
+    async def control(self, control: Control) -> Controlled:
+        """See `Store.control`."""
+        return await self._transaction(lambda connection: steer.control(connection, control))
+
+    async def asked(self, worker: bytes) -> list[tuple[bytes, bytes | None]]:
+        """See `Store.asked`."""
+        return await self._read(lambda connection: steer.asked(connection, worker))
+
+    async def retry(self, retry: Retry) -> bool:
+        """See `Store.retry`."""
+        return await self._transaction(lambda connection: steer.retry(connection, retry))
+
+    async def fork(self, fork: Fork) -> Started:
+        """See `Store.fork`."""
+        return await self._transaction(lambda connection: steer.fork(connection, fork))
+
+    async def continue_as_new(self, again: Continue) -> bool:
+        """See `Store.continue_as_new`."""
+        return await self._transaction(lambda connection: steer.continue_as_new(connection, again))
+
+    async def due_deadlines(self, limit: int) -> list[tuple[bytes, str]]:
+        """See `Store.due_deadlines`. While there are none, nobody has to wait for a turn to write."""
+        if not await self._read(steer.is_due):
+            return []
+        return await self._transaction(lambda connection: steer.due_deadlines(connection, limit))
+
+    async def fired_watches(self, limit: int) -> list[tuple[bytes, str, str]]:
+        """See `Store.fired_watches`. While there are none, nobody has to wait for a turn to write."""
+        if not await self._read(steer.is_fired):
+            return []
+        return await self._transaction(lambda connection: steer.fired_watches(connection, limit))
+
+    async def children(self, parent: bytes, *, open_only: bool, limit: int) -> list[ChildRow]:
+        """See `Store.children`."""
+        return await self._read(lambda connection: look.children(connection, parent, open_only, limit))
+
+    async def child_outcomes(self, parent: bytes, generation: int, group: bytes) -> list[ChildRow]:
+        """See `Store.child_outcomes`."""
+        return await self._read(lambda connection: look.child_outcomes(connection, parent, generation, group))
+
+    async def flow(self) -> Flow:
+        """See `Store.flow`."""
+        return await self._read(flow.flow)
+
+    async def set_queue(self, queue: QueueRow) -> None:
+        """See `Store.set_queue`."""
+        await self._transaction(lambda connection: flow.set_queue(connection, queue))
+
+    async def pause_workflow(self, name: str, paused: bool) -> None:
+        """See `Store.pause_workflow`."""
+        await self._transaction(lambda connection: flow.pause_workflow(connection, name, paused))
+
+    async def serve(self, worker: bytes, served: Sequence[tuple[str, str, str, int]]) -> None:
+        """See `Store.serve`."""
+        await self._transaction(lambda connection: flow.serve(connection, worker, served))
+
+    # Looking further
+
+    async def search_runs(
+        self, tenant: str, condition: Condition | None, *, limit: int, before: bytes | None
+    ) -> list[RunRow]:
+        """See `Store.search_runs`."""
+        return await self._read(lambda connection: look.search_runs(connection, tenant, condition, limit, before))
+
+    async def count_runs(self, tenant: str, condition: Condition | None, *, cap: int) -> int:
+        """See `Store.count_runs`."""
+        return await self._read(lambda connection: look.count_runs(connection, tenant, condition, cap))
+
+    async def standing(self, run: bytes) -> Standing:
+        """See `Store.standing`."""
+        return await self._read(lambda connection: _at_once(connection, lambda: look.standing(connection, run)))
+
+    async def list_lanes(self, tenant: str, *, limit: int) -> list[LaneRow]:
+        """See `Store.list_lanes`."""
+        return await self._read(lambda connection: look.list_lanes(connection, tenant, limit))
+
+    async def list_queues(self) -> list[tuple[QueueRow, int, int]]:
+        """See `Store.list_queues`."""
+        return await self._read(lambda connection: _at_once(connection, lambda: look.list_queues(connection)))
+
+    async def stranded(self, cap: int) -> list[Kindred]:
+        """See `Store.stranded`."""
+        return await self._read(lambda connection: _at_once(connection, lambda: look.stranded(connection, cap)))
+
+    # Schedules and retention
+
+    async def put_schedule(self, row: ScheduleRow) -> bool:
+        """See `Store.put_schedule`."""
+        return await self._transaction(lambda connection: schedules.put_schedule(connection, row))
+
+    async def delete_schedule(self, tenant: str, name: str) -> bool:
+        """See `Store.delete_schedule`."""
+        return await self._transaction(lambda connection: schedules.delete_schedule(connection, tenant, name))
+
+    async def list_schedules(self, tenant: str, name: str | None = None) -> list[ScheduleRow]:
+        """See `Store.list_schedules`."""
+        return await self._read(lambda connection: schedules.list_schedules(connection, tenant, name))
+
+    async def due_schedules(self, limit: int) -> list[ScheduleRow]:
+        """See `Store.due_schedules`."""
+        return await self._read(lambda connection: schedules.due_schedules(connection, limit))
+
+    async def set_retention(self, workflow: str, status: str, seconds: int | None) -> None:
+        """See `Store.set_retention`."""
+        await self._transaction(lambda connection: retention.set_retention(connection, workflow, status, seconds))
+
+    async def retention(self) -> list[tuple[str, str, int]]:
+        """See `Store.retention`."""
+        return await self._read(retention.retention)
+
+    async def prune(self, keep: Sequence[tuple[str, str, int]], after: bytes, limit: int) -> tuple[int, bytes | None]:
+        """See `Store.prune`."""
+        return await self._transaction(lambda connection: retention.prune(connection, keep, after, limit))
+
     async def schema_status(self) -> SchemaStatus:
         """The schema in the file."""
         return await self._read(lambda connection: schema.status(connection, self._where))
@@ -326,6 +467,15 @@ class SqliteStore:
     async def backup(self, target: str) -> None:
         """Copy the database to a new file while it is in use."""
         await self._read(lambda connection: schema.backup(connection, target))
+
+
+def _at_once(connection: sqlite3.Connection, function: Callable[[], T]) -> T:
+    """Let all that a function reads be of one moment."""
+    connection.execute("BEGIN")
+    try:
+        return function()
+    finally:
+        connection.execute("COMMIT")
 
 
 async def _watch(log_path: str, sink: HintSink) -> None:
@@ -344,6 +494,14 @@ async def _watch(log_path: str, sink: HintSink) -> None:
         await asyncio.sleep(WATCH_SECONDS * (0.5 + random.random()))
 
 
+def _drop_idle_workers(connection: sqlite3.Connection) -> int:
+    """Forget dead workers that hold no run, and what they served; how many."""
+    gone = connection.execute(_TEND["drop_idle_workers"]).rowcount
+    if gone:
+        connection.execute(_TEND["drop_served"])
+    return gone
+
+
 def _rescue(connection: sqlite3.Connection, row: tuple[Any, ...]) -> bool:
     """Make a lost run ready again, or hold it; whether it is held."""
     run, rescues, known_seq, seq, queue_, workflow, version, protocol, rank, started_at, claimed_at = row
@@ -354,7 +512,9 @@ def _rescue(connection: sqlite3.Connection, row: tuple[Any, ...]) -> bool:
         _TEND["mark_rescued"], (rescues, seq, status, reason, started_at if started_at is not None else claimed_at, run)
     )
     connection.execute(_TEND["delete_running"], (run,))
-    if not held:
+    if held:
+        connection.execute(_TEND["insert_held"], (run,))
+    else:
         connection.execute(_TEND["insert_ready"], (queue_, workflow, version, protocol, rank, run))
     return held
 

@@ -7,16 +7,18 @@ are they gone through one by one, to tell own repeat from adopted from lost.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from holdfast.model.run import Entry
 from holdfast.store.base import (
+    ASKED,
     LOST,
     SATISFIED,
     Adopted,
     Batch,
+    Cap,
     Claim,
     ClaimedRun,
     Park,
@@ -24,52 +26,22 @@ from holdfast.store.base import (
     Promoted,
     Refusal,
     Results,
+    SetAttributes,
     Settle,
     Start,
     Started,
 )
-from holdfast.store.sql import repeated, statements
+from holdfast.store.sql import statements
+from holdfast.store.sqlite.events import add_waits, forget_waits, resolve_waits, send_events, watch
+from holdfast.store.sqlite.lanes import Join, Leave, Terms, change_lanes
+from holdfast.store.sqlite.rows import execute_many, select_many
+from holdfast.store.sqlite.waking import count_down
 
 _SQL = statements("holdfast.store.sqlite", "batch.sql")
-_PARAMETERS = 8000
-"""SQLite takes 32,766 parameters in a statement."""
+_STORED = Start._fields.index("slots") + 1
+"""So many fields of a start are stored with the run."""
 
-
-def chunks(rows: int, width: int) -> Iterator[tuple[int, int]]:
-    """How to cut rows into statements of few different lengths, so that prepared ones are found again.
-
-    Yields:
-        (first row, number of rows): powers of two, largest first.
-    """
-    largest = 1 << ((_PARAMETERS // width).bit_length() - 1)
-    first = 0
-    while first < rows:
-        length = min(largest, 1 << ((rows - first).bit_length() - 1))
-        yield first, length
-        first += length
-
-
-def execute_many(
-    connection: sqlite3.Connection, name: str, rows: Sequence[Sequence[Any]], sql: dict[str, str] = _SQL
-) -> int:
-    """Run a ``/*rows*/`` statement over all rows; how many it changed."""
-    changed = 0
-    for first, length in chunks(len(rows), len(rows[0])):
-        part = rows[first : first + length]
-        statement = repeated(sql[name], length)
-        changed += connection.execute(statement, tuple(chain.from_iterable(part))).rowcount
-    return changed
-
-
-def select_many(
-    connection: sqlite3.Connection, name: str, rows: Sequence[Sequence[Any]], sql: dict[str, str] = _SQL
-) -> list[Any]:
-    """Run a ``/*rows*/`` query over all rows and collect what it finds."""
-    found: list[Any] = []
-    for first, length in chunks(len(rows), len(rows[0]) if rows else 1):
-        statement = repeated(sql[name], length)
-        found += connection.execute(statement, tuple(chain.from_iterable(rows[first : first + length]))).fetchall()
-    return found
+_TROUBLED = ("failed", "cancelled", "held")
 
 
 def write(connection: sqlite3.Connection, batch: Batch) -> Results:
@@ -77,19 +49,7 @@ def write(connection: sqlite3.Connection, batch: Batch) -> Results:
     results = Results()
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if batch.starts:
-            results.starts = _starts(connection, batch.starts)
-        rows = batch.checkpoints
-        if rows and execute_many(connection, "insert_checkpoints", rows) < len(rows):
-            results.checkpoints = [_sort_checkpoint(connection, row) for row in rows]
-        if batch.attempts and execute_many(connection, "insert_attempts", batch.attempts) < len(batch.attempts):
-            results.attempts = [None if _held(connection, row.run, row.epoch) else LOST for row in batch.attempts]
-        if batch.parks:
-            results.parks = _parks(connection, batch.parks)
-        if batch.settles:
-            results.settles, results.woken = _settles(connection, batch.settles)
-        results.promotes = [_promote(connection, promote) for promote in batch.promotes]
-        results.claims = [_claim(connection, claim) for claim in batch.claims]
+        _write(connection, batch, results)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -98,39 +58,110 @@ def write(connection: sqlite3.Connection, batch: Batch) -> Results:
     return results
 
 
+def _write(connection: sqlite3.Connection, batch: Batch, results: Results) -> None:
+    joins: list[Join] = []
+    leaves: list[Leave] = []
+    terms: list[Terms] = []
+    if batch.starts:
+        results.starts, joins, terms = start_runs(connection, batch.starts)
+    rows = batch.checkpoints
+    if rows and execute_many(connection, "insert_checkpoints", rows, _SQL) < len(rows):
+        results.checkpoints = [_sort_checkpoint(connection, row) for row in rows]
+    if batch.attempts and execute_many(connection, "insert_attempts", batch.attempts, _SQL) < len(batch.attempts):
+        results.attempts = [None if _held(connection, row.run, row.epoch) else LOST for row in batch.attempts]
+    if batch.progress:
+        execute_many(connection, "put_progress", batch.progress, _SQL)
+        results.progress = [None] * len(batch.progress)
+    if batch.attributes:
+        results.attributes = _set_attributes(connection, batch.attributes)
+    if batch.waits:
+        results.waits, results.met = add_waits(connection, batch.waits)
+    if batch.events:
+        results.events, met, results.woken = send_events(connection, batch.events)
+        results.met += met
+    if batch.resolves:
+        results.resolves = resolve_waits(connection, batch.resolves)
+    if batch.parks:
+        results.parks = _parks(connection, batch.parks)
+    if batch.settles:
+        results.settles, ended = _settles(connection, batch.settles)
+        results.woken += satisfy_parents(connection, ended)
+        leaves = [Leave(s.lane, s.rank, s.run) for s in ended if s.lane is not None and s.status != "held"]
+    results.promotes = [_promote(connection, promote, joins) for promote in batch.promotes]
+    if joins or leaves or terms:
+        results.woken += change_lanes(connection, joins, leaves, terms)
+    results.claims = [_claim(connection, claim) for claim in batch.claims]
+
+
 def _held(connection: sqlite3.Connection, run: bytes, epoch: int) -> bool:
     return connection.execute(_SQL["find_held"], (run, epoch)).fetchone() is not None
 
 
-def _starts(connection: sqlite3.Connection, starts: list[Start]) -> list[Started | Refusal]:
-    rows = starts
+def start_runs(
+    connection: sqlite3.Connection, starts: Sequence[Start]
+) -> tuple[list[Started | Refusal], list[Join], list[Terms]]:
+    """Store runs, and all of what a start says but for its lane.
+
+    Returns:
+        What each start found or made; who of the new runs joins a lane now; what they say of their lanes.
+    """
+    rows = [start[:_STORED] for start in starts]
     connection.execute("SAVEPOINT starts")
-    if execute_many(connection, "insert_runs", rows) == len(rows):
+    if execute_many(connection, "insert_runs", rows, _SQL) == len(rows):
         connection.execute("RELEASE starts")
-        created = starts
+        created = list(starts)
         results: list[Started | Refusal] = [Started(True, start.uid, start.workflow, start.input) for start in starts]
     else:
         connection.execute("ROLLBACK TO starts")
         connection.execute("RELEASE starts")
         created, results = [], []
         for start, row in zip(starts, rows, strict=True):
-            if execute_many(connection, "insert_runs", [row]):
+            if execute_many(connection, "insert_runs", [row], _SQL):
                 created.append(start)
                 results.append(Started(True, start.uid, start.workflow, start.input))
                 continue
             found = connection.execute(_SQL["find_start"], (start.tenant, start.id)).fetchone()
             results.append(Started(found[0] == start.uid, *found) if found else LOST)
-    ready = [(s.queue, s.workflow, s.version, s.protocol, s.rank, s.uid, 1) for s in created if s.due_at is None]
+    ready: list[tuple[Any, ...]] = []
+    later: list[tuple[Any, ...]] = []
+    joins: list[Join] = []
+    terms: list[Terms] = []
+    for s in created:
+        kind, fresh = (s.queue, s.workflow, s.version, s.protocol), s.forked_from is None
+        if s.due_at is not None:
+            later.append((s.uid, 0, s.due_at, 0, *kind, s.rank, s.lane))
+        elif s.lane is None:
+            ready.append((*kind, s.rank, s.uid, fresh))
+        else:
+            joins.append(Join(s.lane, s.rank, s.uid, *kind, fresh))
+        if s.lane is not None:
+            terms.append(Terms(s.lane, s.tenant, s.lane_name or "", s.lane_key or "", s.slots or 1))
     if ready:
-        execute_many(connection, "insert_ready", ready)
-    later = [
-        (s.uid, 0, s.due_at, 0, s.queue, s.workflow, s.version, s.protocol, s.rank)
-        for s in created
-        if s.due_at is not None
-    ]
+        execute_many(connection, "insert_ready", ready, _SQL)
     if later:
-        execute_many(connection, "insert_parked", later)
-    return results
+        execute_many(connection, "insert_parked", later, _SQL)
+    deadlines = [(s.deadline_at, s.uid, s.tenant) for s in created if s.deadline_at is not None]
+    if deadlines:
+        execute_many(connection, "insert_deadlines", deadlines, _SQL)
+    facts = [(s.tenant, *fact, s.uid) for s in created if s.facts for fact in s.facts]
+    if facts:
+        execute_many(connection, "insert_facts", facts, _SQL)
+    watches = [(s.uid, topic, s.created_at) for s in created if s.watches for topic in s.watches]
+    if watches:
+        watch(connection, watches)
+    return results, joins, terms
+
+
+def _set_attributes(connection: sqlite3.Connection, changes: list[SetAttributes]) -> list[Refusal | None]:
+    held = set(select_many(connection, "select_held", [(row.run, row.epoch) for row in changes], _SQL))
+    last = {row.run: row for row in changes if (row.run, row.epoch) in held}
+    if last:
+        execute_many(connection, "set_attributes", [(row.run, row.attributes) for row in last.values()], _SQL)
+        execute_many(connection, "delete_facts", [(run,) for run in last], _SQL)
+    facts = [(row.tenant, *fact, row.run) for row in last.values() for fact in row.facts]
+    if facts:
+        execute_many(connection, "insert_facts", facts, _SQL)
+    return [None if (row.run, row.epoch) in held else LOST for row in changes]
 
 
 def _sort_checkpoint(connection: sqlite3.Connection, row: Sequence[Any]) -> Adopted | Refusal | None:
@@ -149,7 +180,8 @@ def _parks(connection: sqlite3.Connection, parks: list[Park]) -> list[Refusal | 
         if (park.run, park.epoch) in left:
             results.append(None)
             continue
-        if not _held(connection, park.run, park.epoch):
+        lease = connection.execute(_SQL["find_held"], (park.run, park.epoch)).fetchone()
+        if lease is None:
             again = connection.execute(_SQL["find_parked"], (park.run, park.epoch)).fetchone()
             results.append(None if again else LOST)
             continue
@@ -161,33 +193,38 @@ def _parks(connection: sqlite3.Connection, parks: list[Park]) -> list[Refusal | 
                 results.append(SATISFIED)
                 continue
             park = park._replace(wanted=park.wanted - there)
+        if lease[0] and park.wake_at != 0:  # who is handed over is told by its next claim
+            results.append(ASKED)
+            continue
         results.append(None)
         leaving.append(park)
         left.add((park.run, park.epoch))
     if leaving:
-        execute_many(connection, "delete_running", [(p.run,) for p in leaving])
-        execute_many(connection, "mark_parked", [(p.run, p.epoch, p.started_at) for p in leaving])
+        execute_many(connection, "delete_running", [(p.run,) for p in leaving], _SQL)
+        execute_many(connection, "mark_parked", [(p.run, p.epoch, p.started_at) for p in leaving], _SQL)
         released = [p for p in leaving if p.wake_at == 0]
         if released:
             rows = [(p.queue, p.workflow, p.version, p.protocol, p.rank, p.run, 0) for p in released]
-            execute_many(connection, "insert_ready", rows)
+            execute_many(connection, "insert_ready", rows, _SQL)
         parked = [p for p in leaving if p.wake_at != 0]
         if parked:
             execute_many(
                 connection,
                 "insert_parked",
                 [
-                    (p.run, p.epoch, p.wake_at, p.wanted, p.queue, p.workflow, p.version, p.protocol, p.rank)
+                    (p.run, p.epoch, p.wake_at, p.wanted, p.queue, p.workflow, p.version, p.protocol, p.rank, None)
                     for p in parked
                 ],
+                _SQL,
             )
     return results
 
 
-def _settles(connection: sqlite3.Connection, settles: list[Settle]) -> tuple[list[Refusal | None], int]:
+def _settles(connection: sqlite3.Connection, settles: list[Settle]) -> tuple[list[Refusal | None], list[Settle]]:
+    """What became of each, and those that took effect just now."""
     keys = [(s.run, s.epoch) for s in settles]
     results: list[Refusal | None]
-    if sum(count for (count,) in select_many(connection, "count_held", keys)) == len(settles):
+    if sum(count for (count,) in select_many(connection, "count_held", keys, _SQL)) == len(settles):
         held, results = settles, [None] * len(settles)
     else:
         held, results = [], []
@@ -199,34 +236,54 @@ def _settles(connection: sqlite3.Connection, settles: list[Settle]) -> tuple[lis
                 again = connection.execute(_SQL["find_settled"], (settle.run, settle.epoch, settle.status)).fetchone()
                 results.append(None if again else LOST)
     if held:
-        execute_many(connection, "delete_running", [(s.run,) for s in held])
-        execute_many(connection, "settle_runs", [s[:6] for s in held])
-    return results, _satisfy_parents(connection, held)
+        execute_many(connection, "delete_running", [(s.run,) for s in held], _SQL)
+        execute_many(connection, "settle_runs", [(*s[:6], s.failed_seq) for s in held], _SQL)
+    troubled = [(s.tenant, s.status, s.run) for s in held if s.status in _TROUBLED]
+    if troubled:
+        execute_many(connection, "insert_troubled", troubled, _SQL)
+    deaf = [s.run for s in held if s.listening and s.status != "held"]
+    if deaf:
+        forget_waits(connection, deaf)
+    return results, held
 
 
-def _satisfy_parents(connection: sqlite3.Connection, ended: list[Settle]) -> int:
-    met: dict[bytes, int] = {}
+def satisfy_parents(connection: sqlite3.Connection, ended: Sequence[Settle]) -> int:
+    """Give the waits of the parents of runs that ended their outcomes; of a fan-out, count the rest.
+
+    Returns:
+        How many parents were made ready.
+    """
+    waits: list[tuple[Any, ...]] = []
+    groups: dict[tuple[Any, ...], dict[bytes, int]] = {}
     for child in ended:
-        if child.parent_uid is None or child.status == "held":
+        if child.parent_uid is None or child.parent_position is None or child.status == "held":
             continue
-        outcome = "ok" if child.status == "succeeded" else "error"
-        wait = (child.parent_uid, child.parent_position, child.parent_generation)
-        if connection.execute(_SQL["satisfy_wait"], (outcome, child.output, child.finished_at, *wait)).rowcount:
-            met[child.parent_uid] = met.get(child.parent_uid, 0) + 1
-    woken = 0
-    for parent, count in met.items():
-        if connection.execute(_SQL["count_down"], (count, parent)).rowcount:
-            woken += connection.execute(_SQL["wake_satisfied"], (parent,)).rowcount
-            connection.execute(_SQL["unpark_satisfied"], (parent,))
-    return woken
+        wait = (child.parent_uid, child.parent_position[: child.group], child.parent_generation)
+        if child.group is None:
+            outcome = "ok" if child.status == "succeeded" else "error"
+            waits.append((*wait, outcome, child.output, child.finished_at))
+        else:
+            groups.setdefault(wait, {})[child.run] = child.finished_at
+    met: Counter[bytes] = Counter()
+    if waits:
+        met.update(run for (run,) in select_many(connection, "satisfy_waits", waits, _SQL))
+    if groups:
+        rows = [(*wait, len(children), max(children.values())) for wait, children in groups.items()]
+        met.update(run for run, outcome in select_many(connection, "satisfy_groups", rows, _SQL) if outcome == "ok")
+    return count_down(connection, met) if met else 0
 
 
-def _promote(connection: sqlite3.Connection, promote: Promote) -> Promoted:
+def _promote(connection: sqlite3.Connection, promote: Promote, joins: list[Join]) -> Promoted:
+    """Make runs ready whose time has come, or add them to those who join their lanes."""
     now = connection.execute("SELECT holdfast_now_us() + offset_us FROM clock").fetchone()[0]
-    count = connection.execute(_SQL["wake_due"], (now, promote.limit)).rowcount
-    if count:
-        connection.execute(_SQL["unpark_due"], (now, promote.limit))
-    return Promoted(count, connection.execute(_SQL["next_wake"]).fetchone()[0])
+    due = connection.execute(_SQL["unpark_due"], (now, promote.limit)).fetchall()
+    ready = [row[:7] for row in due if row[7] is None]
+    if ready:
+        execute_many(connection, "insert_ready", ready, _SQL)
+    joins += [
+        Join._make((lane, rank, run, *kind, bool(fresh))) for *kind, rank, run, fresh, lane in due if lane is not None
+    ]
+    return Promoted(len(due), connection.execute(_SQL["next_wake"]).fetchone()[0])
 
 
 def _claim(connection: sqlite3.Connection, claim: Claim) -> list[ClaimedRun] | Refusal:
@@ -234,25 +291,50 @@ def _claim(connection: sqlite3.Connection, claim: Claim) -> list[ClaimedRun] | R
     if last is not None and last[0] == claim.claim_id:
         rows = connection.execute(_SQL["repeat_claim"], (claim.worker, claim.claim_id)).fetchall()
         return [_claimed(row) for row in rows]
+    room = {cap.queue: _room(connection, cap) for cap in claim.caps}
     heads = [
         (rank, run, place)
         for place in claim.served
-        for rank, run in connection.execute(_SQL["peek_ready"], (*place, claim.limit)).fetchall()
+        if (most := min(claim.limit, room.get(place[0], claim.limit))) > 0
+        for rank, run in connection.execute(_SQL["peek_ready"], (*place, most)).fetchall()
     ]
     heads.sort()
-    taken = heads[: claim.limit]
+    taken = _within(heads, room)[: claim.limit] if room else heads[: claim.limit]
     if not taken:
         return []  # and nothing is written, so that idle workers do not wake each other
     if not connection.execute(_SQL["begin_claim"], (claim.claim_id, claim.worker)).fetchall():
         return LOST
     (epoch,) = connection.execute(_SQL["next_epoch"]).fetchall()[0]
+    counted = {cap.queue for cap in claim.caps if cap.total is not None}
     for place, (rank, run) in {place: (rank, run) for rank, run, place in taken}.items():
         key = (*place, rank, run)
-        connection.execute(_SQL["take_ready"], (*key, claim.worker, epoch, claim.claim_id))
+        queue = place[0] if place[0] in counted else None
+        connection.execute(_SQL["take_ready"], (*key, claim.worker, epoch, claim.claim_id, queue))
         connection.execute(_SQL["drop_ready"], key)
-    rows = select_many(connection, "read_claimed", [(run,) for _, run, _ in taken])
+    rows = select_many(connection, "read_claimed", [(run,) for _, run, _ in taken], _SQL)
     return [_claimed(row) for row in rows]
 
 
+def _room(connection: sqlite3.Connection, cap: Cap) -> int:
+    """How many runs a claim may take from a queue."""
+    if cap.total is None or cap.most <= 0:
+        return cap.most
+    (executing,) = connection.execute(_SQL["count_executing"], (cap.queue,)).fetchone()
+    return min(cap.most, cap.total - int(executing))
+
+
+def _within(heads: list[tuple[Any, ...]], room: dict[str, int]) -> list[tuple[Any, ...]]:
+    """Those of the heads, in order, for which there is room in their queue."""
+    left = dict(room)
+    within = []
+    for head in heads:
+        queue = head[2][0]
+        if left.get(queue, 1) > 0:
+            within.append(head)
+            if queue in left:
+                left[queue] -= 1
+    return within
+
+
 def _claimed(row: tuple[Any, ...]) -> ClaimedRun:
-    return ClaimedRun._make((*row[:-1], bool(row[-1])))
+    return ClaimedRun._make((*row[:17], bool(row[17]), *row[18:]))

@@ -1,4 +1,4 @@
--- The hot path: journal entries and failed attempts, written under the run's lease.
+-- The hot path: journal entries and failed attempts, written under the run's lease; and what a run says of itself.
 --
 -- Guarantees: an entry is written only while `running` says that its run is held under its epoch, and
 -- once; a claim of the run by another worker waits until the entry is committed or gone, so that the
@@ -47,3 +47,19 @@ INSERT INTO holdfast.attempts (run, position, generation, attempt, name, started
 SELECT run, position, generation, attempt, name, started_at, finished_at, error, next_attempt_at
 FROM unnest($1::holdfast.attempt_row[])
 ON CONFLICT DO NOTHING
+
+-- name: upsert_progress
+INSERT INTO holdfast.progress (run, current, total, note, at)
+SELECT v.run, v.current, v.total, v.note, v.at
+FROM (SELECT * FROM unnest($1::holdfast.progress_row[]) ORDER BY run) AS v
+CROSS JOIN LATERAL (SELECT FROM holdfast.running AS g WHERE g.run = v.run AND g.epoch = v.epoch FOR SHARE) AS g
+ON CONFLICT (run) DO UPDATE
+SET current = excluded.current, total = excluded.total, note = excluded.note, at = excluded.at
+
+-- The new facts are inserted by the next statement.
+-- name: set_attributes
+WITH gone AS (
+    DELETE FROM holdfast.attributes WHERE run = ANY ($1::bytea[])
+)
+UPDATE holdfast.runs AS r SET attributes = v.attributes
+FROM unnest($1::bytea[], $2::bytea[]) AS v (run, attributes) WHERE r.uid BETWEEN v.run AND v.run

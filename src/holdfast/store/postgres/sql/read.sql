@@ -27,34 +27,6 @@ CROSS JOIN LATERAL (
 SELECT uid, status, output FROM holdfast.runs
 WHERE uid = ANY ($1::bytea[]) AND status IN ('succeeded', 'failed', 'cancelled')
 
--- name: find_runs
-SELECT r.uid, r.tenant, r.id, r.workflow, r.version, r.queue, r.priority,
-       CASE WHEN r.status <> 'open' THEN r.status WHEN g.run IS NOT NULL THEN 'running'
-            WHEN p.epoch > 0 THEN 'waiting' ELSE 'queued' END,
-       r.generation, r.input, r.output, r.attributes, parent.id, r.rescues, g.worker,
-       r.created_at, coalesce(r.started_at, g.claimed_at), r.finished_at, coalesce(p.wake_at, r.due_at)
-FROM unnest($2::text[]) AS v (id)
-CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.tenant = $1 AND r.id = v.id OFFSET 0) AS r
-LEFT JOIN LATERAL (SELECT * FROM holdfast.running AS g WHERE g.run = r.uid OFFSET 0) AS g ON true
-LEFT JOIN LATERAL (SELECT * FROM holdfast.parked AS p WHERE p.run = r.uid OFFSET 0) AS p ON true
-LEFT JOIN LATERAL (SELECT id FROM holdfast.runs AS u WHERE u.uid = r.parent_uid OFFSET 0) AS parent ON true
-
--- name: list_runs
-SELECT r.uid, r.tenant, r.id, r.workflow, r.version, r.queue, r.priority, shown.status,
-       r.generation, r.input, r.output, r.attributes, parent.id, r.rescues, g.worker,
-       r.created_at, coalesce(r.started_at, g.claimed_at), r.finished_at, coalesce(p.wake_at, r.due_at)
-FROM holdfast.runs AS r
-LEFT JOIN LATERAL (SELECT * FROM holdfast.running AS g WHERE g.run = r.uid OFFSET 0) AS g ON true
-LEFT JOIN LATERAL (SELECT * FROM holdfast.parked AS p WHERE p.run = r.uid OFFSET 0) AS p ON true
-LEFT JOIN LATERAL (SELECT id FROM holdfast.runs AS u WHERE u.uid = r.parent_uid OFFSET 0) AS parent ON true
-CROSS JOIN LATERAL (
-    SELECT CASE WHEN r.status <> 'open' THEN r.status WHEN g.run IS NOT NULL THEN 'running'
-                WHEN p.epoch > 0 THEN 'waiting' ELSE 'queued' END AS status
-) AS shown
-WHERE r.tenant = $1 AND ($2::text IS NULL OR r.workflow = $2) AND ($5::bytea IS NULL OR r.uid < $5)
-  AND ($3::text IS NULL OR shown.status = $3)
-ORDER BY r.uid DESC LIMIT $4
-
 -- name: workflows
 SELECT name, version, input_schema FROM holdfast.workflows ORDER BY name, version
 

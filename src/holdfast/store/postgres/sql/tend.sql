@@ -32,8 +32,14 @@ SELECT id FROM holdfast.workers WHERE expires_at <= (SELECT holdfast.now_us())
 SELECT id FROM holdfast.workers WHERE expires_at <= (SELECT holdfast.now_us()) FOR UPDATE SKIP LOCKED
 
 -- name: drop_idle_workers
-DELETE FROM holdfast.workers
-WHERE id = ANY ($1::bytea[]) AND id <> ALL (ARRAY(SELECT worker FROM holdfast.running WHERE worker = ANY ($1::bytea[])))
+WITH gone AS (
+    DELETE FROM holdfast.workers
+    WHERE id = ANY ($1::bytea[]) AND id <> ALL (ARRAY(SELECT worker FROM holdfast.running WHERE worker = ANY ($1::bytea[])))
+    RETURNING id
+), served AS (
+    DELETE FROM holdfast.served WHERE worker = ANY (ARRAY(SELECT id FROM gone))
+)
+SELECT count(*) FROM gone
 
 -- name: insert_workflows
 INSERT INTO holdfast.workflows (name, version, input_schema)
@@ -64,7 +70,10 @@ WITH lost AS MATERIALIZED (
     SET rescues = l.rescues, rescue_seq = l.rescue_seq, status = l.status, output = coalesce(l.output, r.output),
         started_at = l.started_at
     FROM lost AS l WHERE r.uid BETWEEN l.run AND l.run
-    RETURNING r.queue, r.workflow, r.version, r.protocol, r.rank, r.uid, l.status
+    RETURNING r.tenant, r.queue, r.workflow, r.version, r.protocol, r.rank, r.uid, l.status
+), kept AS (
+    INSERT INTO holdfast.troubled (tenant, status, run)
+    SELECT tenant, 'held', uid FROM marked WHERE status = 'held' ON CONFLICT DO NOTHING
 )
 INSERT INTO holdfast.ready (queue, workflow, version, protocol, rank, run, fresh)
 SELECT queue, workflow, version, protocol, rank, uid, false FROM marked WHERE status = 'open'

@@ -6,20 +6,32 @@
 -- name: insert_runs
 INSERT INTO runs (uid, tenant, id, workflow, version, protocol, queue, priority, rank, status, generation,
                   rescues, rescue_seq, epoch, input, attributes, created_at, due_at,
-                  parent_uid, parent_position, parent_generation)
+                  parent_uid, parent_position, parent_generation,
+                  lane, lanes_above, parent_group, deadline_at, forked_from, forked_seq,
+                  lane_name, lane_key, lane_slots)
 SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, 'open', 1,
-       0, 0, 0, column10, column11, column12, column13, column14, column15, column16
-FROM (VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) AS v
+       0, 0, 0, column10, column11, column12, column13, column14, column15, column16,
+       column18, column19, column20, column21, column22, column23, column24, column25, column26
+FROM (VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) AS v
 WHERE column17 IS NULL OR EXISTS (SELECT 1 FROM running WHERE run = v.column14 AND epoch = v.column17)
 ON CONFLICT DO NOTHING
+
+-- name: insert_deadlines
+INSERT INTO deadlines (at, run, tenant) VALUES /*rows*/ (?, ?, ?)
+
+-- name: insert_facts
+INSERT INTO attributes (tenant, name, text, number, run) VALUES /*rows*/ (?, ?, ?, ?, ?)
+
+-- name: delete_facts
+DELETE FROM attributes WHERE run IN (VALUES /*rows*/ (?))
 
 -- name: insert_ready
 INSERT INTO ready (queue, workflow, version, protocol, rank, run, fresh)
 VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?)
 
 -- name: insert_parked
-INSERT INTO parked (run, epoch, wake_at, wanted, queue, workflow, version, protocol, rank)
-VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO parked (run, epoch, wake_at, wanted, queue, workflow, version, protocol, rank, lane)
+VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: find_start
 SELECT uid, workflow, input FROM runs WHERE tenant = ? AND id = ?
@@ -47,7 +59,20 @@ ON CONFLICT DO NOTHING
 SELECT count(*) FROM (VALUES /*rows*/ (?, ?)) AS v JOIN running ON run = v.column1 AND epoch = v.column2
 
 -- name: find_held
-SELECT 1 FROM running WHERE run = ? AND epoch = ?
+SELECT asked FROM running WHERE run = ? AND epoch = ?
+
+-- name: select_held
+SELECT run, epoch FROM (VALUES /*rows*/ (?, ?)) AS v JOIN running ON run = v.column1 AND epoch = v.column2
+
+-- name: put_progress
+INSERT INTO progress (run, current, total, note, at)
+SELECT column1, column3, column4, column5, column6 FROM (VALUES /*rows*/ (?, ?, ?, ?, ?, ?)) AS v
+WHERE EXISTS (SELECT 1 FROM running WHERE run = v.column1 AND epoch = v.column2)
+ON CONFLICT (run) DO UPDATE SET current = excluded.current, total = excluded.total, note = excluded.note,
+                                at = excluded.at
+
+-- name: set_attributes
+UPDATE runs SET attributes = v.column2 FROM (VALUES /*rows*/ (?, ?)) AS v WHERE runs.uid = v.column1
 
 -- name: delete_running
 DELETE FROM running WHERE run IN (VALUES /*rows*/ (?))
@@ -64,35 +89,47 @@ SELECT 1 FROM runs WHERE uid = ? AND epoch = ? AND status = 'open'
 SELECT outcome FROM journal WHERE run = ? AND position = ? AND generation = ?
 
 -- name: settle_runs
-UPDATE runs SET status = v.column3, output = v.column4, epoch = v.column2,
+UPDATE runs SET status = v.column3, output = v.column4, epoch = v.column2, control = NULL, failed_seq = v.column7,
                 finished_at = CASE WHEN v.column3 <> 'held' THEN v.column6 END,
                 started_at = coalesce(runs.started_at, v.column5)
-FROM (VALUES /*rows*/ (?, ?, ?, ?, ?, ?)) AS v WHERE runs.uid = v.column1
+FROM (VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?)) AS v WHERE runs.uid = v.column1
 
 -- name: find_settled
 SELECT 1 FROM runs WHERE uid = ? AND epoch = ? AND status = ?
 
--- name: satisfy_wait
-UPDATE journal SET outcome = ?, output = ?, finished_at = ?
-WHERE run = ? AND position = ? AND generation = ? AND outcome = 'pending'
+-- name: insert_troubled
+INSERT INTO troubled (tenant, status, run) VALUES /*rows*/ (?, ?, ?) ON CONFLICT DO NOTHING
+
+-- name: satisfy_waits
+UPDATE journal SET outcome = v.column4, output = v.column5, finished_at = v.column6
+FROM (VALUES /*rows*/ (?, ?, ?, ?, ?, ?)) AS v
+WHERE run = v.column1 AND position = v.column2 AND generation = v.column3 AND outcome = 'pending'
+RETURNING run
+
+-- The entry of a fan-out, whose attempts are the children that have not ended.
+-- name: satisfy_groups
+UPDATE journal SET attempts = journal.attempts - v.column4,
+                   outcome = CASE WHEN journal.attempts <= v.column4 THEN 'ok' ELSE 'pending' END,
+                   finished_at = CASE WHEN journal.attempts <= v.column4 THEN v.column5 END
+FROM (VALUES /*rows*/ (?, ?, ?, ?, ?)) AS v
+WHERE run = v.column1 AND position = v.column2 AND generation = v.column3 AND outcome = 'pending'
+RETURNING run, outcome
 
 -- name: count_down
-UPDATE parked SET wanted = wanted - ? WHERE run = ? AND wanted > 0
+UPDATE parked SET wanted = parked.wanted - v.column2
+FROM (VALUES /*rows*/ (?, ?)) AS v WHERE parked.run = v.column1 AND parked.wanted > 0
+RETURNING run, wanted
 
--- name: wake_satisfied
+-- name: wake_parked
 INSERT INTO ready (queue, workflow, version, protocol, rank, run, fresh)
-SELECT queue, workflow, version, protocol, rank, run, 0 FROM parked WHERE run = ? AND wanted <= 0
+SELECT queue, workflow, version, protocol, rank, run, 0 FROM parked WHERE run IN (VALUES /*rows*/ (?))
 
--- name: unpark_satisfied
-DELETE FROM parked WHERE run = ? AND wanted <= 0
-
--- name: wake_due
-INSERT INTO ready (queue, workflow, version, protocol, rank, run, fresh)
-SELECT queue, workflow, version, protocol, rank, run, epoch = 0 FROM parked
-WHERE wake_at <= ?1 ORDER BY wake_at, run LIMIT ?2
+-- name: unpark
+DELETE FROM parked WHERE run IN (VALUES /*rows*/ (?))
 
 -- name: unpark_due
 DELETE FROM parked WHERE run IN (SELECT run FROM parked WHERE wake_at <= ?1 ORDER BY wake_at, run LIMIT ?2)
+RETURNING queue, workflow, version, protocol, rank, run, epoch = 0, lane
 
 -- name: next_wake
 SELECT min(wake_at) FROM parked WHERE wake_at IS NOT NULL
@@ -105,6 +142,9 @@ RETURNING claim_id
 -- name: last_claim
 SELECT claim_id FROM workers WHERE id = ?
 
+-- name: count_executing
+SELECT count(*) FROM running WHERE queue = ?
+
 -- name: next_epoch
 UPDATE epochs SET value = value + 1 RETURNING value
 
@@ -113,8 +153,8 @@ SELECT rank, run FROM ready
 WHERE queue = ? AND workflow = ? AND version = ? AND protocol = ? ORDER BY rank, run LIMIT ?
 
 -- name: take_ready
-INSERT INTO running (run, worker, epoch, claim_id, claimed_at, fresh)
-SELECT run, ?7, ?8, ?9, (SELECT holdfast_now_us() + offset_us FROM clock), fresh FROM ready
+INSERT INTO running (run, worker, epoch, claim_id, claimed_at, fresh, queue)
+SELECT run, ?7, ?8, ?9, (SELECT holdfast_now_us() + offset_us FROM clock), fresh, ?10 FROM ready
 WHERE queue = ?1 AND workflow = ?2 AND version = ?3 AND protocol = ?4 AND (rank, run) <= (?5, ?6)
 
 -- name: drop_ready
@@ -123,11 +163,13 @@ WHERE queue = ?1 AND workflow = ?2 AND version = ?3 AND protocol = ?4 AND (rank,
 
 -- name: read_claimed
 SELECT r.uid, r.tenant, r.id, r.workflow, r.version, r.protocol, r.queue, r.priority, r.rank, r.generation,
-       r.rescues, r.input, r.parent_uid, r.parent_position, r.parent_generation, r.created_at, g.epoch, g.fresh
+       r.rescues, r.input, r.parent_uid, r.parent_position, r.parent_generation, r.created_at, g.epoch, g.fresh,
+       r.lane, r.lanes_above, r.parent_group, r.control, r.cuts, r.attributes, r.deadline_at
 FROM (VALUES /*rows*/ (?)) AS v JOIN running AS g ON g.run = v.column1 JOIN runs AS r ON r.uid = g.run
 ORDER BY r.rank, r.uid
 
 -- name: repeat_claim
 SELECT r.uid, r.tenant, r.id, r.workflow, r.version, r.protocol, r.queue, r.priority, r.rank, r.generation,
-       r.rescues, r.input, r.parent_uid, r.parent_position, r.parent_generation, r.created_at, g.epoch, g.fresh
+       r.rescues, r.input, r.parent_uid, r.parent_position, r.parent_generation, r.created_at, g.epoch, g.fresh,
+       r.lane, r.lanes_above, r.parent_group, r.control, r.cuts, r.attributes, r.deadline_at
 FROM running AS g JOIN runs AS r ON r.uid = g.run WHERE g.worker = ? AND g.claim_id = ? ORDER BY r.rank, r.uid

@@ -17,6 +17,9 @@ DELETE FROM workers
 WHERE expires_at <= (SELECT holdfast_now_us() + offset_us FROM clock)
   AND NOT EXISTS (SELECT 1 FROM running WHERE worker = workers.id)
 
+-- name: drop_served
+DELETE FROM served WHERE worker NOT IN (SELECT id FROM workers)
+
 -- name: insert_workflow
 INSERT INTO workflows (name, version, input_schema) VALUES (?, ?, ?)
 ON CONFLICT (name, version) DO UPDATE SET input_schema = excluded.input_schema
@@ -44,3 +47,6 @@ DELETE FROM running WHERE run = ?
 
 -- name: insert_ready
 INSERT INTO ready (queue, workflow, version, protocol, rank, run, fresh) VALUES (?, ?, ?, ?, ?, ?, 0)
+
+-- name: insert_held
+INSERT INTO troubled (tenant, status, run) SELECT tenant, 'held', uid FROM runs WHERE uid = ? ON CONFLICT DO NOTHING

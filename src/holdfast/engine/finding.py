@@ -1,0 +1,505 @@
+"""What a client can find out: runs by search, why one does not move, lanes, queues, workers; and queues' limits."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from holdfast.engine.levers import UNSET, Unset
+from holdfast.engine.views import run_view
+from holdfast.errors import UsageError
+from holdfast.model.explanation import Facts, Link, explain, lane_name
+from holdfast.model.failure import failure_view
+from holdfast.model.generations import decode_cuts, in_force
+from holdfast.model.ids import check_id
+from holdfast.model.notes import decode_note
+from holdfast.model.run import Kind, Outcome, RunView, Status, instant
+from holdfast.model.search import And, Compare, Condition, parse
+from holdfast.store.base import AttemptRow, Flow, JournalRow, QueueRow, RunRow, Standing
+
+if TYPE_CHECKING:
+    from holdfast.engine.core import Core
+
+T = TypeVar("T")
+
+RunViews = list[RunView]
+"""Runs, newest first."""
+
+STRANDED_AT_MOST = 10_000
+"""Up to here the stranded runs of a kind are counted."""
+
+HOPS = 20
+"""So far a cycle of lanes is followed."""
+
+LOOK_AT_MOST = 100
+"""So many runs are looked at for a cycle."""
+
+_ENDED = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many runs were found.
+
+    Attributes:
+        runs: their number.
+        capped: whether counting stopped there, and there may be more.
+    """
+
+    runs: int
+    capped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QueueView:
+    """A queue: its limits, and what is in it.
+
+    Attributes:
+        name: its name.
+        total: how many runs may execute from it at once; None for any number.
+        per_worker: how many on each worker; None for any number.
+        paused: whether nothing is claimed from it.
+        ready: runs that could be claimed, counted up to 10,000.
+        executing: runs that execute, counted up to 10,000.
+    """
+
+    name: str
+    total: int | None
+    per_worker: int | None
+    paused: bool
+    ready: int
+    executing: int
+
+
+Queues = list[QueueView]
+"""Queues, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneView:
+    """A lane in use.
+
+    Attributes:
+        name: its name.
+        key: its key; empty for a lane without one.
+        slots: how many runs may hold it at once.
+        held: how many do.
+        waiting: runs in line, counted up to 1,000.
+    """
+
+    name: str
+    key: str
+    slots: int
+    held: int
+    waiting: int
+
+
+Lanes = list[LaneView]
+"""Lanes, by name and key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stranded:
+    """Ready runs of one kind that no living worker serves.
+
+    Attributes:
+        queue: their queue.
+        workflow: their workflow.
+        version: its version.
+        runs: how many there are, of all tenants, counted up to 10,000.
+    """
+
+    queue: str
+    workflow: str
+    version: str
+    runs: int
+
+
+StrandedRuns = list[Stranded]
+"""Kinds of stranded runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """A worker that is registered.
+
+    Attributes:
+        id: in hexadecimal.
+        host: its machine.
+        pid: its process.
+        started_at: when it registered.
+        beat_at: its last beat.
+        expires_at: when its lease ends, unless it beats again.
+        alive: whether its lease is good.
+        running: how many runs it holds.
+    """
+
+    id: str
+    host: str
+    pid: int
+    started_at: datetime
+    beat_at: datetime
+    expires_at: datetime
+    alive: bool
+    running: int
+
+
+Workers = list[WorkerView]
+"""Workers."""
+
+
+class Finding:
+    """The part of a client that finds things out, and that sets the limits of queues."""
+
+    core: Core
+    tenant: str
+
+    async def find(self, run_id: str) -> RunRow:
+        """The tenant's run of this id, as stored."""
+        raise NotImplementedError
+
+    async def patiently(self, work: Awaitable[T]) -> T:
+        """Wait for the database, for so long as a client does."""
+        raise NotImplementedError
+
+    # Runs
+
+    async def list(
+        self,
+        *,
+        where: str | None = None,
+        workflow: str | None = None,
+        status: str | None = None,
+        limit: int = 50,
+        before: RunView | None = None,
+    ) -> RunViews:
+        """Runs, newest first.
+
+        Args:
+            where: only those that a search finds, such as ``"attributes.order = 'o-1' and priority > 0"``.
+            workflow: only of this workflow.
+            status: only in this status: queued, running, waiting, held, succeeded, failed, cancelled.
+            limit: at most so many, 1 to 1,000.
+            before: only runs older than this one, the last of the page before.
+
+        Raises:
+            SearchError: the search cannot be read; the message shows the place.
+            UsageError: no such status, or a limit out of range.
+        """
+        condition = _condition(where, workflow, status, self.core.now_us())
+        _whole(limit, "limit", 1000)
+        cursor = None if before is None else (await self.find(before.id)).uid
+        rows = await self.patiently(self.core.store.search_runs(self.tenant, condition, limit=limit, before=cursor))
+        return [run_view(row) for row in rows]
+
+    async def count(
+        self, where: str | None = None, *, workflow: str | None = None, status: str | None = None, cap: int = 10_000
+    ) -> Count:
+        """How many runs there are.
+
+        Args:
+            where: only those that a search finds.
+            workflow: only of this workflow.
+            status: only in this status.
+            cap: count no further, 1 to 1,000,000.
+
+        Raises:
+            SearchError: the search cannot be read; the message shows the place.
+            UsageError: no such status, or a cap out of range.
+        """
+        condition = _condition(where, workflow, status, self.core.now_us())
+        _whole(cap, "cap", 1_000_000)
+        # One more tells whether the cap was reached or passed.
+        found = await self.patiently(self.core.store.count_runs(self.tenant, condition, cap=cap + 1))
+        return Count(min(found, cap), found > cap)
+
+    async def dead_letters(self, limit: int = 50, *, before: RunView | None = None) -> RunViews:
+        """Failed runs, newest first: those that somebody should look at, and retry or fork.
+
+        Args:
+            limit: at most so many, 1 to 1,000.
+            before: only runs older than this one, the last of the page before.
+
+        Raises:
+            UsageError: a limit out of range.
+        """
+        return await self.list(status=Status.FAILED, limit=limit, before=before)
+
+    # Why a run does not move
+
+    async def explain(self, run_id: str) -> str:
+        """Why a run does not move: one reason to a line, for people.
+
+        Raises:
+            RunNotFound: the tenant has no run of this id.
+        """
+        store = self.core.store
+        for _ in range(3):
+            row = await self.find(run_id)
+            if row.status in _ENDED:
+                return explain(_facts(row, Standing("nowhere"), self.core.now_us()))
+            standing = await self.patiently(store.standing(row.uid))
+            if row.status == Status.HELD or standing.place != "nowhere":
+                break
+        rows, attempts = await self.patiently(store.load_journals([row.uid]))
+        flow = await self.patiently(store.flow())
+        cycle = await self._cycle(row.id, standing)
+        return explain(_facts(row, standing, self.core.now_us(), rows, attempts, flow, cycle))
+
+    async def _cycle(self, run_id: str, standing: Standing) -> tuple[Link, ...]:
+        """How a run waits for itself, by lanes and children; empty if it does not."""
+        reached: dict[str, Link] = {}  # by whom each run was reached first
+        standings = {run_id: standing}
+        for _ in range(HOPS):
+            following: dict[str, None] = {}
+            for link in (one for run, stands in standings.items() for one in _links(run, stands)):
+                if link.other == run_id:
+                    return _path(reached, link)
+                if link.other not in reached:
+                    reached[link.other] = link
+                    following[link.other] = None
+            if not following or len(reached) > LOOK_AT_MOST:
+                break
+            rows = await self.patiently(self.core.store.find_runs(self.tenant, list(following)))
+            standings = {row.id: await self.patiently(self.core.store.standing(row.uid)) for row in rows}
+        return ()
+
+    # What they wait for
+
+    async def stranded(self) -> StrandedRuns:
+        """Kinds of ready runs that no living worker serves, in any tenant."""
+        found = await self.patiently(self.core.store.stranded(STRANDED_AT_MOST))
+        return [Stranded(*kind) for kind in found]
+
+    async def lanes(self, limit: int = 100) -> Lanes:
+        """The tenant's lanes that are in use, by name and key.
+
+        Args:
+            limit: at most so many, 1 to 1,000.
+
+        Raises:
+            UsageError: a limit out of range.
+        """
+        _whole(limit, "limit", 1000)
+        rows = await self.patiently(self.core.store.list_lanes(self.tenant, limit=limit))
+        return [LaneView(row.name, row.key, row.slots, row.held, row.waiting) for row in rows]
+
+    async def workers(self) -> Workers:
+        """Every worker that is registered, alive or not, the first one first."""
+        now = self.core.now_us()
+        rows = await self.patiently(self.core.store.list_workers())
+        return [
+            WorkerView(
+                id=row.id.hex(),
+                host=row.host,
+                pid=row.pid,
+                started_at=instant(row.started_at),
+                beat_at=instant(row.beat_at),
+                expires_at=instant(row.expires_at),
+                alive=row.expires_at > now,
+                running=row.running,
+            )
+            for row in sorted(rows, key=lambda row: (row.started_at, row.id))
+        ]
+
+    # Queues
+
+    async def queues(self) -> Queues:
+        """Every queue that has settings or runs, by name."""
+        found = await self.patiently(self.core.store.list_queues())
+        return [
+            QueueView(row.name, row.total, row.per_worker, row.paused, ready, executing)
+            for row, ready, executing in found
+        ]
+
+    async def set_queue(
+        self, name: str, *, total: int | Unset | None = UNSET, per_worker: int | Unset | None = UNSET
+    ) -> None:
+        """Limit how many runs execute from a queue at once; those that wait for something do not count.
+
+        What is not given stays as it is. The limits hold at once, for every tenant and worker; runs that execute
+        beyond a lowered one go on.
+
+        Args:
+            name: the queue.
+            total: on all workers together, 1 or more; None for any number.
+            per_worker: on each worker, 1 or more; None for any number.
+
+        Raises:
+            UsageError: not the name of a queue, or a limit below 1.
+        """
+        for what, value in (("total", total), ("per_worker", per_worker)):
+            if value is not None and not isinstance(value, Unset):
+                _whole(value, what)
+        queue = await self._queue(name)
+        await self._set(
+            queue._replace(
+                total=queue.total if isinstance(total, Unset) else total,
+                per_worker=queue.per_worker if isinstance(per_worker, Unset) else per_worker,
+            )
+        )
+
+    async def pause_queue(self, name: str) -> None:
+        """Let no worker claim runs from a queue; what executes goes on.
+
+        Raises:
+            UsageError: not the name of a queue.
+        """
+        await self._set((await self._queue(name))._replace(paused=True))
+
+    async def resume_queue(self, name: str) -> None:
+        """Let workers claim runs from a queue again.
+
+        Raises:
+            UsageError: not the name of a queue.
+        """
+        await self._set((await self._queue(name))._replace(paused=False))
+
+    async def pause_workflow(self, name: str) -> None:
+        """Let no worker claim runs of a workflow, in any queue and version; what executes goes on.
+
+        Raises:
+            UsageError: not the name of a workflow.
+        """
+        await self.patiently(self.core.store.pause_workflow(check_id(name, "the name of a workflow"), True))
+        self.core.announce("flow")
+
+    async def resume_workflow(self, name: str) -> None:
+        """Let workers claim runs of a workflow again.
+
+        Raises:
+            UsageError: not the name of a workflow.
+        """
+        await self.patiently(self.core.store.pause_workflow(check_id(name, "the name of a workflow"), False))
+        self.core.announce("flow")
+
+    async def _queue(self, name: str) -> QueueRow:
+        check_id(name, "the name of a queue")
+        return _settings(await self.patiently(self.core.store.flow()), name)
+
+    async def _set(self, queue: QueueRow) -> None:
+        await self.patiently(self.core.store.set_queue(queue))
+        self.core.announce("flow")
+
+
+def _settings(flow: Flow, name: str) -> QueueRow:
+    return next((queue for queue in flow.queues if queue.name == name), QueueRow(name, None, None, False))
+
+
+def _condition(where: str | None, workflow: str | None, status: str | None, now_us: int) -> Condition | None:
+    """All that is asked for, as one condition."""
+    parts: list[Condition] = []
+    if workflow is not None:
+        parts.append(Compare("workflow", "=", check_id(workflow, "workflow")))
+    if status is not None:
+        if status not in set(Status):
+            raise UsageError(f"status is {status!r}; it is one of {', '.join(Status)}")
+        parts.append(Compare("status", "=", str(status)))
+    if where is not None:
+        parts.append(parse(where, now_us))
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    return And(tuple(parts))
+
+
+def _whole(value: object, what: str, most: int | None = None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most is not None and value > most):
+        allowed = "1 or more" if most is None else f"from 1 to {most}"
+        raise UsageError(f"{what} is {value!r}; give a whole number{',' if most is None else ''} {allowed}")
+
+
+def _links(run_id: str, standing: Standing) -> list[Link]:
+    """For whom a run waits: those that hold its lane, and its children."""
+    links = [Link(run_id, None, child) for child in standing.children]
+    if standing.place == "lane" and standing.lane is not None:
+        lane = lane_name(standing.lane.name, standing.lane.key)
+        links += [Link(run_id, lane, holder) for holder, _ in standing.holders]
+    return links
+
+
+def _path(reached: dict[str, Link], last: Link) -> tuple[Link, ...]:
+    """The links that led to the last one, and that one."""
+    links = [last]
+    while links[-1].run in reached:
+        links.append(reached[links[-1].run])
+    return tuple(reversed(links))
+
+
+def _facts(
+    row: RunRow,
+    standing: Standing,
+    now_us: int,
+    rows: Sequence[JournalRow] = (),
+    attempts: Sequence[AttemptRow] = (),
+    flow: Flow = Flow((), ()),  # noqa: B008 - it is immutable
+    cycle: tuple[Link, ...] = (),
+) -> Facts:
+    cuts = decode_cuts(row.cuts)
+    journal = [entry for entry in rows if in_force(entry.generation, entry.seq, cuts)]
+    pending = [entry for entry in journal if entry.outcome == Outcome.PENDING]
+    queue = _settings(flow, row.queue)
+    lane = standing.lane
+    return Facts(
+        now=now_us,
+        id=row.id,
+        workflow=row.workflow,
+        version=row.version,
+        queue=row.queue,
+        status=row.status,
+        place=standing.place,
+        finished_at=row.finished_at,
+        error=_said(row),
+        asked=None if row.control is None or row.status == Status.HELD else decode_note(row.control),
+        held_since=min((entry.started_at for entry in pending if entry.kind == Kind.HOLD), default=None),
+        worker=None if row.worker is None else row.worker.hex(),
+        claimed_at=standing.claimed_at,
+        beat_at=standing.beat_at,
+        wake_at=standing.wake_at,
+        ahead=standing.ahead,
+        lane=None if lane is None else lane_name(lane.name, lane.key),
+        slots=0 if lane is None else lane.slots,
+        held=0 if lane is None else lane.held,
+        holders=standing.holders,
+        served=standing.served,
+        queue_paused=queue.paused,
+        workflow_paused=row.workflow in flow.paused,
+        executing=standing.executing,
+        total=queue.total,
+        per_worker=queue.per_worker,
+        waits=standing.waits,
+        children=standing.children,
+        open_children=max(len(standing.children), sum(_children(entry) for entry in pending)),
+        sleeps=tuple(int(entry.output or b"0") for entry in journal if entry.kind == Kind.SLEEP),
+        retries=_retries(row, journal, attempts),
+        cycle=cycle,
+    )
+
+
+def _said(row: RunRow) -> str:
+    """What is stored as the error of a run, in one line."""
+    if row.output is None or row.status == Status.SUCCEEDED:
+        return ""
+    view = failure_view(row.output)
+    message = " ".join(view["message"].split())
+    type_name = view["type"].rpartition(".")[2]
+    return message if type_name in ("RunHeld", "RunCancelled") else f"{type_name}: {message}"
+
+
+def _children(entry: JournalRow) -> int:
+    """For how many children a pending entry waits; that of an ``hf.map`` counts them in its attempts."""
+    return {Kind.CHILD: 1, Kind.MAP: entry.attempts}.get(Kind(entry.kind), 0)
+
+
+def _retries(
+    row: RunRow, journal: Sequence[JournalRow], attempts: Sequence[AttemptRow]
+) -> tuple[tuple[str, int, int], ...]:
+    """Steps that failed and are tried again: those without a checkpoint."""
+    recorded = {entry.position for entry in journal}
+    last = {
+        attempt.position: attempt
+        for attempt in attempts
+        if attempt.generation == row.generation and attempt.position not in recorded
+    }
+    return tuple((one.name, one.attempt, one.next_attempt_at) for one in last.values())

@@ -1,0 +1,468 @@
+"""What a client can do to runs that exist: stop them and let them go on, mend them, send them events."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import json
+import secrets
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from holdfast.engine.asking import cancellation
+from holdfast.engine.context import StepFrame, place
+from holdfast.engine.events import TIME_TO_LIVE, To, checked, encode_payload
+from holdfast.engine.starting import ATTRIBUTES, facts_of
+from holdfast.engine.step import Step
+from holdfast.errors import NotPossible, Rejected, RunExists, RunHeld, RunNotFound, StepNotFound, UsageError
+from holdfast.model.duration import Duration
+from holdfast.model.failure import encode_failure, failure_view
+from holdfast.model.generations import decode_cuts, encode_cuts, in_force
+from holdfast.model.ids import check_id, derived_bytes, uuid7
+from holdfast.model.notes import Note, encode_note
+from holdfast.model.payload import codec_of
+from holdfast.model.run import PROTOCOL, Kind, Outcome, RunView, Status, rank
+from holdfast.model.schema import terms_of
+from holdfast.store.base import Action, Control, Event, Fork, JournalRow, Retry, RunRow, Start
+
+if TYPE_CHECKING:
+    from holdfast.engine.core import Core
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 10.0
+"""How long a release waits for a run that is about to be held."""
+
+_ANY = codec_of(Any)
+_ARGUMENTS = codec_of(dict[str, Any])
+
+
+class Unset:
+    """The default of an argument for which None is a value."""
+
+    def __repr__(self) -> str:
+        return "unset"
+
+
+UNSET = Unset()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of an event that was sent.
+
+    Attributes:
+        created: whether this call sent it; False when an event of its id had been sent.
+        waits: how many waits it satisfied at once. None yet: it is kept for those that come.
+        cancels: how many runs it cancels.
+    """
+
+    created: bool
+    waits: int
+    cancels: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepReplay:
+    """A step tried again aside, on its recorded input.
+
+    Attributes:
+        input: its recorded arguments by name, plain JSON.
+        recorded: what it gave then, plain JSON; None if it failed.
+        recorded_error: type, message and traceback, if it failed then.
+        output: what it gave now.
+        error: type, message and traceback, if it failed now.
+        difference: line by line, empty when nothing differs.
+    """
+
+    input: Any
+    recorded: Any
+    recorded_error: dict[str, Any] | None
+    output: Any
+    error: dict[str, Any] | None
+    difference: str
+
+
+class Levers:
+    """The part of a client that changes runs."""
+
+    core: Core
+    tenant: str
+
+    async def find(self, run_id: str) -> RunRow:
+        """The tenant's run of this id, as stored."""
+        raise NotImplementedError
+
+    async def patiently(self, work: Awaitable[T]) -> T:
+        """Wait for the database, for so long as a client does."""
+        raise NotImplementedError
+
+    async def get(self, run_id: str) -> RunView:
+        """A run as it is now."""
+        raise NotImplementedError
+
+    # Stop and go
+
+    async def cancel(self, run_id: str, *, reason: str = "", by: str = "") -> None:
+        """Cancel a run and its children.
+
+        A run that was never executed ends at once. Any other is told: its durable calls raise
+        `Cancelled`, its ``finally`` blocks run, and it ends cancelled. To cancel twice does nothing more.
+
+        Args:
+            reason: shown to people.
+            by: who asks.
+
+        Raises:
+            RunNotFound: the tenant has no run of this id.
+            NotPossible: it has ended.
+        """
+        row = await self.find(run_id)
+        note = Note("cancel", _text(reason, "reason"), _text(by, "by"))
+        await self._ask(row, cancellation(self.core, row.uid, self.tenant, row.id, note))
+
+    async def hold(self, run_id: str, *, reason: str = "", by: str = "") -> None:
+        """Hold a run: it takes no further step until it is released.
+
+        What it executes just now is ended and recorded. It keeps its lane's slot; events and timers that
+        come meanwhile are kept for it.
+
+        Raises:
+            RunNotFound: the tenant has no run of this id.
+            NotPossible: it has ended, or is being cancelled.
+        """
+        row = await self.find(run_id)
+        note = Note("hold", _text(reason, "reason"), _text(by, "by"))
+        said = f"held by {by}" if by else "held"
+        held = RunHeld(f"{said}: {reason}" if reason else said, run_id=row.id)
+        await self._ask(row, self._control(row, "hold", note, encode_failure(held)))
+
+    async def release(self, run_id: str, value: Any = UNSET, *, by: str = "") -> None:
+        """Let a held run go on.
+
+        Args:
+            value: what ``hf.hold`` in the run's code returns; None unless given.
+            by: who releases it.
+
+        Raises:
+            RunNotFound: the tenant has no run of this id.
+            NotPossible: it is not held; or a value was given and the run's code did not ask for one.
+            PayloadError: the value cannot be stored.
+        """
+        row = await self.find(run_id)
+        given = not isinstance(value, Unset)
+        output = _ANY.encode(value if given else None, "the value of a release")
+        note = Note("release", by=_text(by, "by"), value=given)
+        await self._ask(row, self._control(row, "release", note, output))
+
+    async def reject(self, run_id: str, *, reason: str = "", by: str = "") -> None:
+        """Reject what a run is held for: ``hf.hold`` in its code raises `Rejected`.
+
+        A run that was held from outside is cancelled.
+
+        Raises:
+            RunNotFound: the tenant has no run of this id.
+            NotPossible: it is not held.
+        """
+        row = await self.find(run_id)
+        said = f"rejected by {by}" if by else "rejected"
+        error = Rejected(f"{said}: {reason}" if reason else said, run_id=row.id)
+        note = Note("reject", _text(reason, "reason"), _text(by, "by"))
+        await self._ask(row, self._control(row, "reject", note, encode_failure(error)))
+
+    def _control(self, row: RunRow, action: Action, note: Note, output: bytes | None) -> Control:
+        return Control(row.uid, self.tenant, action, encode_note(note), output, self.core.now_us())
+
+    async def _ask(self, row: RunRow, control: Control) -> None:
+        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        while True:
+            found = await self.patiently(self.core.control(control))
+            # A run that is about to be held is released when it is.
+            about_to = control.action in ("release", "reject") and found.outcome == "asked"
+            if not about_to or asyncio.get_running_loop().time() > deadline:
+                break
+            await asyncio.sleep(0.05)
+        if found.outcome == "missing":
+            raise RunNotFound(f"tenant {self.tenant!r} has no run {row.id!r}", run_id=row.id)
+        refusals = {
+            "ended": f"run {row.id!r} has ended: it is {found.status}",
+            "not held": f"run {row.id!r} is not held: it is {row.status}; only a held run is released or rejected",
+            "cancelling": f"run {row.id!r} is being cancelled",
+            "no value": f"run {row.id!r} was held from outside, and its code asks for no value: release it without "
+            "one, or fork it with an edited input or output",
+        }
+        if found.outcome in refusals:
+            raise NotPossible(refusals[found.outcome], run_id=row.id)
+
+    # Mending
+
+    async def retry(self, run_id: str) -> None:
+        """Let a failed or cancelled run go on from where it failed.
+
+        What it had recorded before the failed step is kept and not done again; the step is tried anew.
+
+        Raises:
+            RunNotFound: the tenant has no run of this id.
+            NotPossible: it is neither failed nor cancelled.
+        """
+        row = await self.find(run_id)
+        if row.status not in (Status.FAILED, Status.CANCELLED):
+            raise NotPossible(
+                f"run {row.id!r} is {row.status}; only a failed or cancelled run is retried. "
+                "A held one is released, a succeeded one forked",
+                run_id=row.id,
+            )
+        entries = await self._in_force(row)
+        marks = [entry.seq for entry in entries if entry.kind == Kind.CANCEL]
+        if row.failed_seq is not None:
+            cut = row.failed_seq
+        else:
+            cut = min(marks, default=max((entry.seq for entry in entries), default=0) + 1)
+        now = self.core.now_us()
+        cuts = [*decode_cuts(row.cuts), (row.generation + 1, cut)]
+        order = Retry(row.uid, self.tenant, row.generation, encode_cuts(cuts), rank(now, row.priority), now)
+        if not await self.patiently(self.core.store.retry(order)):
+            raise NotPossible(f"run {row.id!r} goes on already", run_id=row.id)
+        self.core.announce("ready")
+
+    async def fork(
+        self,
+        run_id: str,
+        *,
+        from_step: str | Step[..., Any] | None = None,
+        occurrence: int = 1,
+        input: Mapping[str, Any] | None = None,
+        output: Any = UNSET,
+        id: str | None = None,
+    ) -> str:
+        """Start a new run that keeps what an old one had recorded before a step; the old one stays as it was.
+
+        Args:
+            run_id: the old run, ended or not.
+            from_step: the step to begin with, by name; also a child workflow's name or an event's. From the
+                start unless given.
+            occurrence: which of the calls of that name, in the order of the code, from 1.
+            input: arguments to change, by name: the step's, or without ``from_step`` the workflow's.
+            output: what the step is taken to have returned; it is not executed then.
+            id: of the new run; made up unless given.
+
+        Returns:
+            The new run's id.
+
+        Raises:
+            RunNotFound: the tenant has no run of this id.
+            StepNotFound: it has not recorded such a step, or not so often.
+            RunExists: the id is taken.
+            UsageError: what is given does not fit together.
+            PayloadError: an argument or the output does not fit.
+        """
+        source = await self.find(run_id)
+        if from_step is None and (not isinstance(output, Unset) or occurrence != 1):
+            raise UsageError("fork: output and occurrence belong to a step; name it with from_step")
+        if input is not None and not isinstance(output, Unset):
+            raise UsageError("fork: a step with an edited output is not executed, so that its input cannot be edited")
+        given, kept, edits, seq = source.input, [], [], 0
+        if from_step is not None:
+            entries = await self._in_force(source)
+            target = _occurrence(source, entries, from_step, occurrence)
+            seq = target.seq
+            kept = [
+                (one.position, one.generation)
+                for one in entries
+                if one.seq < seq and one.outcome in (Outcome.OK, Outcome.ERROR) and one.kind != Kind.CANCEL
+            ]
+            edits = _edits(from_step, target, input, output)
+        elif input is not None:
+            given = _merged(source.input, input, f"{source.workflow}()")
+        row = await self._fork_row(source, given, seq, id)
+        standing = tuple(edit._replace(run=row.uid) for edit in edits)
+        started = await self.patiently(self.core.store.fork(Fork(row, tuple(kept), standing)))
+        if started.uid != row.uid:
+            raise RunExists(f"the id {row.id!r} is taken; choose another", run_id=row.id)
+        self.core.announce("ready")
+        return row.id
+
+    async def _fork_row(self, source: RunRow, given: bytes, seq: int, id: str | None) -> Start:
+        now = self.core.now_us()
+        uid = uuid7(now, secrets.token_bytes(10))
+        slots: int | None = None
+        if source.lane is not None:
+            known = await self.patiently(self.core.store.list_workflows())
+            same = [row for row in known if (row.name, row.version) == (source.workflow, source.version)]
+            slots = terms_of(same[0].input_schema).slots if same else 1
+        attributes = ATTRIBUTES.decode(source.attributes, "attributes") if source.attributes else {}
+        return Start(
+            uid=uid,
+            tenant=self.tenant,
+            id=uid.hex() if id is None else check_id(id, "the id of a run"),
+            workflow=source.workflow,
+            version=source.version,
+            protocol=PROTOCOL,
+            queue=source.queue,
+            priority=source.priority,
+            rank=rank(now, source.priority),
+            input=given,
+            attributes=source.attributes,
+            created_at=now,
+            due_at=None,
+            parent_uid=None,
+            parent_position=None,
+            parent_generation=None,
+            parent_epoch=None,
+            lane=source.lane,
+            forked_from=source.uid,
+            forked_seq=seq,
+            lane_name=source.lane_name,
+            lane_key=source.lane_key,
+            slots=slots,
+            facts=facts_of(attributes),
+        )
+
+    async def _in_force(self, row: RunRow) -> list[JournalRow]:
+        """What is recorded of a run and replayed, in order of position."""
+        rows, _ = await self.patiently(self.core.store.load_journals([row.uid]))
+        cuts = decode_cuts(row.cuts)
+        latest = {
+            one.position: one
+            for one in rows
+            if in_force(one.generation, one.seq, cuts) and one.outcome != Outcome.EDITED
+        }
+        return [latest[position] for position in sorted(latest)]
+
+    async def replay_step(self, run_id: str, step: Step[..., Any], *, occurrence: int = 1) -> StepReplay:
+        """Try a step again aside, on its recorded input: nothing of the run is changed.
+
+        The step's function is called here, in this process, once; what it does outside, it does.
+
+        Args:
+            run_id: the run.
+            step: the step, with its code.
+            occurrence: which of its calls, in the order of the code, from 1.
+
+        Raises:
+            RunNotFound: the tenant has no run of this id.
+            StepNotFound: it has not recorded such a step, or not so often.
+            UsageError: it is given no step, or the step was recorded without an input.
+        """
+        if not isinstance(step, Step):
+            raise UsageError(f"replay_step was given {step!r}; give it the step itself, a function with @hf.step")
+        row = await self.find(run_id)
+        entry = _occurrence(row, await self._in_force(row), step, occurrence)
+        if entry.input is None:
+            raise UsageError(f"step {step.name!r} of run {row.id!r} was recorded without an input")
+        args, kwargs = step.signature.decode_input(entry.input)
+        frame = place.set(StepFrame(_Aside(row), entry.position, entry.attempts))  # type: ignore[arg-type]
+        output, error = None, None
+        try:
+            encoded, _ = step.signature.result.settle(await step.plain(args, kwargs), step.signature.result_place)
+            output = _ANY.decode(encoded, step.signature.result_place)
+        except Exception as raised:
+            error = failure_view(encode_failure(raised))
+        finally:
+            place.reset(frame)
+        failed = entry.outcome == Outcome.ERROR
+        recorded = None if failed or entry.output is None else _ANY.decode(entry.output, step.signature.result_place)
+        recorded_error = failure_view(entry.output) if failed and entry.output is not None else None
+        then, now = _shown(recorded, recorded_error), _shown(output, error)
+        difference = "\n".join(difflib.unified_diff(then, now, "recorded", "now", lineterm=""))
+        return StepReplay(
+            _ANY.decode(entry.input, "the recorded input"), recorded, recorded_error, output, error, difference
+        )
+
+    # Events
+
+    async def send_event(
+        self,
+        name: str,
+        payload: Any = None,
+        *,
+        key: object = "",
+        to: To = "first",
+        keep: Duration = TIME_TO_LIVE,
+        id: str | None = None,
+    ) -> Delivery:
+        """Send an event to the runs that wait for it, or will.
+
+        Args:
+            name: its name.
+            payload: what the waiting run is given: plain JSON, or an object of a class that pydantic knows.
+            key: what it is about: a text, a whole number or a UUID; the same at ``hf.wait_for_event``.
+            to: ``"first"``: the run that has waited longest, else the first that waits while it is kept;
+                ``"all"``: every run that waits while it is kept.
+            keep: how long it is kept for runs that wait later.
+            id: to send it once however often this is called, while it is kept.
+
+        Raises:
+            PayloadError: the payload cannot be stored.
+            UsageError: not a name, a key or a duration.
+        """
+        about, length = checked(self.tenant, name, key, to, keep)
+        now = self.core.now_us()
+        made = secrets.token_bytes(16)
+        if id is not None:
+            made = derived_bytes(about.id, 0, check_id(id, "the id of an event").encode(), b"event")[:16]
+        event = Event(made, about, encode_payload(payload, about), to == "all", now, now + int(length * 1e6))
+        delivered = await self.patiently(self.core.committer.submit("events", event))
+        return Delivery(delivered.created, delivered.waits, delivered.cancels)
+
+
+class _Aside:
+    """What a step that is tried aside sees as its run."""
+
+    dead = True
+
+    def __init__(self, run: RunRow) -> None:
+        self.run = run
+
+
+def _text(value: object, what: str) -> str:
+    if not isinstance(value, str) or len(value) > 1000 or "\0" in value:
+        raise UsageError(f"{what} is {value!r}; give a text of at most 1000 characters, without NUL")
+    return value
+
+
+def _occurrence(run: RunRow, entries: list[JournalRow], step: str | Step[..., Any], occurrence: int) -> JournalRow:
+    name = step.name if isinstance(step, Step) else check_id(step, "the name of a step")
+    if isinstance(occurrence, bool) or not isinstance(occurrence, int) or occurrence < 1:
+        raise UsageError(f"occurrence is {occurrence!r}; give a whole number, 1 or more")
+    kinds = (Kind.STEP,) if isinstance(step, Step) else (Kind.STEP, Kind.CHILD, Kind.EVENT, Kind.MAP)
+    found = [one for one in entries if one.name == name and one.kind in kinds]
+    if len(found) < occurrence:
+        names = ", ".join(sorted({one.name for one in entries if one.kind in kinds})) or "none"
+        often = f"{len(found)} of step {name!r}" if found else f"no step {name!r}"
+        raise StepNotFound(f"run {run.id!r} has recorded {often}; its steps are: {names}", run_id=run.id)
+    return found[occurrence - 1]
+
+
+def _edits(
+    step: str | Step[..., Any], target: JournalRow, input: Mapping[str, Any] | None, output: Any
+) -> list[JournalRow]:
+    if not isinstance(output, Unset):
+        if isinstance(step, Step):
+            encoded, _ = step.signature.result.settle(output, step.signature.result_place)
+        else:
+            encoded = _ANY.encode(output, f"the edited output of {target.name!r}")
+        return [target._replace(generation=1, outcome=str(Outcome.OK), output=encoded)]
+    if input is None:
+        return []
+    if target.kind != Kind.STEP or target.input is None:
+        raise UsageError(f"{target.name!r} is no step with a recorded input; edit its output instead")
+    edited = _merged(target.input, input, f"{target.name}()")
+    if isinstance(step, Step):
+        step.signature.decode_input(edited)
+    return [target._replace(generation=0, seq=0, outcome=str(Outcome.EDITED), input=edited, output=None)]
+
+
+def _merged(recorded: bytes, changes: Mapping[str, Any], what: str) -> bytes:
+    known = _ARGUMENTS.decode(recorded, f"{what} input")
+    unknown = [name for name in changes if name not in known]
+    if unknown:
+        raise UsageError(f"{what} has no argument {unknown[0]!r}; it has {', '.join(known) or 'none'}")
+    return _ARGUMENTS.encode({**known, **changes}, f"{what} input")
+
+
+def _shown(value: Any, error: dict[str, Any] | None) -> list[str]:
+    if error is not None:
+        return [f"{error['type']}: {error['message']}"]
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False).splitlines()

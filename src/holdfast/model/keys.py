@@ -1,0 +1,89 @@
+"""Keys of lanes and events: where they come from, and the 16 bytes that stand for them in the database."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from holdfast.errors import UsageError
+from holdfast.model.ids import check_id
+from holdfast.model.payload import body_of
+
+KeySpec = str | Callable[..., object]
+"""Where a key comes from: an argument's name, a dotted path in one, or a function of the arguments."""
+
+_split = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_plain = msgspec.json.Decoder().decode
+
+
+def lane_id(tenant: str, name: str, key: str) -> bytes:
+    """16 bytes that stand for a lane."""
+    return _digest(b"lane", tenant, name, key)
+
+
+def topic_id(tenant: str, name: str, key: str) -> bytes:
+    """16 bytes that stand for what an event is about."""
+    return _digest(b"topic", tenant, name, key)
+
+
+def _digest(purpose: bytes, *parts: str) -> bytes:
+    return hashlib.sha256(b"\0".join([purpose, *(part.encode() for part in parts)])).digest()[:16]
+
+
+def check_key(value: object, what: str) -> str:
+    """A key as text: a text, a whole number or a UUID; 5 and "5" are the same key.
+
+    Raises:
+        UsageError: anything else, none, or a text that is empty, too long, or holds NUL.
+    """
+    if isinstance(value, str):
+        return check_id(value, what)
+    if isinstance(value, int | uuid.UUID) and not isinstance(value, bool):
+        return str(value)
+    raise UsageError(f"{what} is {value!r}; it must be a text, a whole number or a UUID")
+
+
+def check_spec(spec: object, parameters: Mapping[str, object], what: str) -> KeySpec:
+    """A key's spec, checked against the function's parameters.
+
+    Raises:
+        UsageError: it is no text or function, or its first name is no parameter.
+    """
+    if callable(spec):
+        return spec
+    if not isinstance(spec, str) or not spec:
+        raise UsageError(f"{what} is {spec!r}; give an argument's name, a dotted path in one, or a function")
+    first = spec.split(".")[0]
+    if first not in parameters:
+        known = ", ".join(parameters) or "no arguments"
+        raise UsageError(f"{what} is {spec!r}, and the workflow has no argument {first!r}; it has {known}")
+    return spec
+
+
+def key_in(path: str, given: bytes, what: str) -> str:
+    """The key at a dotted path in a stored input.
+
+    Args:
+        path: such as ``order.id``.
+        given: the input's payload.
+        what: whose key, for the error.
+
+    Raises:
+        UsageError: there is nothing there, or nothing that can be a key.
+    """
+    first, *rest = path.split(".")
+    raw: dict[str, Any] = _split(body_of(given, what))
+    if first not in raw:
+        raise UsageError(f"{what} {path!r}: the input has no {first!r}; give it, or a default")
+    value: Any = _plain(raw[first])
+    seen = first
+    for part in rest:
+        if not isinstance(value, dict) or part not in value:
+            raise UsageError(f"{what} {path!r}: there is no {part!r} in {seen} of the input")
+        value = value[part]
+        seen = f"{seen}.{part}"
+    return check_key(value, f"{what} {path!r}")

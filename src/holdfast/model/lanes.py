@@ -1,0 +1,28 @@
+"""Who gets the slots of a lane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+Place = TypeVar("Place", bound=tuple[Any, ...])
+"""A row that begins with a run's rank and uid: its place in line."""
+
+
+def free_slots(slots: int, held: int) -> int:
+    """How many slots are free. More may be held than there are, once a limit was lowered."""
+    return max(0, slots - held)
+
+
+def next_holders(free: int, line: Iterable[Place], joining: Iterable[Place]) -> list[Place]:
+    """Who gets the free slots: the first of those in line and those that join, by rank, then by uid.
+
+    Args:
+        free: how many slots there are to give.
+        line: the first ``free`` in line, or all of them, in any order.
+        joining: who joins now, in any order; nobody is in both.
+
+    Returns:
+        At most ``free`` of them, in order.
+    """
+    return sorted([*line, *joining], key=lambda place: place[:2])[:free]

@@ -1,0 +1,50 @@
+"""Deletes runs that were kept long enough. Every worker runs one; one at a time would do, several do no harm."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+
+from holdfast.engine.keeping import periods
+from holdfast.errors import StoreError
+from holdfast.store.base import Store
+
+log = logging.getLogger("holdfast.pruner")
+
+PORTION = 500
+"""So many runs are looked at in one transaction."""
+
+START_WITHIN_SECONDS = 60.0
+"""The first look comes at random within so long, so that workers that start together do not look together."""
+
+AGAIN_SECONDS = 3600.0
+"""How long after the last run was looked at the first is again."""
+
+REST = 10.0
+"""A pause is so many times as long as the portion before it took, so that claims do not get slower."""
+
+SHORTEST_REST_SECONDS = 0.1
+AFTER_TROUBLE_SECONDS = 10.0
+
+
+async def prune_forever(store: Store) -> None:
+    """Delete what is old until cancelled."""
+    after = b""
+    pause = START_WITHIN_SECONDS * random.random()
+    while True:
+        await asyncio.sleep(pause)
+        began = time.monotonic()
+        try:
+            deleted, following = await store.prune(periods(await store.retention()), after, PORTION)
+        except StoreError as error:
+            log.warning("deleting old runs failed: %s", error)
+            pause = AFTER_TROUBLE_SECONDS
+            continue
+        if deleted:
+            log.info("deleted %d runs that were kept long enough", deleted)
+        if following is None:
+            after, pause = b"", AGAIN_SECONDS * (0.75 + random.random() / 2)
+        else:
+            after, pause = following, max(SHORTEST_REST_SECONDS, REST * (time.monotonic() - began))

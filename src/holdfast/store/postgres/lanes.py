@@ -1,0 +1,226 @@
+"""Lanes: who takes a slot, who gets in line, and who is next. What is locked is said in lanes.sql."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from holdfast.model.lanes import free_slots, next_holders
+from holdfast.store.postgres.connection import Connection
+from holdfast.store.postgres.entries import columns
+from holdfast.store.sql import statements
+
+_SQL = statements("holdfast.store.postgres", "lanes.sql")
+
+AGAIN_SECONDS = 0.25
+"""So often at least a line is searched from its beginning, for what came later and belongs earlier."""
+
+CHEAP_SECONDS = 0.001
+"""A line whose search from the beginning took no longer is always searched from there."""
+
+SHARE = 4
+"""A very dear search from the beginning is made again after so many times its duration."""
+
+ROW_SECONDS = 20e-6
+"""Time for each row that a search found is for taking the row, not for searching."""
+
+REMEMBERED = 10_000
+"""Lanes whose line is remembered."""
+
+Place = tuple[int, bytes]
+"""In a line: (rank, run)."""
+
+BEGINNING: Place = (-(2**63), b"")
+
+
+class Join(NamedTuple):
+    """A run that wants a slot of its lane, and then to be ready. ``fresh``: never executed before."""
+
+    lane: bytes
+    rank: int
+    run: bytes
+    queue: str
+    workflow: str
+    version: str
+    protocol: int
+    fresh: bool
+
+
+class Leave(NamedTuple):
+    """A run that gives up its slot, or its place in line, if it has one."""
+
+    lane: bytes
+    rank: int
+    run: bytes
+
+
+class Terms(NamedTuple):
+    """A lane as a start describes it. ``slots``: how many runs may hold it at once."""
+
+    id: bytes
+    tenant: str
+    name: str
+    key: str
+    slots: int
+
+
+class _Line:
+    """A line that is dear to search: from where on, and when its search from the beginning was last made."""
+
+    __slots__ = ("place", "searched_at", "took")
+
+    def __init__(self) -> None:
+        self.place = BEGINNING
+        self.searched_at = float("-inf")
+        self.took = 0.0
+
+
+class Lines:
+    """From where on to search the lines whose beginning is full of dead entries.
+
+    Belongs to one connection's user; nothing depends on it but speed, and for a quarter of a second
+    whether a run that another process put in line is seen to stand before others.
+    """
+
+    def __init__(self) -> None:
+        self._lines: OrderedDict[bytes, _Line] = OrderedDict()
+
+    def begin(self, lane: bytes, now: float) -> Place:
+        """Where a search is to begin."""
+        line = self._lines.get(lane)
+        if line is None or now - line.searched_at >= max(AGAIN_SECONDS, SHARE * line.took):
+            return BEGINNING
+        self._lines.move_to_end(lane)
+        return line.place
+
+    def searched(self, lanes: Iterable[bytes], began: float, now: float, rows: int) -> None:
+        """These were searched from their beginning, all at once, and so many rows were found."""
+        took = now - began - rows * ROW_SECONDS
+        for lane in lanes:
+            if took <= CHEAP_SECONDS:
+                self._lines.pop(lane, None)
+                continue
+            line = self._lines.setdefault(lane, _Line())
+            line.searched_at, line.took = now, took
+            self._lines.move_to_end(lane)
+        while len(self._lines) > REMEMBERED:
+            self._lines.popitem(last=False)
+
+    def called(self, lane: bytes, last: Place) -> None:
+        """Everyone up to this one was taken out of the line."""
+        line = self._lines.get(lane)
+        if line is not None:
+            line.place = last
+
+    def queued(self, lane: bytes, place: Place) -> None:
+        """Somebody got in line."""
+        line = self._lines.get(lane)
+        if line is not None and place < line.place:
+            line.place = place
+
+    def forget(self) -> None:
+        """Begin everywhere at the beginning: nothing is known, as after a rollback."""
+        self._lines.clear()
+
+
+async def change_lanes(
+    connection: Connection,
+    joins: Sequence[Join],
+    leaves: Sequence[Leave],
+    terms: Sequence[Terms],
+    lines: Lines | None = None,
+) -> int:
+    """Let runs leave and join their lanes, and pass on the slots that are free then.
+
+    A run that is in line already is left there, and one that holds its slot is made ready.
+
+    Args:
+        joins: one for each run.
+        leaves: of other runs than these.
+        terms: what starts say of their lanes, in order; the last one counts.
+        lines: what is remembered of the lines, where that is worth something.
+
+    Returns:
+        How many runs became ready.
+    """
+    lines = lines or Lines()
+    joining: dict[bytes, list[Join]] = defaultdict(list)
+    for join in joins:
+        joining[join.lane].append(join)
+    told = {one.id: one for one in terms}
+    ids = list({*told, *joining, *(leave.lane for leave in leaves)})
+    if not ids:
+        return 0
+    await connection.execute(_SQL["lock_lanes"], [_lane_row(id, told.get(id), joining.get(id)) for id in ids])
+    found = await connection.fetch(_SQL["leave_lanes"], ids, *columns(leaves, 3), *columns(joins, 3))
+    before = {row[1]: (row[2], row[3]) for row in found if row[0] == "lane"}
+    freed = Counter(row[1] for row in found if row[0] == "left" and row[5] is not None)
+    members = {row[4]: row[5] for row in found if row[0] == "member"}
+    after = {id: (told[id].slots if id in told else slots, held - freed[id]) for id, (slots, held) in before.items()}
+    free = {id: free_slots(*counts) for id, counts in after.items()}
+    # Somebody is in line only where every slot was taken.
+    vacant = {id: free[id] for id, (slots, held) in before.items() if free[id] and held >= slots}
+    line = await _first_in_line(connection, vacant, lines) if vacant else {}
+    called: list[tuple[bytes, int, bytes]] = []
+    joined: list[tuple[Any, ...]] = []
+    changed: list[tuple[bytes, int, int]] = []
+    emptied: list[bytes] = []
+    ready = 0
+    for id, (slots, held) in after.items():
+        new = {(join.rank, join.run): join for join in joining[id] if join.run not in members}
+        holders = next_holders(free[id], line.get(id, ()), new)
+        first = [place for place in holders if place not in new]
+        if first:
+            called += [(id, *place) for place in first]
+            lines.called(id, first[-1])
+        gets = set(holders)
+        for place, join in new.items():
+            joined.append((*join, True, place in gets))
+            if place not in gets:
+                lines.queued(id, place)
+        back = [join for join in joining[id] if members.get(join.run) is not None]
+        joined += [(*join, False, True) for join in back]
+        ready += len(holders) + len(back)
+        held += len(holders)
+        if held == 0 and slots > 0:
+            emptied.append(id)
+        elif (slots, held) != before[id]:
+            changed.append((id, slots, held))
+    if called or joined or changed or emptied:
+        await connection.execute(_SQL["change_lanes"], *columns(called, 3), joined, *columns(changed, 3), emptied)
+    return ready
+
+
+def _lane_row(id: bytes, told: Terms | None, joining: list[Join] | None) -> tuple[Any, ...]:
+    return (*told, None) if told else (id, None, None, None, None, joining[0].run if joining else None)
+
+
+async def _first_in_line(connection: Connection, vacant: dict[bytes, int], lines: Lines) -> dict[bytes, list[Place]]:
+    """The first of each lane's line, up to so many."""
+    began = time.monotonic()
+    begin = {id: lines.begin(id, began) for id in vacant}
+    found = await _search(connection, begin, vacant, lines)
+    short = [id for id, place in begin.items() if place != BEGINNING and len(found[id]) < vacant[id]]
+    if short:
+        found |= await _search(connection, dict.fromkeys(short, BEGINNING), vacant, lines)
+    return found
+
+
+async def _search(
+    connection: Connection, begin: dict[bytes, Place], vacant: dict[bytes, int], lines: Lines
+) -> dict[bytes, list[Place]]:
+    began = time.monotonic()
+    rows = await connection.fetch(
+        _SQL["first_in_line"],
+        list(begin),
+        [place[0] for place in begin.values()],
+        [place[1] for place in begin.values()],
+        [vacant[id] for id in begin],
+    )
+    lines.searched((id for id, place in begin.items() if place == BEGINNING), began, time.monotonic(), len(rows))
+    found: dict[bytes, list[Place]] = {id: [] for id in begin}
+    for id, rank, run in rows:
+        found[id].append((rank, run))
+    return found

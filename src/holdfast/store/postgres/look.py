@@ -1,0 +1,151 @@
+"""Runs as people look at them: found, searched, counted, explained. Reads, inside the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from holdfast.model.run import Status
+from holdfast.model.search import And, Compare, Condition
+from holdfast.store.base import ChildRow, Kindred, LaneRow, QueueRow, RunRow, Standing
+from holdfast.store.postgres.connection import Connection
+from holdfast.store.search import compile_search
+from holdfast.store.sql import statements
+
+_SQL = statements("holdfast.store.postgres", "look.sql")
+
+HOLDERS = 10
+"""So many holders of a lane's slots are shown."""
+
+_NEWEST = b"\xff" * 17
+"""Above every uid."""
+
+
+async def find_runs(connection: Connection, tenant: str, ids: Sequence[str]) -> list[RunRow]:
+    """The tenant's runs with these ids."""
+    return await _rows(connection, _SQL["by_id"], [tenant, ids])
+
+
+async def search_runs(
+    connection: Connection, tenant: str, condition: Condition | None, limit: int, before: bytes | None
+) -> list[RunRow]:
+    """The tenant's runs that meet a condition, newest first."""
+    return await _rows(connection, *_search(tenant, condition, limit, before))
+
+
+async def count_runs(connection: Connection, tenant: str, condition: Condition | None, cap: int) -> int:
+    """How many there are, up to the cap."""
+    found, parameters = _search(tenant, condition, cap, None)
+    return int(await connection.fetchval(_SQL["count"].replace("/*found*/", found), *parameters))
+
+
+async def _rows(connection: Connection, found: str, parameters: list[Any]) -> list[RunRow]:
+    rows = await connection.fetch(_SQL["rows"].replace("/*found*/", found), *parameters)
+    return [RunRow(*row) for row in rows]
+
+
+def _search(tenant: str, condition: Condition | None, limit: int, before: bytes | None) -> tuple[str, list[Any]]:
+    """A search as a statement with its parameters."""
+    begin, more = _begin(condition)
+    parameters: list[Any] = [tenant, before or _NEWEST, limit, *more]
+    test = "true"
+    if condition is not None:
+        compiled = compile_search(condition, "postgres", first=len(parameters) + 1)
+        test = compiled.sql
+        parameters += compiled.parameters
+    return _SQL["search"].replace("/*begin*/", _SQL[begin]).replace("/*test*/", test), parameters
+
+
+def _begin(condition: Condition | None) -> tuple[str, list[Any]]:
+    """The statement with which a search begins, and its parameters."""
+    if condition is None:
+        return "from_runs", []
+    driver = compile_search(condition, "postgres").driver
+    if driver is not None:
+        return "from_texts" if isinstance(driver[1], str) else "from_numbers", list(driver)
+    for status in _statuses(condition):
+        if status in (Status.FAILED, Status.CANCELLED, Status.HELD):
+            return "from_troubled", [status]
+        if status in (Status.RUNNING, Status.WAITING):
+            return "from_running" if status == Status.RUNNING else "from_parked", []
+    return "from_runs", []
+
+
+def _statuses(condition: Condition) -> Iterator[str]:
+    """The statuses that every run has that meets the condition."""
+    match condition:
+        case And(conditions):
+            for one in conditions:
+                yield from _statuses(one)
+        case Compare("status", "=", str(status)):
+            yield status
+
+
+async def standing(connection: Connection, run: bytes) -> Standing:
+    """Where a run stands, and what is before it."""
+    rows = await connection.fetch(_SQL["place"], run)
+    if not rows:
+        return Standing("nowhere")
+    queue, workflow, version, protocol, rank, lane_id, place, wake_at, wanted, beat_at, claimed_at = rows[0]
+    kind = queue, workflow, version, protocol
+    lane, holders = None, []
+    if lane_id is not None:
+        lane = next((LaneRow(*row) for row in await connection.fetch(_SQL["lane"], lane_id)), None)
+    if lane is not None:
+        holders = await connection.fetch(_SQL["holders"], lane.id, min(lane.held, HOLDERS))
+    ahead = 0
+    if place == "lane":
+        ahead = await connection.fetchval(_SQL["ahead_in_line"], lane_id, rank, run)
+    elif place == "ready":
+        ahead = await connection.fetchval(_SQL["ahead_ready"], *kind, rank, run)
+    return Standing(
+        place=place,
+        wake_at=wake_at,
+        wanted=wanted,
+        ahead=ahead,
+        lane=lane,
+        holders=tuple((row[0], row[1]) for row in holders),
+        served=await connection.fetchval(_SQL["served"], *kind),
+        beat_at=beat_at,
+        claimed_at=claimed_at,
+        waits=tuple((row[0], row[1], row[2]) for row in await connection.fetch(_SQL["waited_for"], run)),
+        children=tuple(row[0] for row in await connection.fetch(_SQL["open_children"], run)),
+        executing=await connection.fetchval(_SQL["executing"], queue),
+    )
+
+
+async def list_lanes(connection: Connection, tenant: str, limit: int) -> list[LaneRow]:
+    """The tenant's lanes, by name and key."""
+    return [LaneRow(*row) for row in await connection.fetch(_SQL["lanes"], tenant, limit)]
+
+
+async def list_queues(connection: Connection) -> list[tuple[QueueRow, int, int]]:
+    """Every queue with settings, ready or executing runs."""
+    rows = await connection.fetch(_SQL["queues"])
+    return [(QueueRow(*settings), ready, executing) for *settings, ready, executing in rows]
+
+
+async def stranded(connection: Connection, cap: int) -> list[Kindred]:
+    """Kinds of ready runs that no living worker serves; a kind of several protocols is one."""
+    found: dict[tuple[str, str, str], int] = {}
+    for *kind, runs in await connection.fetch(_SQL["stranded"], cap):
+        key = kind[0], kind[1], kind[2]
+        found[key] = min(cap, found.get(key, 0) + runs)
+    return [Kindred(*kind, runs) for kind, runs in found.items()]
+
+
+async def children(connection: Connection, parent: bytes, open_only: bool, limit: int) -> list[ChildRow]:
+    """A run's children, in order of position."""
+    return [ChildRow(*row) for row in await connection.fetch(_SQL["children"], parent, open_only, limit)]
+
+
+async def child_outcomes(connection: Connection, parent: bytes, generation: int, group: bytes) -> list[ChildRow]:
+    """The children of a fan-out, in order of position."""
+    rows = await connection.fetch(_SQL["group_children"], parent, generation, group, _above(group))
+    return [ChildRow(*row) for row in rows]
+
+
+def _above(prefix: bytes) -> bytes:
+    """The least bytes above all that begin with the prefix."""
+    stem = prefix.rstrip(b"\xff")
+    return stem[:-1] + bytes([stem[-1] + 1]) if stem else _NEWEST

@@ -1,0 +1,67 @@
+"""Retention: deletes what ended long ago. What is locked is said in prune.sql."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from holdfast.store.postgres.connection import Connection
+from holdfast.store.sql import statements
+
+_SQL = statements("holdfast.store.postgres", "prune.sql")
+
+_SECOND = 1_000_000
+
+
+async def prune(
+    connection: Connection, keep: Sequence[tuple[str, str, int]], after: bytes, limit: int
+) -> tuple[int, bytes | None]:
+    """Delete some of the oldest runs; see `Store.prune`."""
+    if not after:
+        await _prune_events(connection, limit)
+    periods = {(workflow, status): seconds * _SECOND for workflow, status, seconds in keep}
+    if not periods or limit < 1:
+        return 0, None
+    shortest = min(periods.values())
+    last: bytes | None = None
+    old: list[bytes] = []
+    rows = await connection.fetch(_SQL["oldest"], after, limit)
+    for uid, workflow, status, age, ended in rows:
+        if age < shortest:
+            return await _delete(connection, old), None
+        last = uid
+        # The most specific one counts.
+        places = (workflow, status), (workflow, ""), ("", status)
+        period = next((periods[place] for place in places if place in periods), None)
+        if ended is not None and period is not None and ended >= period:
+            old.append(uid)
+    return await _delete(connection, old), last if len(rows) == limit else None
+
+
+async def _delete(connection: Connection, old: list[bytes]) -> int:
+    """Delete those of the runs that may be deleted: how many."""
+    locked = [row[0] for row in await connection.fetch(_SQL["lock_runs"], old)] if old else []
+    rows = await connection.fetch(_SQL["deletable"], locked) if locked else []
+    if not rows:
+        return 0
+    runs = [row[0] for row in rows]
+    for table in ("journal", "attempts", "attributes", "progress", "waits"):
+        await connection.execute(_SQL[f"delete_{table}"], runs)
+    await connection.execute(_SQL["delete_troubled"], [row[1] for row in rows], [row[2] for row in rows], runs)
+    ends = [(row[3], row[0]) for row in rows if row[3] is not None]
+    if ends:
+        await connection.execute(_SQL["delete_deadlines"], [end[0] for end in ends], [end[1] for end in ends])
+    await connection.execute(_SQL["delete_runs"], runs)
+    return len(runs)
+
+
+async def _prune_events(connection: Connection, limit: int) -> None:
+    """Delete expired events, and topics that stand for nothing any more."""
+    expired = [row[0] for row in await connection.fetch(_SQL["delete_events"], limit)]
+    if expired:
+        await connection.execute(_SQL["delete_deliveries"], expired)
+    topics = [row[0] for row in await connection.fetch(_SQL["lock_topics"], os.urandom(16), limit)]
+    if len(topics) < limit:
+        topics += [row[0] for row in await connection.fetch(_SQL["lock_topics"], b"", limit - len(topics))]
+    if topics:
+        await connection.execute(_SQL["delete_topics"], topics)

@@ -1,0 +1,120 @@
+-- Runs found and shown, and what an explanation of their standing needs. Nothing here reads more of a large
+-- table than it shows or counts up to a cap.
+--
+-- `runs` is runs as they are shown, their progress last. To it are added conditions: the tenant's, the one
+-- whose index names the fewest runs (from `with_text` to `that_wait`), and what a person asked.
+
+-- name: runs
+SELECT r.uid, r.tenant, r.id, r.workflow, r.version, r.queue, r.priority,
+       CASE WHEN r.status <> 'open' THEN r.status WHEN g.run IS NOT NULL THEN 'running'
+            WHEN p.run IS NOT NULL AND p.epoch > 0 THEN 'waiting' ELSE 'queued' END AS shown,
+       r.generation, r.input, r.output, r.attributes, parent.id, r.rescues, g.worker,
+       r.created_at, coalesce(r.started_at, g.claimed_at), r.finished_at, coalesce(p.wake_at, r.due_at),
+       r.deadline_at, r.control, r.cuts, r.failed_seq, source.id, r.forked_seq,
+       (SELECT group_concat(id, char(31)) FROM (
+            SELECT id FROM runs AS f WHERE f.forked_from = r.uid ORDER BY uid LIMIT 20
+        )),
+       r.lane, r.lane_name, r.lane_key, r.parent_position, s.current, s.total, s.note, s.at
+FROM runs AS r
+LEFT JOIN running AS g ON g.run = r.uid LEFT JOIN parked AS p ON p.run = r.uid
+LEFT JOIN runs AS parent ON parent.uid = r.parent_uid LEFT JOIN runs AS source ON source.uid = r.forked_from
+LEFT JOIN progress AS s ON s.run = r.uid
+
+-- name: with_text
+r.uid IN (SELECT run FROM attributes WHERE tenant = ? AND name = ? AND text = ? AND text IS NOT NULL)
+
+-- name: with_number
+r.uid IN (SELECT run FROM attributes WHERE tenant = ? AND name = ? AND number = ? AND number IS NOT NULL)
+
+-- name: in_trouble
+r.uid IN (SELECT run FROM troubled WHERE tenant = ? AND status = ?)
+
+-- name: that_execute
+r.uid IN (SELECT run FROM running)
+
+-- name: that_wait
+r.uid IN (SELECT run FROM parked)
+
+-- name: children
+SELECT uid, id, parent_position, status, output FROM runs
+WHERE parent_uid = ?1 AND parent_position IS NOT NULL AND (NOT ?2 OR status IN ('open', 'held'))
+ORDER BY parent_position, uid LIMIT ?3
+
+-- name: child_outcomes
+SELECT uid, id, parent_position, status, output FROM runs
+WHERE parent_uid = ?1 AND parent_position >= ?3 AND parent_generation = ?2
+  AND parent_group = length(?3) AND substr(parent_position, 1, length(?3)) = ?3
+ORDER BY parent_position, uid
+
+-- name: where_stands
+SELECT r.queue, r.workflow, r.version, r.protocol, r.rank, r.lane, g.claimed_at, w.beat_at,
+       p.run IS NOT NULL, p.wake_at, p.wanted, m.run IS NOT NULL AND m.since IS NULL
+FROM runs AS r
+LEFT JOIN running AS g ON g.run = r.uid LEFT JOIN workers AS w ON w.id = g.worker
+LEFT JOIN parked AS p ON p.run = r.uid
+LEFT JOIN members AS m ON m.run = r.uid
+WHERE r.uid = ?
+
+-- name: is_ready
+SELECT 1 FROM ready WHERE queue = ? AND workflow = ? AND version = ? AND protocol = ? AND rank = ? AND run = ?
+
+-- name: ready_ahead
+SELECT count(*) FROM (
+    SELECT 1 FROM ready
+    WHERE queue = ? AND workflow = ? AND version = ? AND protocol = ? AND (rank, run) < (?, ?) LIMIT 1000
+)
+
+-- name: line_ahead
+SELECT count(*) FROM (
+    SELECT 1 FROM members WHERE lane = ? AND (rank, run) < (?, ?) AND since IS NULL LIMIT 1000
+)
+
+-- name: holders
+SELECT coalesce(r.id, ''), m.since FROM members AS m LEFT JOIN runs AS r ON r.uid = m.run
+WHERE m.lane = ? AND m.since IS NOT NULL ORDER BY m.since, m.run LIMIT 10
+
+-- name: served
+SELECT count(*) FROM served AS s JOIN workers AS w ON w.id = s.worker
+WHERE s.queue = ? AND s.workflow = ? AND s.version = ? AND s.protocol = ?
+  AND w.expires_at > (SELECT holdfast_now_us() + offset_us FROM clock)
+
+-- name: waits_of
+SELECT t.name, t.key, w.due_at FROM waits AS w JOIN topics AS t ON t.id = w.topic
+WHERE w.run = ? AND w.purpose = 'wait' ORDER BY w.since, w.position
+
+-- name: open_children
+SELECT id FROM runs
+WHERE parent_uid = ? AND parent_position IS NOT NULL AND status IN ('open', 'held')
+ORDER BY parent_position, uid LIMIT 10
+
+-- name: executing
+SELECT (SELECT count(*) FROM running WHERE queue = ?1) FROM queues WHERE name = ?1 AND total IS NOT NULL
+
+-- name: lane
+SELECT l.id, l.tenant, l.name, l.key, l.slots, l.held,
+       (SELECT count(*) FROM (SELECT 1 FROM members WHERE lane = l.id AND since IS NULL LIMIT 1000))
+FROM lanes AS l WHERE l.id = ?
+
+-- name: lanes
+SELECT l.id, l.tenant, l.name, l.key, l.slots, l.held,
+       (SELECT count(*) FROM (SELECT 1 FROM members WHERE lane = l.id AND since IS NULL LIMIT 1000))
+FROM lanes AS l WHERE l.tenant = ? AND l.held > 0 ORDER BY l.name, l.key LIMIT ?
+
+-- name: executing_by_queue
+SELECT r.queue, count(*) FROM running AS g CROSS JOIN runs AS r ON r.uid = g.run GROUP BY r.queue
+
+-- name: count_ready
+SELECT count(*) FROM (SELECT 1 FROM ready WHERE queue = ? LIMIT 10000)
+
+-- The next queue after this one, so that each is one look into the index, however many runs it has.
+-- name: next_queue
+SELECT queue FROM ready WHERE queue > ? ORDER BY queue LIMIT 1
+
+-- name: next_kind
+SELECT queue, workflow, version, protocol FROM ready WHERE (queue, workflow, version, protocol) > (?, ?, ?, ?)
+ORDER BY queue, workflow, version, protocol LIMIT 1
+
+-- name: count_kind
+SELECT count(*) FROM (
+    SELECT 1 FROM ready WHERE queue = ? AND workflow = ? AND version = ? AND protocol = ? LIMIT ?
+)
