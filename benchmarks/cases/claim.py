@@ -158,7 +158,7 @@ class Claims:
         self._store = self._client.core.store
         self._worker = secrets.token_bytes(16)
         await self._store.register_worker(self._worker, "bench", 1, PROTOCOL, A_YEAR_US)
-        self._served = ((served.queue, served.name, served.version, PROTOCOL),)
+        self._served = ((served.terms.queue, served.name, served.version, PROTOCOL),)
         self._bare: Bare
         if self._bare_url.startswith("sqlite"):
             self._bare = BareSqlite(self._bare_url.removeprefix("sqlite:///"))

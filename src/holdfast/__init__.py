@@ -10,6 +10,7 @@ from holdfast.engine.context import Current, current, now, random, uuid
 from holdfast.engine.durable import sleep, sleep_until
 from holdfast.engine.events import send_event, wait_for_event
 from holdfast.engine.fan_out import First, first, gather, map
+from holdfast.engine.finding import Count, LaneView, QueueView, Stranded, WorkerView
 from holdfast.engine.levers import Delivery, StepReplay
 from holdfast.engine.steering import continue_as_new, hold, patched, progress, set_attributes, shield
 from holdfast.engine.step import Step, step
@@ -65,6 +66,7 @@ __all__ = [
     "Cancelled",
     "Client",
     "ContinuedAsNew",
+    "Count",
     "CrashedWorker",
     "Current",
     "Delivery",
@@ -75,11 +77,13 @@ __all__ = [
     "HoldfastError",
     "Interruption",
     "JournalEntry",
+    "LaneView",
     "NonDeterminism",
     "NotDurable",
     "NotOurs",
     "NotPossible",
     "PayloadError",
+    "QueueView",
     "Rejected",
     "Retry",
     "RetryAfter",
@@ -107,9 +111,11 @@ __all__ = [
     "StoreFull",
     "StoreReadOnly",
     "StoreUnavailable",
+    "Stranded",
     "UnknownWorkflow",
     "UsageError",
     "Worker",
+    "WorkerView",
     "Workflow",
     "connect",
     "continue_as_new",

@@ -1,9 +1,11 @@
 """What a batch does beside runs, journals, lanes and events, over every store: fan-outs, limits, attributes."""
 
+import os
 from typing import Any
 
 import pytest
 
+from holdfast.model.search import parse
 from holdfast.store.base import (
     ASKED,
     LOST,
@@ -169,10 +171,10 @@ async def test_what_was_asked_is_done_with_when_a_run_settles(store: Store) -> N
 # Limited queues
 
 
-async def limited(store: Store, limit: int, *caps: Cap, worker: bytes = WORKER) -> list[str]:
+async def limited(store: Store, limit: int, *caps: Cap, worker: bytes = WORKER, id: bytes | None = None) -> list[str]:
     """The ids that a claim with limits is given."""
     served = (KIND, CHILD, OTHER_KIND, OPEN_KIND)
-    (runs,) = (await commit(store, claims=[Claim(worker, b"%r" % caps[0].__hash__(), limit, served, caps)])).claims
+    (runs,) = (await commit(store, claims=[Claim(worker, id or os.urandom(16), limit, served, caps)])).claims
     assert isinstance(runs, list)
     return [run.id for run in runs]
 
@@ -199,8 +201,8 @@ async def test_a_queue_s_total_counts_over_all_workers(store: Store) -> None:
 async def test_a_repeated_claim_with_limits_is_given_the_same(store: Store) -> None:
     await store.set_queue(QueueRow("main", 2, None, False))
     await make(store, *(start(f"r{n}", rank=n) for n in range(4)))
-    same = Cap("main", 2, 2)
-    assert await limited(store, 9, same) == await limited(store, 9, same) == ["r0", "r1"]
+    for _ in range(2):
+        assert await limited(store, 9, Cap("main", 2, 2), id=b"claim") == ["r0", "r1"]
     assert await limited(store, 9, Cap("main", 3, 2)) == []
 
 
@@ -236,3 +238,8 @@ async def test_attributes_are_replaced_under_the_lease(store: Store, lost: bool)
         assert (await commit(store, attributes=changes)).attributes == [LOST if lost else None] * 2
     (row,) = await store.find_runs("t", ["a"])
     assert row.attributes == (b"first" if lost else b"third")
+    now = ["attributes.color = 'red'", "attributes.size = 3"]
+    then = ["attributes.color = 'green'", "attributes.weight = 1.5"]
+    for text in [*now, *then, "attributes.color = 'blue'"]:
+        found = await store.search_runs("t", parse(text, 0), limit=9, before=None)
+        assert len(found) == (text in (now if lost else then)), text

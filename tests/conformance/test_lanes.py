@@ -25,6 +25,7 @@ from tests.conformance.kit import (
     start,
     status,
 )
+from tests.conformance.steering_kit import ask
 
 DESK = lane_id("t", "desk", "")
 
@@ -229,6 +230,34 @@ async def test_a_rescued_run_has_its_slot_still(store: Store) -> None:
     assert run.id == "a"
     await commit(store, settles=[settle(run)])
     assert ids(await claim(store)) == ["b"]
+
+
+async def test_who_is_cancelled_in_line_frees_no_slot(store: Store) -> None:
+    rows = [in_lane(id) for id in "abc"]
+    await make(store, *rows)
+    (run,) = await claim(store)
+    assert (await ask(store, rows[1].uid, "cancel")).outcome == "done"
+    assert await lanes(store) == [("desk", "", 1, 1, 1)]
+    assert await claim(store) == []
+    await commit(store, settles=[settle(run)])
+    assert ids(await claim(store)) == ["c"]
+
+
+async def test_a_released_run_has_the_slot_that_it_kept_or_joins_again(store: Store) -> None:
+    rows = [in_lane(id) for id in "abc"]
+    await make(store, *rows)
+    for row in rows[:2]:
+        assert (await ask(store, row.uid, "hold")).outcome == "done"
+    assert await lanes(store) == [("desk", "", 1, 1, 1)]
+    for row in rows[:2]:
+        assert (await ask(store, row.uid, "release")).outcome == "done"
+    assert await lanes(store) == [("desk", "", 1, 1, 2)]
+    order = []
+    while runs := await claim(store):
+        order += ids(runs)
+        await commit(store, settles=[settle(run) for run in runs])
+    assert order == ["a", "b", "c"]
+    assert await lanes(store) == []
 
 
 async def test_a_thousand_lanes_in_one_batch(store: Store) -> None:

@@ -38,10 +38,12 @@ from tests.conformance.kit import (
     OTHER,
     WORKER,
     checkpoint,
+    child,
     claim,
     commit,
     make,
     park,
+    pending,
     register,
     running,
     settle,
@@ -95,7 +97,7 @@ def lane_id(name: str) -> bytes:
 
 def laned(id: str, lane: str, slots: int = 1, **changes: Any) -> Start:
     """A run of a lane."""
-    terms = {"lane": lane_id(lane), "lane_name": lane, "lane_key": "k", "slots": slots}
+    terms: dict[str, Any] = {"lane": lane_id(lane), "lane_name": lane, "lane_key": "k", "slots": slots}
     return start(id, **(terms | changes))
 
 
@@ -570,3 +572,33 @@ async def test_a_limit_over_all_workers_holds_for_claims_at_once(
     assert [queue for _, queue in await rows(postgres_database, "running", "run, queue")].count("main") == 3
     none = Claim(WORKER, b"none", 10, (KIND, free), (Cap("main", 5, 3), Cap("free", 0, None)))
     assert (await commit(store, claims=[none])).claims == [[]]
+
+
+# What it costs
+
+
+async def test_a_batch_without_lanes_and_events_costs_no_statement_more(
+    store: PostgresStore, postgres_database: str
+) -> None:
+    parent = await running(store, "p")
+    await commit(store, checkpoints=[pending(parent, b"\0")], starts=[child("c", parent, b"\0")])
+    (only,) = await claim(store)
+    batch = Batch(
+        starts=[start("a"), start("late", due_at=10**17)],
+        checkpoints=[checkpoint(only, b"\0")],
+        parks=[park(parent, b"\0")],
+        settles=[settle(only)],
+        promotes=[Promote(9)],
+        claims=[Claim(WORKER, b"next", 9, (KIND,))],
+    )
+    statements: list[str] = []
+    async with transaction(postgres_database) as connection:
+        connection.add_query_logger(lambda record: statements.append(record.query))
+        results = await write(connection, batch, Heads())
+        await connection.execute("COMMIT")
+        await asyncio.sleep(0)
+    (claimed,) = results.claims
+    assert {run.id for run in claimed} == {"a", "p"}  # type: ignore[union-attr]
+    # A start, a checkpoint, the lock of the entries, a park, a settle, the entry, the parent and its wake-up,
+    # a promotion and its next instant, the claim's beginning and the claim.
+    assert sum("holdfast." in text for text in statements) == 12  # the driver asks for types besides

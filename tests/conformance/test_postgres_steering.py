@@ -1,7 +1,9 @@
 """Who steers a run while it is being moved, on PostgreSQL: every pair of control and move, each first once."""
 
 import asyncio
+import itertools
 import random
+import re
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from holdfast.model.keys import lane_id, topic_id
 from holdfast.model.notes import Note, encode_note
+from holdfast.model.search import parse
 from holdfast.store.base import (
     ASKED,
     Batch,
@@ -27,12 +30,13 @@ from holdfast.store.base import (
     Topic,
     Wait,
 )
-from holdfast.store.postgres import prune, steer
+from holdfast.store.postgres import look, prune, steer
 from holdfast.store.postgres import store as store_module
 from holdfast.store.postgres.claim import Heads
 from holdfast.store.postgres.connection import WRITE
 from holdfast.store.postgres.store import PostgresStore
 from holdfast.store.postgres.write import write
+from holdfast.store.sql import statements
 from tests.conformance.kit import (
     CHILD,
     KIND,
@@ -577,5 +581,56 @@ async def deadlocks(url: str) -> int:
         return int(
             await connection.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
         )
+    finally:
+        await connection.close()
+
+
+# Plans
+
+FIRST_COLUMNS = "SELECT indexname, substring(indexdef FROM '\\((\\w+)') FROM pg_indexes WHERE schemaname = 'holdfast'"
+LARGE = {"runs", "journal", "attempts", "attributes", "progress", "troubled", "deadlines", "parked", "ready", "members"}
+LARGE |= {"lanes", "topics", "waits", "events", "deliveries"}
+
+
+def statements_to_plan() -> dict[str, str]:
+    """The statements of steering and looking, and some searches."""
+    package = "holdfast.store.postgres"
+    found = {}
+    for file in ("steer.sql", "look.sql", "flow.sql", "prune.sql", "schedules.sql"):
+        named = statements(package, file)
+        found.update((name, text) for name, text in named.items() if "/*" not in text and not name.startswith("from_"))
+    for text in ("status = 'failed'", "status = 'waiting'", "attributes.a = 'x'", "attributes.a = 1", "workflow = 'x'"):
+        search, _ = look.search("t", parse(text, now_us=NOW), 5, None)
+        found[text] = statements(package, "look.sql")["rows"].replace("/*found*/", search)
+    return found
+
+
+async def test_keys_are_looked_up_by_their_index_whatever_the_planner_knew(
+    store: PostgresStore, postgres_database: str
+) -> None:
+    """The plans are made while every table is known to be empty, which is when a planner errs most."""
+    connection = await asyncpg.connect(postgres_database)
+    try:
+        await connection.execute("VACUUM ANALYZE")
+        first_column = dict(await connection.fetch(FIRST_COLUMNS))
+        looked_up = 0
+        for name, text in statements_to_plan().items():
+            numbers = [int(number) for number in re.findall(r"\$(\d+)", text)]
+            values = f"({', '.join(['NULL'] * max(numbers))})" if numbers else ""
+            await connection.execute(WRITE)
+            await connection.execute(f"PREPARE planned AS {text}")
+            plan = [row[0] for row in await connection.fetch(f"EXPLAIN EXECUTE planned{values}")]
+            await connection.execute("DEALLOCATE planned; ROLLBACK")
+            for line, following in itertools.pairwise([*plan, ""]):
+                scan = re.search(r"(?<!Tid )Scan(?: Backward)?(?: using (\w+))? on (\w+)", line)
+                if scan is None or scan[2] not in LARGE:
+                    continue
+                assert scan[1], f"{name} scans {scan[2]}"
+                if "Index Cond" in following:
+                    looked_up += 1
+                    assert f"({first_column[scan[1]]} " in following or "ROW(" in following, f"{name}: {following}"
+                else:
+                    assert " LIMIT " in text, f"{name} reads all of {scan[2]}"
+        assert looked_up > 50
     finally:
         await connection.close()

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from holdfast.cli import config, database, demo, doctor, events, retention, run, runs, schedules, start, worker
+from holdfast.cli import config, database, demo, doctor, events, queues, retention, run, runs, schedules, start, worker
 from holdfast.cli.output import INTERRUPTED, USAGE, Output
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for part in (worker, run, start, runs, events, schedules, retention, database, config, doctor, demo):
+for part in (worker, run, start, runs, events, schedules, queues, retention, database, config, doctor, demo):
     part.add_to(app)
 
 

@@ -76,6 +76,46 @@ def _runs(context: Context, found: list[RunView]) -> None:
         context.output.note("there are no such runs")
 
 
+@command(group, "count")
+def count(
+    context: Context,
+    *,
+    where: Where = None,
+    workflow: Workflow = None,
+    status: Status = None,
+    cap: Annotated[int, typer.Option("--cap", metavar="N", help="Count no further, 1 to 1000000.")] = 10_000,
+) -> None:
+    """Count runs."""
+    found = context.ask(lambda client: client.count(where, workflow=workflow, status=status, cap=cap))
+    if context.output.as_json:
+        context.output.json(found)
+        return
+    context.output.text(str(found.runs))
+    if found.capped:
+        context.output.note("there are more; --cap counts further")
+
+
+@command(group, "dead-letters")
+def dead_letters(context: Context, *, limit: Limit = 50) -> None:
+    """List failed runs, the newest first: those to look at, and to retry or fork."""
+    _runs(context, context.ask(lambda client: client.dead_letters(limit)))
+
+
+@command(group, "stranded")
+def stranded(context: Context) -> None:
+    """List kinds of ready runs that no living worker serves, of every tenant."""
+    found = context.ask(lambda client: client.stranded())
+    if context.output.as_json:
+        context.output.json(found)
+    elif found:
+        context.output.table(
+            ("queue", "workflow", "version", "runs"),
+            [(one.queue, one.workflow, one.version, one.runs) for one in found],
+        )
+    else:
+        context.output.note("a worker serves every ready run")
+
+
 def run_row(run: RunView) -> Sequence[object]:
     """A run as a row of `RUN_COLUMNS`."""
     error = f"{_last(run.error['type'])}: {run.error['message']}" if run.error else ""
@@ -202,6 +242,16 @@ def _failed_attempts(entry: JournalEntry, width: int) -> list[list[Any]]:
 
 def _last(dotted: str) -> str:
     return dotted.removeprefix("builtins.")
+
+
+@command(group, "explain")
+def explain(context: Context, id: Annotated[str, typer.Argument(metavar="ID", help="The run's id.")]) -> None:
+    """Tell why a run does not move."""
+    told = context.ask(lambda client: client.explain(id))
+    if context.output.as_json:
+        context.output.json({"id": id, "explanation": told})
+    else:
+        context.output.text(told)
 
 
 @command(group, "watch")

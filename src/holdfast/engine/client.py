@@ -78,10 +78,8 @@ class RunHandle(Generic[R]):
             TimeoutError: it has not ended yet; it goes on.
         """
         limit = None if timeout is None else seconds(timeout, what="timeout")
-        waiting = self._client.core.wait_result(self._uid)
         try:
-            async with asyncio.timeout(limit):
-                outcome: RunOutcome = await waiting
+            outcome = await self._outcome(limit)
         except TimeoutError:
             raise TimeoutError(f"run {self.id!r} has not ended after {limit:g} s; it goes on") from None
         if outcome.status != Status.SUCCEEDED:
@@ -89,6 +87,10 @@ class RunHandle(Generic[R]):
         codec = self._workflow.signature.result if self._workflow is not None else codec_of(Any)
         result: R = codec.decode(outcome.output, f"the result of run {self.id!r}")
         return result
+
+    async def _outcome(self, limit: float | None) -> RunOutcome:
+        async with asyncio.timeout(limit):
+            return await self._client.core.wait_result(self._uid)
 
     async def view(self) -> RunView:
         """The run as it is now."""

@@ -195,8 +195,8 @@ class Dispatcher:
         began = time.monotonic()
         if began - self._flow_at < POLL_SECONDS:
             return
+        self._flow_at = began  # before it is read: what is announced meanwhile is looked up again
         flow = await self.core.store.flow()
-        self._flow_at = began
         if flow != self._flow:
             self._flow = flow
             self._serve_what_goes()

@@ -93,9 +93,11 @@ def map(
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise UsageError(f"hf.map(limit={limit!r}): give a whole number, 1 or more")
     here = scope("hf.map")
-    if isinstance(fn, Workflow) and (limit is None or fn.terms.lane is None):
-        return map_runs(here.execution, here.allocate(), fn, list(items), limit)
-    return _map(here, here.allocate(), fn, list(items), min(limit or MAP_AT_ONCE, MAP_AT_ONCE))
+    position = here.allocate()
+    one_by_one = position + encode_number(0) + encode_number(0) in here.execution.journal  # begun by a version that knew no groups
+    if isinstance(fn, Workflow) and (limit is None or fn.terms.lane is None) and not one_by_one:
+        return map_runs(here.execution, position, fn, list(items), limit)
+    return _map(here, position, fn, list(items), min(limit or MAP_AT_ONCE, MAP_AT_ONCE))
 
 
 async def _map(

@@ -214,11 +214,7 @@ class Levers:
                 run_id=row.id,
             )
         entries = await self._in_force(row)
-        marks = [entry.seq for entry in entries if entry.kind == Kind.CANCEL]
-        if row.failed_seq is not None:
-            cut = row.failed_seq
-        else:
-            cut = min(marks, default=max((entry.seq for entry in entries), default=0) + 1)
+        cut = _failed_seq(row, entries)
         now = self.core.now_us()
         cuts = [*decode_cuts(row.cuts), (row.generation + 1, cut)]
         order = Retry(row.uid, self.tenant, row.generation, encode_cuts(cuts), rank(now, row.priority), now)
@@ -420,6 +416,27 @@ def _text(value: object, what: str) -> str:
     if not isinstance(value, str) or len(value) > 1000 or "\0" in value:
         raise UsageError(f"{what} is {value!r}; give a text of at most 1000 characters, without NUL")
     return value
+
+
+def _failed_seq(run: RunRow, entries: list[JournalRow]) -> int:
+    """From which seq on a run's entries are done anew when it is retried."""
+    if run.failed_seq is not None:
+        return run.failed_seq
+    marks = [entry.seq for entry in entries if entry.kind == Kind.CANCEL]
+    if marks:
+        return min(marks)
+    if run.output is not None and run.status == Status.FAILED:
+        # Ended by a version that did not note the entry, or by an error that took no attribute.
+        error = _told(run.output)
+        same = [one.seq for one in entries if one.outcome == Outcome.ERROR and one.output and _told(one.output) == error]
+        if same:
+            return max(same)
+    return max((entry.seq for entry in entries), default=0) + 1
+
+
+def _told(payload: bytes) -> tuple[str, str]:
+    error = failure_view(payload)
+    return error["type"], error["message"]
 
 
 def _occurrence(run: RunRow, entries: list[JournalRow], step: str | Step[..., Any], occurrence: int) -> JournalRow:

@@ -46,14 +46,18 @@ class Timekeeper:
             began = time.monotonic()
             more = False
             try:
-                more = await self._tell_of_deadlines()
-                more = await self._tell_of_events() or more
+                more = await self.tick()
             except StoreError as error:
                 log.warning("looking for time limits and events that cancel failed: %s", error)
             # Looking must stay a small part of the time.
             await asyncio.sleep(max(REST_SECONDS, 4 * (time.monotonic() - began)))
             if not more:
                 await self._listen()
+
+    async def tick(self) -> bool:
+        """Tell those that are to be told now. Whether there may be more of them."""
+        deadlines = await self._tell_of_deadlines()
+        return await self._tell_of_events() or deadlines
 
     async def _listen(self) -> None:
         try:

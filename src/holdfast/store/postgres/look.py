@@ -30,12 +30,12 @@ async def search_runs(
     connection: Connection, tenant: str, condition: Condition | None, limit: int, before: bytes | None
 ) -> list[RunRow]:
     """The tenant's runs that meet a condition, newest first."""
-    return await _rows(connection, *_search(tenant, condition, limit, before))
+    return await _rows(connection, *search(tenant, condition, limit, before))
 
 
 async def count_runs(connection: Connection, tenant: str, condition: Condition | None, cap: int) -> int:
     """How many there are, up to the cap."""
-    found, parameters = _search(tenant, condition, cap, None)
+    found, parameters = search(tenant, condition, cap, None)
     return int(await connection.fetchval(_SQL["count"].replace("/*found*/", found), *parameters))
 
 
@@ -44,7 +44,7 @@ async def _rows(connection: Connection, found: str, parameters: list[Any]) -> li
     return [RunRow(*row) for row in rows]
 
 
-def _search(tenant: str, condition: Condition | None, limit: int, before: bytes | None) -> tuple[str, list[Any]]:
+def search(tenant: str, condition: Condition | None, limit: int, before: bytes | None) -> tuple[str, list[Any]]:
     """A search as a statement with its parameters."""
     begin, more = _begin(condition)
     parameters: list[Any] = [tenant, before or _NEWEST, limit, *more]

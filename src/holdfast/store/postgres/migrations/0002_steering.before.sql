@@ -64,7 +64,7 @@ CREATE TABLE holdfast.waits (                             -- for events
     PRIMARY KEY (run, position, generation, topic)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0,
         autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 10000);
-CREATE INDEX waits_topic ON holdfast.waits (topic, since, run);
+CREATE INDEX waits_topic ON holdfast.waits (topic, since);
 CREATE INDEX waits_fired ON holdfast.waits (run) WHERE purpose = 'fired';
 
 CREATE TABLE holdfast.events (                            -- kept until they expire, for runs that wait later

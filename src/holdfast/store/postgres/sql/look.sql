@@ -3,7 +3,8 @@
 -- A search begins where few runs are found that do not meet it: at the index of an attribute, at those that
 -- are failed, cancelled or held, at those that execute or wait, else at the newest run of the tenant; each of
 -- these is read from its newest end. What is counted is counted up to a cap, and where a table may be large the
--- kinds in it are found by jumping from one to the next along its key.
+-- kinds in it are found by jumping from one to the next along its key. A search's condition is computed for each
+-- run in a SELECT of its own: in WHERE the planner would make joins of its parts.
 
 -- What stands in /*…*/ is replaced by another of these statements, or by the search as a condition on r.
 -- name: rows
@@ -39,7 +40,8 @@ CROSS JOIN LATERAL (SELECT uid FROM holdfast.runs AS r WHERE r.tenant = $1 AND r
 -- name: search
 SELECT r.uid FROM (/*begin*/ OFFSET 0) AS s
 CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.uid = s.run AND r.tenant = $1 OFFSET 0) AS r
-WHERE /*test*/ ORDER BY s.run DESC LIMIT $3
+CROSS JOIN LATERAL (SELECT /*test*/ AS met OFFSET 0) AS t
+WHERE t.met ORDER BY s.run DESC LIMIT $3
 
 -- name: count
 SELECT count(*) FROM (/*found*/) AS found

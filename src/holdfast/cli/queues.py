@@ -1,0 +1,193 @@
+"""`holdfast queues`, `workflows` and `lanes`: what runs wait in, what limits it, and how to stop it for a while."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from holdfast.cli.command import Context, command
+from holdfast.errors import UsageError
+
+if TYPE_CHECKING:
+    from holdfast.engine.client import Client
+    from holdfast.engine.finding import QueueView
+
+queues = typer.Typer(name="queues", help="Look at queues, limit them, pause them.", no_args_is_help=True)
+workflows = typer.Typer(name="workflows", help="Look at workflows, pause them.", no_args_is_help=True)
+lanes = typer.Typer(name="lanes", help="Look at lanes.", no_args_is_help=True)
+
+Queue = Annotated[str, typer.Argument(metavar="NAME", help="The queue's name.")]
+Workflow = Annotated[str, typer.Argument(metavar="NAME", help="The workflow's name.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    for group in (queues, workflows, lanes):
+        app.add_typer(group)
+
+
+@command(queues, "list")
+def list_queues(context: Context) -> None:
+    """List the queues that have settings or runs."""
+    found = context.ask(lambda client: client.queues())
+    if context.output.as_json:
+        context.output.json(found)
+    elif found:
+        context.output.table(
+            ("queue", "ready", "executing", "at most", "on each worker", ""),
+            [
+                (one.name, one.ready, one.executing, _limit(one.total), _limit(one.per_worker), _paused(one.paused))
+                for one in found
+            ],
+        )
+    else:
+        context.output.note("there are no queues with settings or runs")
+
+
+@command(queues, "limit")
+def limit(
+    context: Context,
+    name: Queue,
+    *,
+    total: Annotated[
+        str | None, typer.Option("--total", metavar="N|none", help="How many runs may execute from it at once.")
+    ] = None,
+    per_worker: Annotated[
+        str | None, typer.Option("--per-worker", metavar="N|none", help="How many on each worker.")
+    ] = None,
+) -> None:
+    """Limit how many runs execute from a queue at once. What is not given stays as it is."""
+    from holdfast.engine.levers import UNSET
+
+    if total is None and per_worker is None:
+        raise UsageError("give --total or --per-worker: a number, or none to lift the limit")
+    most = UNSET if total is None else _number(total, "--total")
+    each = UNSET if per_worker is None else _number(per_worker, "--per-worker")
+    _change_queue(context, name, lambda client: client.set_queue(name, total=most, per_worker=each))
+
+
+@command(queues, "pause")
+def pause_queue(context: Context, name: Queue) -> None:
+    """Let no worker claim runs from a queue; what executes goes on."""
+    _change_queue(context, name, lambda client: client.pause_queue(name))
+
+
+@command(queues, "resume")
+def resume_queue(context: Context, name: Queue) -> None:
+    """Let workers claim runs from a queue again."""
+    _change_queue(context, name, lambda client: client.resume_queue(name))
+
+
+def _change_queue(context: Context, name: str, change: Callable[[Client], Awaitable[None]]) -> None:
+    async def work(client: Client) -> QueueView | None:
+        await change(client)
+        return next((one for one in await client.queues() if one.name == name), None)
+
+    found = context.ask(work)
+    if context.output.as_json:
+        context.output.json(found if found is not None else {"name": name})
+        return
+    said = [f"queue {name}"]
+    if found is None or (found.total is None and found.per_worker is None):
+        said.append("no limit")
+    else:
+        if found.total is not None:
+            said.append(f"at most {found.total} runs at once")
+        if found.per_worker is not None:
+            said.append(f"at most {found.per_worker} on each worker")
+    if found is not None and found.paused:
+        said.append("paused")
+    context.output.text(", ".join(said))
+
+
+@command(workflows, "list")
+def list_workflows(context: Context) -> None:
+    """List the workflows that workers have registered, and those that are paused."""
+    found = context.ask(_workflows)
+    if context.output.as_json:
+        context.output.json(found)
+    elif found:
+        context.output.table(
+            ("workflow", "versions", ""),
+            [(one["name"], ", ".join(one["versions"]), _paused(one["paused"])) for one in found],
+        )
+    else:
+        context.output.note("no worker has registered a workflow yet")
+
+
+@command(workflows, "pause")
+def pause_workflow(context: Context, name: Workflow) -> None:
+    """Let no worker claim runs of a workflow, in any queue and version; what executes goes on."""
+    _change_workflow(context, name, lambda client: client.pause_workflow(name))
+
+
+@command(workflows, "resume")
+def resume_workflow(context: Context, name: Workflow) -> None:
+    """Let workers claim runs of a workflow again."""
+    _change_workflow(context, name, lambda client: client.resume_workflow(name))
+
+
+def _change_workflow(context: Context, name: str, change: Callable[[Client], Awaitable[None]]) -> None:
+    async def work(client: Client) -> dict[str, Any]:
+        await change(client)
+        nothing = {"name": name, "versions": [], "paused": False}
+        return next((one for one in await _workflows(client) if one["name"] == name), nothing)
+
+    found = context.ask(work)
+    if not found["versions"]:
+        context.output.note(f"no worker has registered a workflow {name!r} yet; is this its name?")
+    if context.output.as_json:
+        context.output.json(found)
+    else:
+        context.output.text(f"workflow {name} is {'paused' if found['paused'] else 'not paused'}")
+
+
+async def _workflows(client: Client) -> list[dict[str, Any]]:
+    store = client.core.store
+    known = await client.patiently(store.list_workflows())
+    paused = (await client.patiently(store.flow())).paused
+    versions: dict[str, list[str]] = defaultdict(list, {name: [] for name in paused})
+    for row in known:
+        versions[row.name].append(row.version)
+    return [
+        {"name": name, "versions": sorted(found), "paused": name in paused} for name, found in sorted(versions.items())
+    ]
+
+
+@command(lanes, "list")
+def list_lanes(
+    context: Context,
+    *,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", help="At most so many, 1 to 1000.")] = 100,
+) -> None:
+    """List the lanes that are in use: their slots, how many are held, and how many runs are in line."""
+    found = context.ask(lambda client: client.lanes(limit))
+    if context.output.as_json:
+        context.output.json(found)
+    elif found:
+        context.output.table(
+            ("lane", "key", "slots", "held", "in line"),
+            [(one.name, one.key, one.slots, one.held, one.waiting) for one in found],
+        )
+    else:
+        context.output.note("no lane is in use")
+
+
+def _number(text: str, option: str) -> int | None:
+    if text == "none":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"{option} is {text!r}; give a whole number, or none to lift the limit") from None
+
+
+def _limit(limit: int | None) -> str:
+    return "" if limit is None else str(limit)
+
+
+def _paused(paused: bool) -> str:
+    return "paused" if paused else ""

@@ -1,0 +1,31 @@
+"""Moving a database's clock, and with it the process's idea of it."""
+
+from datetime import datetime
+from typing import Any
+
+import holdfast as hf
+from holdfast.model.run import instant, microseconds
+
+LONG_LEASE = "1000d"
+"""A lease that outlives what the tests move the clock by."""
+
+
+async def move(client: hf.Client, seconds: float) -> None:
+    """Set a database's clock forward, or back."""
+    store: Any = client.core.store
+    by = int(seconds * 1e6)
+    if store.name == "postgres":
+        await store._tend(lambda it: it.execute("UPDATE holdfast.clock SET offset_us = offset_us + $1", by))
+    else:
+        await store._transaction(lambda it: it.execute("UPDATE clock SET offset_us = offset_us + ?", (by,)))
+    client.core.offset_us += by
+
+
+async def move_to(client: hf.Client, at: datetime) -> None:
+    """Set a database's clock to an instant, from which it goes on."""
+    await move(client, (microseconds(at) - client.core.now_us()) / 1e6)
+
+
+def now(client: hf.Client) -> datetime:
+    """The database's time."""
+    return instant(client.core.now_us())
