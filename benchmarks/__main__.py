@@ -21,7 +21,20 @@ from benchmarks.machine import describe, filesystem
 from benchmarks.report import Row, as_json, missed, table
 from benchmarks.sizes import FULL, QUICK, Sizes
 
-CASES = ("throughput", "alone", "claim", "latency", "memory", "neighbours", "kill", "lanes", "asleep", "long", "retention", "pressure")
+CASES = (
+    "throughput",
+    "alone",
+    "claim",
+    "latency",
+    "memory",
+    "neighbours",
+    "kill",
+    "lanes",
+    "asleep",
+    "long",
+    "retention",
+    "pressure",
+)
 BACKENDS = ("sqlite", "postgres")
 
 

@@ -64,9 +64,7 @@ class Sleepers:
         seconds = time.perf_counter() - began
         assert not isinstance(claimed, str)
         now = self._client.core.now_us()
-        settles = [
-            Settle(one.uid, one.epoch, "succeeded", b"0", now, now, None, None, None) for one in claimed
-        ]
+        settles = [Settle(one.uid, one.epoch, "succeeded", b"0", now, now, None, None, None) for one in claimed]
         if settles:
             await self._store.commit(Batch(settles=settles))
         return seconds, len(claimed)

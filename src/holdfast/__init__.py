@@ -5,13 +5,16 @@ import sys
 if sys.platform == "win32":
     raise ImportError("holdfast runs on Linux and macOS; on Windows use it in WSL 2")
 
+from holdfast.engine.bulk import BulkPreview, BulkResult
 from holdfast.engine.client import Client, RunHandle, connect
 from holdfast.engine.context import Current, current, now, random, uuid
 from holdfast.engine.durable import sleep, sleep_until
 from holdfast.engine.events import send_event, wait_for_event
 from holdfast.engine.fan_out import First, first, gather, map
 from holdfast.engine.finding import Count, LaneView, QueueView, Stranded, WorkerView
+from holdfast.engine.keeping import RetentionView
 from holdfast.engine.levers import Delivery, StepReplay
+from holdfast.engine.scheduling import ScheduleView
 from holdfast.engine.steering import continue_as_new, hold, patched, progress, set_attributes, shield
 from holdfast.engine.step import Step, step
 from holdfast.engine.workflow import RunFailure, Workflow, workflow
@@ -63,6 +66,8 @@ __version__ = "0.1.0"
 __all__ = [
     "AttemptView",
     "BadURL",
+    "BulkPreview",
+    "BulkResult",
     "Cancelled",
     "Client",
     "ContinuedAsNew",
@@ -85,6 +90,7 @@ __all__ = [
     "PayloadError",
     "QueueView",
     "Rejected",
+    "RetentionView",
     "Retry",
     "RetryAfter",
     "RunCancelled",
@@ -98,6 +104,7 @@ __all__ = [
     "RunTimeout",
     "RunView",
     "ScheduleExists",
+    "ScheduleView",
     "SchemaTooNew",
     "SchemaTooOld",
     "SearchError",

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from holdfast.cli.show import progress
 from tests.cli.tool import SOON, call, call_json, inside, running, until
 
 DESK = """
+import asyncio
 import os
 
 import holdfast as hf
@@ -36,6 +38,19 @@ async def ask(topic: str) -> str:
     text = await draft(topic)
     answer = await hf.hold("please read it")
     return f"{text}, {answer}"
+
+@hf.step
+async def sweep() -> None:
+    while os.path.exists("sweeping"):
+        await asyncio.sleep(0.02)
+
+@hf.workflow
+async def work() -> None:
+    try:
+        await hf.sleep("1h")
+    finally:
+        async with hf.shield():
+            await sweep()
 """
 
 WRONG = '{"topic": "moss", "words": -1}'
@@ -185,6 +200,7 @@ def test_ids_or_a_search(desk: Path, sqlite_url: str) -> None:
         (["hold", "p-1", "--wait"], "belong to --where"),
         (["fork"], "no run is named"),
         (["fork", "--where", "status = 'failed'", "--input", "{}"], "give its id"),
+        (["fork", "--where", "status = 'failed'"], "give --from-step too"),
         (["release", "--where", "status = 'held'", "--value", "1"], "leave it out with --where"),
     ):
         assert why in inside("runs", *arguments, "--url", sqlite_url, code=2)[1]
@@ -208,3 +224,58 @@ def test_a_run_that_asks_is_answered(desk: Path, disk_url: str) -> None:
     rejected = call_json(desk, "runs", "show", "a-2", url=disk_url)["run"]
     assert (rejected["status"], rejected["error"]["message"]) == ("failed", "rejected by ida: too dull")
     assert call_json(desk, "runs", "show", "a-3", url=disk_url)["run"]["status"] == "cancelled"
+
+
+@pytest.mark.slow
+def test_a_run_that_cleans_up_is_asked_meanwhile(desk: Path, disk_url: str) -> None:
+    (desk / "sweeping").touch()
+    with running(desk, "worker", "desk", *SOON, url=disk_url):
+        call(desk, "start", "work", "--id", "w-1", url=disk_url)
+        until(lambda: said("runs", "show", "w-1", url=disk_url)["journal"])
+        assert call(desk, "runs", "cancel", "w-1", url=disk_url).stdout.endswith(", asked to cancel\n")
+        assert "asked to" in call(desk, "runs", "show", "w-1", url=disk_url).stdout
+        assert "is being cancelled" in call(desk, "runs", "hold", "w-1", url=disk_url, code=1).stderr
+        (desk / "sweeping").unlink()
+        call(desk, "runs", "watch", "w-1", url=disk_url, code=1)
+    assert said("runs", "show", "w-1", url=disk_url)["run"]["status"] == "cancelled"
+
+
+def test_progress_is_shown_as_far_as_it_is_known() -> None:
+    assert progress({"current": 3.0, "total": None, "note": ""}) == "3"
+    assert progress({"current": 2.5, "total": 1e7, "note": "in all"}) == "2.5 of 10000000, in all"
+    assert progress(None) == ""
+
+
+def test_a_search_for_many_is_tried_first(desk: Path, disk_url: str) -> None:
+    queued(disk_url, "p-1", "p-2")
+    find = ("--where", "status = 'queued' and workflow = 'publish'", "--dry-run")
+    assert said("runs", "cancel", *find, url=disk_url) == {"runs": 2, "capped": False, "examples": ["p-2", "p-1"]}
+    assert inside("runs", "hold", *find, "--url", disk_url)[0] == (
+        "2 runs are found; nothing was done to them\np-2\np-1\n"
+    )
+    assert said("runs", "count", *find[:2], url=disk_url)["runs"] == 2
+    stderr = inside("runs", "retry", "--where", "status = failed", "--url", disk_url, code=2)[1]
+    assert "^" in stderr
+    job = said("runs", "cancel", *find[:2], url=disk_url)["id"]
+    assert said("runs", "show", job, url=disk_url)["run"]["status"] == "queued"
+
+
+@pytest.mark.slow
+def test_many_runs_are_steered_at_once(desk: Path, disk_url: str) -> None:
+    failed(disk_url, "p-1")
+    failed(disk_url, "p-2")
+    with running(desk, "worker", "desk", *SOON, url=disk_url):
+        where = ("--where", "status = 'failed' and id prefix 'p-'")
+        fork = call_json(desk, "runs", "fork", *where, "--from-step", "draft", "--wait", url=disk_url)
+        assert (fork["found"], fork["done"], fork["refusals"]) == (2, 2, {})
+        retried = call(desk, "runs", "retry", *where, "--wait", url=disk_url)
+        assert retried.stdout == "2 found, 2 done, 0 refused\n"
+        until(lambda: said("runs", "count", "--status", "failed", url=disk_url)["runs"] == 4)
+        refused = call(desk, "runs", "cancel", *where, "--wait", url=disk_url, code=1)
+        assert "2 found, 0 done, 2 refused" in refused.stdout
+        assert "p-1: run 'p-1' has ended: it is failed" in refused.stderr
+        started = call(desk, "runs", "hold", *where, url=disk_url)
+        assert f"holdfast runs watch {started.stdout.strip()}" in started.stderr
+        call(desk, "runs", "watch", started.stdout.strip(), url=disk_url)
+    old = said("runs", "show", "p-1", url=disk_url)["run"]
+    assert (old["attempt"], len(old["forks"])) == (2, 1)

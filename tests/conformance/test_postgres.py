@@ -123,7 +123,7 @@ async def test_a_repeated_claim_waits_for_the_first(store: PostgresStore, postgr
     same = Claim(WORKER, b"claim", 1, (KIND,))
     for ending in ("ROLLBACK", "COMMIT"):
         async with transaction(postgres_database) as connection:
-            runs = await claim_runs(connection, same, Heads())
+            runs = await claim_runs(connection, same, store._heads)
             again = asyncio.create_task(commit(store, claims=[same]))
             await waits(again)
             await connection.execute(ending)

@@ -2,9 +2,11 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+import asyncpg
 
 import holdfast as hf
 from holdfast.engine import committer, core, dispatcher, waiting
@@ -13,9 +15,13 @@ from holdfast.engine.core import Core
 from holdfast.engine.views import run_view
 from holdfast.errors import StoreUnavailable
 from holdfast.model import rescue
+from holdfast.model.generations import decode_cuts
 from holdfast.model.position import format_position
-from holdfast.store.base import LOST, Adopted, Batch, JournalRow, Results, Store
+from holdfast.services import timekeeper
+from holdfast.store.base import LOST, Adopted, Batch, Continue, Fork, JournalRow, Results, Retry, Store
 from holdfast.store.url import make_store
+
+T = TypeVar("T")
 
 Fault = Literal["refuse", "forget", "die before", "die after"]
 """What happens at a call of the store.
@@ -26,8 +32,20 @@ do the same, and the process never hears of the store again.
 
 FAULTS: tuple[Fault, ...] = ("refuse", "forget", "die before", "die after")
 
-RUNNING_CALLS = ("commit", "load_journals", "read_waits", "read_outcomes")
-"""The calls by which runs make progress."""
+STEERING_CALLS = ("control", "retry", "fork", "continue_as_new", "children", "child_outcomes")
+RUNNING_CALLS = ("commit", "load_journals", "read_waits", "read_outcomes", *STEERING_CALLS)
+"""The calls by which runs make progress, or are made to do something else."""
+
+SOUND = ("open", "close", "listen", "heart")
+"""What a store does however ill its process is."""
+
+ENDS = ("succeeded", "failed", "cancelled", "held")
+
+GETS_ITS_OUTCOME_LATER = ("child", "event", "hold", "map")
+"""Kinds of entries that are recorded before what they wait for is there."""
+
+LIVE = ("ready", "running", "parked", "lanes", "members", "waits")
+"""The tables in which nothing is left of a run that has ended."""
 
 
 @dataclass
@@ -55,7 +73,32 @@ class Ledger:
             if known != tuple(row):
                 self.violations.append(f"recorded twice at {format_position(row[1])}: {known} then {row}")
             if row[4] == "step":
-                self.keys.add(f"{uuid.UUID(bytes=row[0]).hex}-{format_position(row[1])}")
+                self.keys.add(_key(row[0], row[1]))
+
+    def note_retry(self, order: Retry) -> None:
+        """Take down that a run does again what it did from some entry on."""
+        (_, cut) = decode_cuts(order.cuts)[-1]
+        again = [place for place, sent in self.entries.items() if place[0] == order.run and sent[3] >= cut]
+        self.keys -= {_key(run, position) for run, position, _ in again}
+
+    def note_fork(self, order: Fork) -> None:
+        """Take down what a run begins with."""
+        run, source = order.start.uid, order.start.forked_from
+        assert source is not None
+        for position, generation in order.kept:
+            sent = self.entries[source, position, generation]
+            self.entries.setdefault((run, position, 1), (run, position, 1, *sent[3:12], 0))
+        for edit in order.edits:
+            self.entries.setdefault((run, edit.position, edit.generation), (*edit, 0))
+        kept = [place for place, sent in self.entries.items() if place[0] == run and sent[6] != "edited"]
+        self.keys |= {_key(run, position) for _, position, _ in kept}
+
+    def note_continue(self, order: Continue) -> None:
+        """Take down that a run begins with nothing again."""
+        before = [place for place, sent in self.entries.items() if place[0] == order.run and sent[12] <= order.epoch]
+        for place in before:
+            del self.entries[place]
+            self.keys.discard(_key(place[0], place[1]))
 
     def executes(self) -> None:
         """To be called first by each attempt of a step."""
@@ -74,17 +117,23 @@ class Ledger:
         assert stored.keys() == self.entries.keys(), "the journal has other entries than were recorded"
         for place, row in stored.items():
             sent = self.entries[place]
-            assert (row.seq, row.kind, row.name, row.attempts) == (sent[3], sent[4], sent[5], sent[9])
-            if row.kind != "child":
+            assert (row.seq, row.kind, row.name) == (sent[3], sent[4], sent[5])
+            if row.kind != "map":  # which counts down those that have not ended
+                assert row.attempts == sent[9]
+            if row.kind not in GETS_ITS_OUTCOME_LATER:
                 assert (row.outcome, row.output) == (sent[6], sent[8]), f"a result changed at {row.position!r}"
-        runs: dict[bytes, list[tuple[int, int]]] = {}
-        for (run, _, _), sent in self.entries.items():
-            runs.setdefault(run, []).append((sent[3], sent[12]))
+        runs: dict[tuple[bytes, int], list[tuple[int, int]]] = {}
+        for (run, _, generation), sent in self.entries.items():
+            runs.setdefault((run, generation), []).append((sent[3], sent[12]))
         for orders in runs.values():
             orders.sort()
             assert len({seq for seq, _ in orders}) == len(orders), "two entries of a run have one seq"
             epochs = [epoch for _, epoch in orders]
             assert epochs == sorted(epochs), f"an owner wrote after its successor: {orders}"
+
+
+def _key(run: bytes, position: bytes) -> str:
+    return f"{uuid.UUID(bytes=run).hex}-{format_position(position)}"
 
 
 class FaultyStore:
@@ -110,7 +159,7 @@ class FaultyStore:
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self.inner, name)
-        if name not in RUNNING_CALLS and name not in ("rescue", "crashed", "remove_worker", "hint", "now"):
+        if name in SOUND or not asyncio.iscoroutinefunction(call):
             return call
 
         async def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -137,8 +186,15 @@ class FaultyStore:
 
         async def work() -> Any:
             result = await call(*args, **kwargs)
-            if name == "commit":
-                self.ledger.note(args[0], result)
+            match name:
+                case "commit":
+                    self.ledger.note(args[0], result)
+                case "retry" if result:
+                    self.ledger.note_retry(args[0])
+                case "fork" if result.uid == args[0].start.uid:
+                    self.ledger.note_fork(args[0])
+                case "continue_as_new" if result:
+                    self.ledger.note_continue(args[0])
             return result
 
         task = asyncio.ensure_future(work())
@@ -180,8 +236,7 @@ class Process:
         self.store.died.set()
         worker, runs = self.worker, self.worker._dispatcher
         ending = [*worker._tasks, *self.core._tasks, self.core.committer._task, *runs._tasks]
-        if runs._claiming is not None:
-            ending.append(runs._claiming)
+        ending += [task for task in (runs._claiming, runs._hearing) if task is not None]
         ending += [execution._task for execution in runs._executions if execution._task is not None]
         for execution in list(runs._executions):
             execution.evict()
@@ -263,27 +318,117 @@ class World:
 
     async def outcome(self, run_id: str, within: float = 20.0) -> hf.RunView:
         """The run when it has ended; processes that die are replaced meanwhile."""
+        return await self.reaches(run_id, *ENDS, within=within)
+
+    async def reaches(self, run_id: str, *statuses: str, within: float = 10.0) -> hf.RunView:
+        """The run when it has one of these statuses; processes that die are replaced meanwhile."""
         try:
             async with asyncio.timeout(within):
                 while True:
                     await self.mourn()
-                    [row] = await self.beside.find_runs("default", [run_id])
-                    if row.status in ("succeeded", "failed", "cancelled", "held"):
-                        break
+                    rows = await self.beside.find_runs("default", [run_id])
+                    if rows and rows[0].status in statuses:
+                        return run_view(rows[0])
                     await asyncio.sleep(0.001)
         except TimeoutError:
-            [row] = await self.beside.find_runs("default", [run_id])
+            status = [row.status for row in await self.beside.find_runs("default", [run_id])]
             raise AssertionError(
-                f"run {run_id} is {row.status} after {within} s and {self.deaths} deaths: {await self.beside.counts()}"
+                f"run {run_id} is {status} after {within} s and {self.deaths} deaths: {await self.beside.counts()}"
             ) from None
-        return run_view(row)
+
+    async def until(self, condition: Callable[[], Awaitable[object]], within: float = 10.0) -> None:
+        """Wait until a condition holds; processes that die are replaced meanwhile."""
+        async with asyncio.timeout(within):
+            while not await condition():
+                await self.mourn()
+                await asyncio.sleep(0.001)
+
+    async def ask(self, act: Callable[[Client], Awaitable[T]]) -> T | None:
+        """Do something through a client, again until it is known to be done, as a person would.
+
+        Returns:
+            What it gave; None if it was refused because an earlier try had done it.
+        """
+        tries = 0
+        while True:
+            await self.mourn()
+            tries += 1
+            died = asyncio.ensure_future(self.process.store.died.wait())
+            doing = asyncio.ensure_future(act(self.process.client))
+            try:
+                await asyncio.wait((doing, died), return_when=asyncio.FIRST_COMPLETED)
+                if doing.done():
+                    return doing.result()
+            except StoreUnavailable:
+                pass
+            except (hf.NotPossible, hf.RunExists):
+                if tries == 1:
+                    raise
+                return None
+            finally:
+                for task in (doing, died):
+                    task.cancel()
+                await asyncio.gather(doing, died, return_exceptions=True)
+
+    async def table(self, name: str) -> list[dict[str, Any]]:
+        """The rows of a table of the database."""
+        if self.url.startswith("postgres"):
+            connection = await asyncpg.connect(self.url)
+            try:
+                return [dict(row) for row in await connection.fetch(f"SELECT * FROM holdfast.{name}")]
+            finally:
+                await connection.close()
+
+        def read() -> list[dict[str, Any]]:
+            found = self.beside._writer.execute(f"SELECT * FROM {name}")
+            names = [column[0] for column in found.description]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+        rows: list[dict[str, Any]] = await self.beside._writing.call(read)
+        return rows
+
+    async def check_tables(self) -> None:
+        """Look that no slot is leaked or given twice, and that no run is in two places or lost.
+
+        Raises:
+            AssertionError: something is.
+        """
+        members, lanes = await self.table("members"), await self.table("lanes")
+        assert {one["lane"] for one in members} == {lane["id"] for lane in lanes}
+        for lane in lanes:
+            inside = [one["since"] is not None for one in members if one["lane"] == lane["id"]]
+            assert lane["held"] == sum(inside) <= lane["slots"]
+            assert all(inside) or lane["held"] == lane["slots"], "somebody is in line though a slot is free"
+        runs = {row["uid"]: row for row in await self.table("runs")}
+        places = [row["run"] for name in ("ready", "running", "parked") for row in await self.table(name)]
+        places += [one["run"] for one in members if one["since"] is None]
+        assert sorted(places) == sorted(uid for uid, row in runs.items() if row["status"] == "open")
+        troubled = sorted((row["run"], row["status"]) for row in await self.table("troubled"))
+        badly = [(uid, row["status"]) for uid, row in runs.items() if row["status"] not in ("open", "succeeded")]
+        assert troubled == sorted(badly)
+        for row in await self.table("waits"):
+            assert runs[row["run"]]["status"] in ("open", "held"), "an ended run waits for an event"
+
+    async def nothing_left(self) -> None:
+        """Wait until no run is under way, and look that nothing is left of any.
+
+        Raises:
+            AssertionError: something is.
+        """
+        await self.settled()
+        await self.check_tables()
+        assert {name: rows for name in LIVE if (rows := await self.table(name))} == {}
 
     async def settled(self, within: float = 5.0) -> None:
         """Wait until no run is left; processes that die are replaced meanwhile."""
-        async with asyncio.timeout(within):
-            while any((await self.beside.counts()).values()):
-                await self.mourn()
-                await asyncio.sleep(0.001)
+        try:
+            async with asyncio.timeout(within):
+                while any((await self.beside.counts()).values()):
+                    await self.mourn()
+                    await asyncio.sleep(0.001)
+        except TimeoutError:
+            left = {name: await self.table(name) for name in LIVE}
+            raise AssertionError(f"runs are left after {within} s and {self.deaths} deaths: {left}") from None
 
     async def journal(self, run_id: str) -> list[JournalRow]:
         """The journals of a run and of all that descend from it."""
@@ -300,3 +445,5 @@ def in_haste(patch: Any) -> None:
     patch.setattr(dispatcher, "RESCUES_ISOLATED", 1000)
     patch.setattr(rescue, "RESCUES_HELD", 1000)
     patch.setattr(waiting, "LINGER_CHILD_SECONDS", 0.004)
+    patch.setattr(timekeeper, "LOOK_SECONDS", 0.01)
+    patch.setattr(timekeeper, "REST_SECONDS", 0.005)

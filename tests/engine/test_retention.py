@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 import holdfast as hf
+from holdfast.engine import waiting
 from holdfast.engine.keeping import DEFAULT_SECONDS, periods
 from holdfast.services import pruner
 from tests.engine.clock import LONG_LEASE, move
@@ -48,8 +49,9 @@ async def working(url: str) -> AsyncIterator[hf.Client]:
 
 @pytest.fixture(autouse=True)
 def idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker's own pruner comes too late to count."""
+    """The worker's own pruner comes too late to count; who waits for a child leaves memory at once."""
     monkeypatch.setattr(pruner, "START_WITHIN_SECONDS", 1e9)
+    monkeypatch.setattr(waiting, "LINGER_CHILD_SECONDS", 0.0)
 
 
 async def prune(client: hf.Client, limit: int = 500) -> int:

@@ -8,15 +8,20 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast.services import timekeeper
+from holdfast.engine import waiting
+from holdfast.engine.core import Core
+from holdfast.errors import StoreUnavailable
+from holdfast.services import timekeeper, worker
+from holdfast.store.url import make_store
 from tests.engine.clock import LONG_LEASE, move
 from tests.engine.helpers import serving, until, until_status
 
 
 @pytest.fixture(autouse=True)
 def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The timekeeper looks often."""
+    """The timekeeper looks often, and who waits for a child leaves memory at once."""
     monkeypatch.setattr(timekeeper, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(waiting, "LINGER_CHILD_SECONDS", 0.0)
 
 
 @hf.workflow
@@ -212,6 +217,27 @@ async def test_the_end_of_the_time_limit_starts_on_failure(store_url: str) -> No
         assert told[0].error["type"] == "holdfast.errors.RunTimeout"
 
 
+async def test_a_fault_does_not_end_the_timekeeping(
+    store_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(worker, "BEGIN_AGAIN_SECONDS", 0.0)
+    tick, faults = timekeeper.Timekeeper.tick, [RuntimeError("a fault"), StoreUnavailable("away")]
+
+    async def faulty(self: timekeeper.Timekeeper) -> bool:
+        if faults:
+            raise faults.pop()
+        return await tick(self)
+
+    monkeypatch.setattr(timekeeper.Timekeeper, "tick", faulty)
+    async with working(store_url, other, ship) as client:
+        run = await client.start(ship.options(timeout="1h"), "o-1")
+        await until_status(client, run.id, "waiting")
+        await move(client, 3601)
+        await timed_out(client, run.id)
+    assert "the timekeeper failed and begins again" in caplog.messages
+    assert not faults
+
+
 async def test_a_timeout_out_of_range_is_refused() -> None:
     for wrong in (0, -1, "soon"):
         with pytest.raises(hf.UsageError):
@@ -312,6 +338,21 @@ async def test_an_event_is_heeded_at_once(store_url: str, monkeypatch: pytest.Mo
         await until_status(client, run.id, "waiting")
         await client.send_event("order_cancelled", key="o-1")
         await cancelled(client, run.id)
+
+
+async def test_an_event_from_another_process_is_heeded_at_once(disk_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timekeeper, "LOOK_SECONDS", 1000.0)
+    async with serving(disk_url, ship) as client:
+        run = await client.start(ship, "o-1")
+        await until_status(client, run.id, "waiting")
+        elsewhere = Core(disk_url, make_store(disk_url))
+        elsewhere.users = 1
+        await elsewhere._open(True)
+        try:
+            await hf.Client(elsewhere, "default").send_event("order_cancelled", key="o-1")
+            await cancelled(client, run.id)
+        finally:
+            await elsewhere.close()
 
 
 async def test_an_event_after_the_end_does_nothing(store_url: str) -> None:

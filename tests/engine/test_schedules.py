@@ -88,11 +88,10 @@ async def test_two_workers_run_each_time_once(store_url: str, monkeypatch: pytes
         ran.append(hf.current().run_id)
 
     async with (
-        hf.connect(store_url) as client,
+        office(store_url) as client,
         hf.Worker(client, [counts], lease=LONG_LEASE, drain=0),
         hf.Worker(client, [report], lease=LONG_LEASE, drain=0),
     ):
-        await move_to(client, BEGIN)
         await client.schedule("tick", counts, every="1m", overlap="allow")
         for minute in range(1, 6):
             await move_to(client, BEGIN + timedelta(minutes=minute))
@@ -243,9 +242,10 @@ async def test_overlap_skip_passes_over_times(store_url: str, caplog: pytest.Log
     async with office(store_url, report) as client:
         await pass_three_times(client, "skip")
         assert await ids(client) == times("12:01:00")
+        first, *others = times("12:01:00", "12:02:00", "12:03:00")
         assert caplog.messages == [
-            f"schedule tick: run {skipped} is skipped, since run tick/2027-06-01T12:01:00Z has not ended"
-            for skipped in times("12:02:00", "12:03:00")
+            f"schedule tick of tenant default: run {skipped} is skipped, since run {first} has not ended"
+            for skipped in others
         ]
         await client.cancel(*times("12:01:00"))
         await move(client, 60)
@@ -324,6 +324,22 @@ async def test_catching_up_after_a_gap(
         await move(client, 9 * 60)
         await tick(client)
         assert await ids(client) == times(*expected, "12:50:00")
+
+
+async def test_a_time_that_is_a_little_late_is_not_missed(store_url: str) -> None:
+    async with office(store_url, report) as client:
+        await client.schedule("tick", report, every="10m", catch_up="none")
+        await move(client, 9 * 60 + 30 + 45)
+        await tick(client)
+        assert await ids(client) == times("12:10:00")
+
+
+async def test_of_caught_up_times_that_overlap_the_first_is_run(store_url: str) -> None:
+    async with office(store_url, report) as client:
+        await client.schedule("tick", report, every="10m", overlap="skip", catch_up="all")
+        await move(client, 31 * 60)
+        await tick(client)
+        assert await ids(client) == times("12:10:00")
 
 
 async def test_catching_up_goes_in_portions(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast.testing import Environment, in_turn
+from holdfast.testing import Environment
 
 
 @hf.step
@@ -54,7 +54,7 @@ async def test_a_crash_takes_every_run_of_the_worker_with_it() -> None:
     @hf.step
     async def slow(order_id: str) -> str:
         started.append(order_id)
-        while len(started) < 2:  # noqa: ASYNC110
+        while len(started) < 2:
             await asyncio.sleep(0.001)
         return order_id
 
@@ -96,14 +96,17 @@ async def test_a_run_that_keeps_losing_its_worker_is_held() -> None:
 
 
 async def test_a_crash_that_never_comes_fails_the_test() -> None:
-    with pytest.raises(AssertionError, match="never came: crash after the record of step 'charge', occurrence 2"):
+    async def leave(error: Exception | None) -> None:
         async with Environment([checkout]) as env:
             env.crash(charge, 2, "recorded")
             await env.run(checkout, "o-1")
+            if error is not None:
+                raise error
+
+    with pytest.raises(AssertionError, match="never came: crash after the record of step 'charge', occurrence 2"):
+        await leave(None)
     with pytest.raises(ZeroDivisionError):
-        async with Environment([checkout]) as env:
-            env.crash(charge)
-            raise ZeroDivisionError
+        await leave(ZeroDivisionError())
 
 
 async def test_what_cannot_be_is_refused() -> None:
@@ -137,7 +140,7 @@ async def test_everything_at_once_ends_the_same_wherever_its_worker_crashes() ->
     @hf.workflow
     async def everything(order_id: str) -> list[Any]:
         begun = hf.now()
-        seen: list[Any] = [await hf.gather(charge(order_id), post(order_id), part(1))]
+        seen: list[Any] = list(await hf.gather(charge(order_id), post(order_id), part(1)))
         seen.append(await hf.map(part, [2, 3, 4]))
         seen.append(await flaky(order_id))
         await hf.set_attributes(order=order_id)
@@ -154,8 +157,8 @@ async def test_everything_at_once_ends_the_same_wherever_its_worker_crashes() ->
         env.at("4d", lambda: env.client.send_event("returned", "broken", key="o-1"))
         assert await env.crash_everywhere(everything, "o-1") > 20
         assert await env.run(everything, "o-1") == [
-            ["receipt of o-1", "parcel of o-1", 10], [20, 30, 40], "at last", {"by": "sea"}, [2, 90], None,
-            (timedelta(days=3, hours=1)).total_seconds(),
+            "receipt of o-1", "parcel of o-1", 10, [20, 30, 40], "at last", {"by": "sea"}, [2, 90], None,
+            timedelta(days=3, hours=1).total_seconds(),
         ]  # fmt: skip
 
 
@@ -170,10 +173,25 @@ async def test_a_workflow_that_a_crash_changes_is_found() -> None:
         return receipt if first else "something else"
 
     async with Environment([forgetful]) as env:
-        with pytest.raises(AssertionError, match="after a crash before step 'charge' the run ended with something else"):
+        with pytest.raises(
+            AssertionError, match="before step 'charge' the run succeeded with 'something else', and without one"
+        ):
             await env.crash_everywhere(forgetful, "o-1")
 
 
-async def test_a_run_that_fails_has_to_fail_the_same() -> None:
-    async with Environment([checkout], fakes={post: in_turn(hf.Fatal("no more parcels"))}) as env:
-        assert await env.crash_everywhere(checkout, "o-1") == 7
+async def test_a_run_that_fails_has_to_fail_the_same_and_says_so() -> None:
+    async with Environment([checkout], fakes={post: hf.Fatal("no more parcels")}) as env:
+        with pytest.raises(hf.RunFailed) as failed:
+            await env.crash_everywhere(checkout, "o-1")
+        assert repr(failed.value.__cause__) == "Fatal('no more parcels')"
+    tries: Counter[str] = Counter()
+
+    async def fails_once(order_id: str) -> str:
+        tries[hf.current().idempotency_key] += 1
+        if tries[hf.current().idempotency_key] == 1:
+            raise hf.Fatal("no more parcels")
+        return "found one"
+
+    async with Environment([checkout], fakes={post: fails_once}) as env:
+        with pytest.raises(AssertionError, match="after a crash after step 'post'"):
+            await env.crash_everywhere(checkout, "o-1")

@@ -124,6 +124,7 @@ async def test_skip_stops_at_each_instant_on_the_way() -> None:
         env.at("24h", lambda: seen.append(("after", env.now - START)))
         for name in ("a", "b"):
             await env.start(daily, name, 3)
+            await env.settle()
         await env.skip(START + timedelta(days=2))
     day = timedelta(days=1)
     # "b" was started a microsecond after "a", so that the two have an order.
@@ -298,3 +299,30 @@ async def test_runs_started_one_after_the_other_take_turns_in_their_lane() -> No
         for run in reversed(runs):
             await run.result()
     assert order == list(range(8))
+
+
+async def test_few_slots_are_enough_for_many_runs() -> None:
+    async with Environment([nap], concurrency=2) as env:
+        runs = await env.client.start_many(nap, [(86_400 + n,) for n in range(50)])
+        results = [await run.result() for run in runs]
+        assert results == sorted(set(results))
+        assert env.now == START + timedelta(seconds=86_449)
+
+
+async def test_waiting_may_be_given_up_and_taken_up_again() -> None:
+    @hf.step
+    async def work() -> None:
+        await asyncio.sleep(0.1)
+
+    @hf.workflow
+    async def working() -> None:
+        await work()
+        await hf.sleep("1d")
+
+    async with Environment([working]) as env:
+        run = await env.start(working)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(run.result(), 0.02)
+        assert env.now == START
+        await run.result()
+        assert env.now == START + timedelta(days=1)

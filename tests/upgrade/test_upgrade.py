@@ -4,7 +4,6 @@
 of the tables, to be put into the schema of the first migration.
 """
 
-import sqlite3
 import time
 from pathlib import Path
 from typing import Any

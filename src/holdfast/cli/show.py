@@ -64,7 +64,7 @@ def progress(said: dict[str, Any] | None) -> str:
 
 
 def _plain(number: float) -> str:
-    return f"{number:.0f}" if number == int(number) else f"{number:g}"
+    return f"{number:.0f}" if float(number).is_integer() else f"{number:g}"
 
 
 def short(value: Any, characters: int) -> str:

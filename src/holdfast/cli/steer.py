@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from holdfast.cli.command import Context, command
 from holdfast.cli.inputs import json_object, json_value
-from holdfast.cli.output import FAILED, OK, as_json, error_object, exit_code
+from holdfast.cli.output import FAILED, OK, Output, as_json, error_object, exit_code
 from holdfast.errors import RunError, UsageError
 
 if TYPE_CHECKING:
+    from holdfast.engine.bulk import BulkAction, BulkPreview
     from holdfast.engine.client import Client
     from holdfast.model.run import RunView
 
@@ -202,6 +205,8 @@ def fork(
     if run is None:
         if occurrence != 1 or input is not None or output is not None or id is not None:
             raise UsageError("--occurrence, --input, --output and --id are for the fork of one run; give its id")
+        if from_step is None:
+            raise UsageError("--where forks many runs: give --from-step too, the step to begin with")
         return _bulk(context, "fork", these, from_step=from_step)
     forked = context.ask(
         lambda client: client.fork(run, from_step=from_step, occurrence=occurrence, input=changed, output=taken, id=id)
@@ -229,8 +234,7 @@ def replay_step(
     code = load_step(step)
     found = context.ask(lambda client: client.replay_step(run, code, occurrence=occurrence))
     if context.output.as_json:
-        shown = {name: getattr(found, name) for name in type(found).__dataclass_fields__}
-        context.output.json({"id": run, "step": code.name, "same": not found.difference, **shown})
+        context.output.json({"id": run, "step": code.name, "same": not found.difference, **asdict(found)})
     elif found.difference:
         context.output.text(found.difference)
     else:
@@ -249,7 +253,7 @@ def _login(by: str | None) -> str:
 
 def _steer(
     context: Context,
-    action: str,
+    action: BulkAction,
     these: Chosen,
     one: Callable[[Client, str], Awaitable[None]],
     **options: str,
@@ -293,5 +297,47 @@ def standing(run: RunView) -> str:
     return run.status if run.asked is None else f"{run.status}, asked to {run.asked}"
 
 
-def _bulk(context: Context, action: str, these: Chosen, **options: str | None) -> int:
-    raise NotImplementedError
+def _bulk(context: Context, action: BulkAction, these: Chosen, **options: Any) -> int:
+    """Do it to every run that the search finds, by a job that a worker executes."""
+    return context.ask(lambda client: _bulk_of(context, client, action, these, options))
+
+
+async def _bulk_of(context: Context, client: Client, action: BulkAction, these: Chosen, options: dict[str, Any]) -> int:
+    from holdfast.engine.bulk import BulkPreview
+
+    output = context.output
+    found = await client.bulk(action, these.where or "", dry_run=these.dry_run, **options)
+    if isinstance(found, BulkPreview):
+        _preview(output, found)
+        return OK
+    if not these.wait:
+        if output.as_json:
+            output.json({"id": found.id})
+        else:
+            output.text(found.id)
+            output.note(f"a worker does it; look at it with `holdfast runs watch {found.id}`")
+        return OK
+    try:
+        result = await found.result()
+    except asyncio.CancelledError:
+        output.note(f"job {found.id} goes on; look at it with `holdfast runs watch {found.id}`")
+        raise
+    if output.as_json:
+        output.json({"id": found.id, **asdict(result)})
+    else:
+        for id, why in result.refusals.items():
+            output.note(f"{id}: {why}")
+        output.text(f"{result.found} found, {result.done} done, {result.refused} refused")
+    return FAILED if result.refused else OK
+
+
+def _preview(output: Output, found: BulkPreview) -> None:
+    if output.as_json:
+        output.json(found)
+        return
+    more = "at least " if found.capped else ""
+    output.text(f"{more}{found.runs} runs are found; nothing was done to them")
+    for id in found.examples:
+        output.text(id)
+    if found.runs > len(found.examples):
+        output.text("…")

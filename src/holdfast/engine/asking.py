@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from holdfast.errors import RunCancelled, StoreError
 from holdfast.model.failure import encode_failure
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("holdfast.run")
 
+T = TypeVar("T")
+
 AT_ONCE = 1000
+REST_SECONDS = 1.0
+"""How long it rests before the next try."""
 
 
 def cancellation(core: Core, uid: bytes, tenant: str, run_id: str, note: Note, action: Action = "cancel") -> Control:
@@ -26,31 +31,43 @@ def cancellation(core: Core, uid: bytes, tenant: str, run_id: str, note: Note, a
     return Control(uid, tenant, action, encode_note(note), encode_failure(error), core.now_us())
 
 
-async def cancel_children(core: Core, run: ClaimedRun, position: bytes) -> None:
-    """Cancel every open child of a run, or of the fan-out at a position.
+async def cancel_children(core: Core, run: ClaimedRun, position: bytes, reason: str) -> None:
+    """Cancel the open children of the fan-out at a position, however long the database is away."""
+    note = Note("cancel", reason)
+    while True:
+        outcomes: list[str] = []
 
-    What cannot be reached now is asked again when the run goes on.
-    """
-    note = Note("cancel", f"its parent {run.id} cancelled it")
-    try:
-        while True:
+        async def tell(outcomes: list[str] = outcomes) -> int:
             children = await core.store.children(run.uid, open_only=True, limit=AT_ONCE)
-            outcomes = {
-                (await core.control(cancellation(core, child.uid, run.tenant, child.id, note))).outcome
-                for child in children
-                if child.position.startswith(position)
-            }
-            if len(children) < AT_ONCE or "done" not in outcomes:
-                return
-    except StoreError as error:
-        log.warning("the children of run %s cannot be cancelled just now: %s", run.id, error)
+            for child in children:
+                if child.position.startswith(position):
+                    found = await core.control(cancellation(core, child.uid, run.tenant, child.id, note))
+                    outcomes.append(found.outcome)
+            return len(children)
+
+        if await _persistently(core, tell) < AT_ONCE:
+            return
+        if "done" not in outcomes:
+            await asyncio.sleep(REST_SECONDS)  # more of them are seen when some of these have ended
 
 
 async def cancel_runs(core: Core, tenant: str, ids: Sequence[str], reason: str) -> None:
-    """Cancel runs; those that have ended are left as they are."""
+    """Cancel runs, however long the database is away; those that have ended are left as they are."""
     note = Note("cancel", reason)
-    try:
+
+    async def tell() -> None:
         for row in await core.store.find_runs(tenant, ids):
             await core.control(cancellation(core, row.uid, tenant, row.id, note))
-    except StoreError as error:
-        log.warning("runs %s cannot be cancelled just now: %s", ", ".join(ids), error)
+
+    await _persistently(core, tell)
+
+
+async def _persistently(core: Core, work: Callable[[], Awaitable[T]]) -> T:
+    while True:
+        try:
+            return await work()
+        except StoreError as error:
+            if core.closing:
+                raise
+            log.warning("runs cannot be cancelled just now, trying again: %s", error)
+            await asyncio.sleep(REST_SECONDS)

@@ -71,13 +71,13 @@ class ChildCall:
             execution.may_leave()
         execution.enter(position)
         try:
+            generation = execution.run.generation if entry is None else entry.generation
+            under_way = Open(position.hex(), generation, CHILD, workflow.name, self._child_id(generation))
+            execution.pending[position] = asyncio.current_task(), under_way
             if entry is None:
                 entry = await self._start()
             if entry.outcome == PENDING:
-                under_way = Open(
-                    position.hex(), entry.generation, CHILD, workflow.name, self._child_id(entry.generation)
-                )
-                execution.pending[position] = asyncio.current_task(), under_way
+                execution.child_stored(position)
                 wait = execution.waits.expect(position, entry.generation, group=self.group)
                 row = await execution.waits.block(wait)
                 entry = Entry(CHILD, workflow.name, row.outcome, row.output, entry.seq, entry.generation)

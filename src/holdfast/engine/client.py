@@ -8,8 +8,18 @@ import re
 from collections.abc import Awaitable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, ParamSpec, TypeVar, overload
 
+from holdfast.engine.bulk import (
+    BULK,
+    BULK_QUEUE,
+    BULK_VERSION,
+    EXAMPLES,
+    BulkAction,
+    BulkPreview,
+    BulkResult,
+    bulk_order,
+)
 from holdfast.engine.children import ended_badly
 from holdfast.engine.core import Core
 from holdfast.engine.finding import Finding
@@ -18,13 +28,14 @@ from holdfast.engine.keeping import Keeping
 from holdfast.engine.levers import Levers
 from holdfast.engine.scheduling import Schedules
 from holdfast.engine.starting import start_row
+from holdfast.engine.step import Step
 from holdfast.engine.views import journal_view, run_view
 from holdfast.engine.workflow import Configured, StartOptions, Workflow, start_options
 from holdfast.errors import BadURL, PayloadError, RunExists, RunNotFound, StoreUnavailable, UnknownWorkflow, UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.generations import decode_cuts
 from holdfast.model.ids import check_id
-from holdfast.model.payload import codec_of
+from holdfast.model.payload import Codec, codec_of
 from holdfast.model.run import JournalEntry, RunView, Status
 from holdfast.model.schema import input_from, terms_of
 from holdfast.model.signature import Signature
@@ -58,6 +69,7 @@ class RunHandle(Generic[R]):
 
     def __init__(self, client: Client, workflow: Workflow[Any, R] | None, id: str, uid: bytes, created: bool) -> None:
         self._client = client
+        self._codec: Codec | None = None
         self._workflow = workflow
         self._uid = uid
         self.id = id
@@ -79,18 +91,14 @@ class RunHandle(Generic[R]):
         """
         limit = None if timeout is None else seconds(timeout, what="timeout")
         try:
-            outcome = await self._outcome(limit)
+            outcome = await self._client._outcome(self.id, self._uid, limit)
         except TimeoutError:
             raise TimeoutError(f"run {self.id!r} has not ended after {limit:g} s; it goes on") from None
         if outcome.status != Status.SUCCEEDED:
             raise ended_badly(self.id, outcome.status, outcome.output)
-        codec = self._workflow.signature.result if self._workflow is not None else codec_of(Any)
+        codec = self._codec or (self._workflow.signature.result if self._workflow is not None else codec_of(Any))
         result: R = codec.decode(outcome.output, f"the result of run {self.id!r}")
         return result
-
-    async def _outcome(self, limit: float | None) -> RunOutcome:
-        async with asyncio.timeout(limit):
-            return await self._client.core.wait_result(self._uid)
 
     async def view(self) -> RunView:
         """The run as it is now."""
@@ -249,6 +257,81 @@ class Client(Finding, Levers, Schedules, Keeping):
             what = f"of workflow {found.workflow!r}" if found.workflow != start.workflow else "with another input"
             raise RunExists(f"the id {start.id!r} is taken by a run {what}; choose another id", run_id=start.id)
         return RunHandle(self, workflow, start.id, found.uid, found.uid == start.uid)
+
+    # Many at once
+
+    @overload
+    async def bulk(
+        self,
+        action: BulkAction,
+        where: str,
+        *,
+        dry_run: Literal[False] = False,
+        reason: str = "",
+        by: str = "",
+        from_step: str | Step[..., Any] | None = None,
+        id: str | None = None,
+    ) -> RunHandle[BulkResult]: ...
+    @overload
+    async def bulk(
+        self,
+        action: BulkAction,
+        where: str,
+        *,
+        dry_run: bool,
+        reason: str = "",
+        by: str = "",
+        from_step: str | Step[..., Any] | None = None,
+        id: str | None = None,
+    ) -> RunHandle[BulkResult] | BulkPreview: ...
+    async def bulk(
+        self,
+        action: BulkAction,
+        where: str,
+        *,
+        dry_run: bool = False,
+        reason: str = "",
+        by: str = "",
+        from_step: str | Step[..., Any] | None = None,
+        id: str | None = None,
+    ) -> RunHandle[BulkResult] | BulkPreview:
+        """Do something to every run that a search finds, as a job that survives crashes.
+
+        The job is a run of its own, executed by any worker: it can be looked at and cancelled like one. It acts on
+        runs that were created before it, 200 between two checkpoints. A run that refuses what is asked, as one that
+        has ended cannot be cancelled, is left as it is and told in the result.
+
+        Args:
+            action: cancel, hold, release, retry or fork.
+            where: which runs, in the search language.
+            dry_run: start nothing; only say which runs there are.
+            reason: shown to people; for cancel and hold.
+            by: who asks; for cancel, hold and release.
+            from_step: for fork: the step to begin with, as for `fork`.
+            id: of the job, to start it once however often this is called; made up unless given.
+
+        Returns:
+            A handle, whose result is a `BulkResult`; for a dry run a `BulkPreview`.
+
+        Raises:
+            SearchError: the search cannot be read; the message shows the place.
+            UsageError: no such action, or an argument that does not go with it.
+            RunExists: the id is taken.
+        """
+        order = bulk_order(action, where, reason, by, from_step, self.core.now_us())
+        if dry_run:
+            found, examples = await self.count(where), await self.list(where=where, limit=EXAMPLES)
+            return BulkPreview(found.runs, found.capped, [view.id for view in examples])
+        known = Known(BULK, BULK_VERSION, Terms(queue=BULK_QUEUE))
+        given = codec_of(dict[str, Any]).encode(order, "the input of a bulk job")
+        job: RunHandle[BulkResult]
+        [job] = await self._start(None, known, [start_options(id=id)], [(given, None, {})])
+        job._codec = codec_of(BulkResult)
+        return job
+
+    async def _outcome(self, run_id: str, run: bytes, limit: float | None) -> RunOutcome:
+        async with asyncio.timeout(limit):
+            return await self.core.wait_result(run)
 
     async def patiently(self, work: Awaitable[T]) -> T:
         """Wait for the database, for so long as a client does.

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 POLL_SECONDS = 1.0
 """How often waiters are looked after when no hint comes."""
 
+RATION_SECONDS = 0.03
+"""So soon dispatchers claim again after a claim that did not look everywhere."""
+
 LOOK_AT_MOST = 1000
 """How many waiters are looked up in one query."""
 
@@ -163,12 +166,16 @@ class Core:
     async def control(self, control: Control) -> Controlled:
         """Ask something of a run, and let whoever has to do with it know."""
         found = await self.store.control(control)
+        execution = self.executions.get(control.run)
         if found.outcome == "asked":
-            execution = self.executions.get(control.run)
             if execution is not None:
                 execution.heed(control.note)
             self.announce("asked")
         elif found.outcome == "done":
+            if control.action == "release":
+                if execution is not None:
+                    execution.heed(None)
+                self.announce("asked")
             for kind in ("done", "wake", *(("ready",) if found.woken else ())):
                 self.announce(kind)
         return found
@@ -183,6 +190,8 @@ class Core:
                 sink(JournalRow(
                     met.run, met.position, met.generation, 0, "event", "", met.outcome, None, met.output, 1, at, at
                 ))  # fmt: skip
+        if results.rationed:
+            asyncio.get_running_loop().call_later(RATION_SECONDS, self._wake_dispatchers)
         if any(delivered.cancels for delivered in results.events):
             self.announce("fired")
         ready = results.woken > 0 or any(promoted.moved for promoted in results.promotes)

@@ -16,7 +16,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any
 
-from holdfast.engine.asking import cancel_children, cancel_runs
 from holdfast.engine.core import Core
 from holdfast.engine.execution import LEAVE_NOW, Execution, Recorded
 from holdfast.engine.isolation import Isolation
@@ -68,6 +67,7 @@ class Dispatcher:
         threads: how many threads plain steps may use.
         may_claim: whether the worker's lease is good.
         on_lost: called when the store says that it is not.
+        built_in: workflows of holdfast's own, served from their own queues and beside those asked for.
     """
 
     executes: type[Execution] = Execution
@@ -83,6 +83,7 @@ class Dispatcher:
         threads: int,
         may_claim: Callable[[], bool],
         on_lost: Callable[[], None],
+        built_in: Iterable[Workflow[Any, Any]] = (),
     ) -> None:
         if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
             raise UsageError(f"concurrency is {concurrency!r}; give a whole number, 1 or more")
@@ -91,6 +92,7 @@ class Dispatcher:
         self.worker_id = b""
         self._workflows: dict[ServedKey, Workflow[Any, Any]] = {}
         self._queues = None if queues is None else tuple(queues)
+        self._built_in: set[str] = set()
         self._flow = Flow((), ())
         self._flow_at = float("-inf")
         self._limited: dict[str, QueueRow] = {}
@@ -118,6 +120,9 @@ class Dispatcher:
             self.serve(workflow)
         if not self._workflows:
             raise UsageError("a worker needs at least one workflow to serve")
+        for workflow in built_in:
+            self._built_in.add(workflow.name)
+            self.serve(workflow)
 
     # What is served
 
@@ -150,7 +155,8 @@ class Dispatcher:
 
     def _kinds(self) -> Iterator[tuple[str, str, str, int]]:
         for one in self._workflows.values():
-            for queue in self._queues if self._queues is not None else (one.terms.queue,):
+            queues = None if one.name in self._built_in else self._queues
+            for queue in queues if queues is not None else (one.terms.queue,):
                 for protocol in range(1, PROTOCOL + 1):
                     yield queue, one.name, one.version, protocol
 
@@ -169,7 +175,11 @@ class Dispatcher:
 
     async def register(self) -> None:
         """Make known what is served, for clients without the code and for whoever looks for stranded runs."""
-        rows = [WorkflowRow(w.name, w.version, describe(w.signature, w.terms)) for w in self._workflows.values()]
+        rows = [
+            WorkflowRow(one.name, one.version, describe(one.signature, one.terms))
+            for one in self._workflows.values()
+            if one.name not in self._built_in
+        ]
         await self.core.store.register_workflows(rows)
         await self.core.store.serve(self.worker_id, list(self._kinds()))
 
@@ -264,19 +274,12 @@ class Dispatcher:
             # Looking must stay a small part of the time.
             await asyncio.sleep(max(0.005, 4 * (time.monotonic() - began)))
 
-    def cancel_children(self, run: ClaimedRun, position: bytes = b"") -> None:
-        """Cancel every open child of a run, or of one of its fan-outs."""
-        self.spawn(cancel_children(self.core, run, position))
-
-    def cancel_runs(self, tenant: str, ids: Sequence[str], reason: str) -> None:
-        """Cancel runs."""
-        self.spawn(cancel_runs(self.core, tenant, ids, reason))
-
-    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Let something go on beside, until the dispatcher stops."""
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _free(self) -> int:
         return self._concurrency - self._using - len(self._returning)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from holdfast.engine.context import scope
 from holdfast.engine.starting import topic
-from holdfast.errors import EventTimeout, Evicted, UsageError
+from holdfast.errors import EventTimeout, Evicted, PayloadError, UsageError
 from holdfast.model.decision import Open
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.failure import decode_failure, encode_failure
@@ -89,7 +89,10 @@ async def _wait(execution: Execution, position: bytes, about: Topic, limit: floa
         finally:
             execution.leave_call(position)
     if entry.outcome == OK:
-        return codec.decode(entry.output or b"", f"the payload of event {about.name!r}")
+        try:
+            return codec.decode(entry.output or b"", f"the payload of event {about.name!r}")
+        except PayloadError as error:
+            raise execution.raised(error, entry.seq) from None
     raise execution.raised(decode_failure(entry.output or b""), entry.seq)
 
 

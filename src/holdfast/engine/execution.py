@@ -12,6 +12,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from holdfast.engine.asking import cancel_children, cancel_runs
 from holdfast.engine.context import Scope, StepFrame, place
 from holdfast.engine.ending import continue_anew, failure_start
 from holdfast.engine.waiting import Waits
@@ -35,7 +36,7 @@ from holdfast.model.notes import Note, decode_note
 from holdfast.model.position import format_position
 from holdfast.model.retry import retry_delay
 from holdfast.model.run import Entry, Kind, Outcome
-from holdfast.store.base import Adopted, Attempt, AttemptRow, ClaimedRun, Refusal, Settle, Store
+from holdfast.store.base import ASKED, Adopted, Attempt, AttemptRow, ClaimedRun, Refusal, Settle, Store
 
 if TYPE_CHECKING:
     from holdfast.engine.dispatcher import Dispatcher
@@ -93,6 +94,7 @@ class Execution:
         calls: durable calls that a cancellation can cut off just now, with their tasks.
         pending: waits for events and child runs that are under way, with their tasks.
         listened: it waited for an event here.
+        children: positions of child runs that are not told yet, should the run be cancelled.
         losers: tasks that lost against another in ``hf.first``.
     """
 
@@ -102,10 +104,12 @@ class Execution:
         "_note",
         "_released",
         "_task",
+        "_telling",
         "attempts",
         "attributes",
         "calls",
         "cancelling",
+        "children",
         "committer",
         "core",
         "cut_off",
@@ -159,6 +163,8 @@ class Execution:
         self.shields: list[tuple[bytes, bytes, float]] = []
         self.pending: dict[bytes, tuple[asyncio.Task[Any] | None, Open]] = {}
         self.losers: set[asyncio.Task[Any] | None] = set()
+        self.children: set[bytes] = set()
+        self._telling: asyncio.Task[None] | None = None
         self._note: Note | None = None
         self._released: asyncio.Future[None] | None = None
         self._failure: UsageError | None = None
@@ -220,6 +226,7 @@ class Execution:
                 if self.dead or self._failure is not None or self._hold is not None:
                     raise
                 if not self.delivered:
+                    await self._come_to_the_end()
                     await continue_anew(self, again)
                     return
             except asyncio.CancelledError:
@@ -234,6 +241,7 @@ class Execution:
                 output = encode_failure(error)
             if self.dead:
                 return
+            await self._come_to_the_end()
             if self._hold is not None:
                 status, output = "held", encode_failure(self._hold)
             elif self._failure is not None:
@@ -252,7 +260,15 @@ class Execution:
             self.waits.close()
             self.dispatcher.ended(self)
             # Without these the run's objects hold each other until the garbage collector comes round.
-            self._task = scope.task = None
+            self._task = scope.task = self._telling = None
+
+    async def _come_to_the_end(self) -> None:
+        """From here on the run is not held or parked beside its end, which is all that is under way."""
+        if self._telling is not None:
+            await asyncio.wait((self._telling,))
+        if self._hold is None:
+            await self._stand_still()
+        self.waits.parking = True
 
     async def _settle(self, status: str, output: bytes, failed_seq: int | None = None) -> Refusal | None:
         run = self.run
@@ -265,7 +281,10 @@ class Execution:
             refusal = await self._submit_end(settle)
         except PayloadError as error:
             refusal = await self._submit_end(settle._replace(status="failed", output=encode_failure(error)))
-        if refusal is not None:
+        if refusal == ASKED:
+            # It is not to be held any more: whoever claims it next is told what is asked of it.
+            self.dispatcher.hand_over(run, self.started_at)
+        elif refusal is not None:
             log.warning("run %s was taken over by another worker; its end is not recorded here", run.id)
         return refusal
 
@@ -352,12 +371,13 @@ class Execution:
             self.holding = False
             if self._released is not None and not self._released.done():
                 self._released.set_result(None)
+            if self.waits.refused and not self.cancelling and self.open_calls == 0:
+                self.leave()  # what was asked and taken back keeps it from being parked under this lease
             return
         note = decode_note(control)
         if note.ends and not self.cancelling:
             self._note, self.cancelling, self.stopped = note, True, True
             self.heed(None)
-            self.dispatcher.cancel_children(self.run)
             self.interrupt()
         elif note.action == "hold" and not self.cancelling:
             self._note, self.holding, self.stopped = note, True, True
@@ -371,6 +391,42 @@ class Execution:
             if task is not None and position not in self.cut_off and not self.shielded(position):
                 self.cut_off.add(position)
                 task.cancel()
+        self._tell_children()
+
+    def child_stored(self, position: bytes) -> None:
+        """The child run or the fan-out at a position, which is in `pending`, is cancelled if this run is."""
+        self.children.add(position)
+        if self.cancelling:
+            self._tell_children()
+
+    def _tell_children(self) -> None:
+        """Cancel the children that are waited for, save what is shielded."""
+        untold = [one for one in self.children if one in self.pending and not self.shielded(one)]
+        self.children.difference_update(untold)
+        if untold:
+            calls = [self.pending[one][1] for one in untold]
+            self._telling = self.dispatcher.spawn(self._tell(calls, self._telling))
+
+    async def _tell(self, calls: Sequence[Open], before: asyncio.Task[None] | None) -> None:
+        # The run stays here meanwhile: were it parked and this process died, nobody would tell the children.
+        self.open_calls += 1
+        try:
+            if before is not None:
+                await asyncio.wait((before,))
+            await self._cancel(calls, f"its parent {self.run.id} cancelled it")
+        finally:
+            self.open_calls -= 1
+            self.waits.consider()
+
+    async def _cancel(self, calls: Sequence[Open], reason: str) -> None:
+        """Cancel the child runs of calls."""
+        run, core = self.run, self.core
+        children = [one.key for one in calls if one.kind == Kind.CHILD]
+        if children:
+            await cancel_runs(core, run.tenant, children, reason)
+        for one in calls:
+            if one.kind == Kind.MAP:
+                await cancel_children(core, run, bytes.fromhex(one.position), reason)
 
     def shielded(self, position: bytes) -> bool:
         """Whether a call is inside ``hf.shield`` and its time is not over."""
@@ -449,14 +505,12 @@ class Execution:
         """The task that waits at a position."""
         return self.pending[position][0] if position in self.pending else None
 
-    def abandon(self, losing: Sequence[Open]) -> None:
+    async def abandon(self, losing: Sequence[Open]) -> None:
         """Child runs of branches that lost are cancelled; again after a crash, which does no harm."""
-        children = [one.key for one in losing if one.kind == Kind.CHILD]
-        if children:
-            self.dispatcher.cancel_runs(self.run.tenant, children, f"it lost against another call of {self.run.id}")
-        for one in losing:
-            if one.kind == Kind.MAP:
-                self.dispatcher.cancel_children(self.run, bytes.fromhex(one.position))
+        if any(one.kind in (Kind.CHILD, Kind.MAP) for one in losing):
+            reason = f"it lost against another call of {self.run.id}"
+            # Beside: it goes on if this call itself loses against another one.
+            await asyncio.wait((self.dispatcher.spawn(self._cancel(losing, reason)),))
 
     def enter(self, position: bytes) -> None:
         """A durable call begins to do something new."""

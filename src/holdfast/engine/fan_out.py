@@ -18,7 +18,7 @@ from holdfast.engine.events import give_up
 from holdfast.engine.groups import map_runs
 from holdfast.engine.workflow import Workflow
 from holdfast.errors import Evicted, Interruption, UsageError
-from holdfast.model.decision import Decision, decode_decision, encode_decision
+from holdfast.model.decision import Decision, Open, decode_decision, encode_decision
 from holdfast.model.failure import decode_failure, encode_failure
 from holdfast.model.position import encode_number
 from holdfast.model.run import Kind, Outcome
@@ -224,8 +224,10 @@ async def _first(here: Scope, position: bytes, calls: tuple[Awaitable[Any], ...]
         for n, call in enumerate(calls):
             if n != decided.winner and hasattr(call, "close"):
                 call.close()
-        await give_up(execution, decided.losing)
-        execution.abandon(decided.losing)
+        if not execution.ahead(here.prefix + encode_number(here.count), here.prefix):
+            # Nothing was done after it: what lost may not know yet.
+            await give_up(execution, decided.losing)
+            await execution.abandon(decided.losing)
         winner = _branch(here, position + encode_number(decided.winner), calls[decided.winner], None)
         [value] = await _all(here, position, [winner])
         return First(decided.winner, value)
@@ -244,13 +246,15 @@ async def _first(here: Scope, position: bytes, calls: tuple[Awaitable[Any], ...]
         raise Evicted(f"run {execution.run.id!r} left this process")
     execution.check_alive()
     branches = list(zip(tasks, prefixes, strict=True))
-    losing = execution.under_way([branch for branch in branches if branch[0] is not task])
-    arrived = await give_up(execution, losing)
-    if arrived is not None and arrived in tasks:
-        # An event came for one of the others before it could be told to wait no more: it would be lost.
-        number, task = tasks.index(arrived), arrived
-        losing = execution.under_way([branch for branch in branches if branch[0] is not task])
-        await asyncio.wait((task,))
+    losing: list[Open] = []
+    while more := [one for one in execution.under_way(_others(branches, task)) if one not in losing]:
+        arrived = await give_up(execution, more)
+        losing += more
+        if arrived is not None and arrived in tasks:
+            # An event came for one of the others before it could be told to wait no more: it would be lost.
+            await asyncio.wait((arrived,))
+            number, task = tasks.index(arrived), arrived
+            losing = []
     others = [one for one in tasks if one is not task]
     execution.losers.update(others)
     for one in others:
@@ -264,8 +268,12 @@ async def _first(here: Scope, position: bytes, calls: tuple[Awaitable[Any], ...]
                 encode_decision(Decision(number, losing)), 1, now, now, run.epoch,
             )
         )  # fmt: skip
+        await execution.abandon(losing)
     finally:
         execution.leave_call(position)
         await asyncio.gather(*others, return_exceptions=True)
-    execution.abandon(losing)
     return First(number, task.result())
+
+
+def _others(branches: list[tuple[asyncio.Task[Any], bytes]], task: asyncio.Task[Any]) -> list[Any]:
+    return [branch for branch in branches if branch[0] is not task]

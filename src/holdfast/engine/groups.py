@@ -89,10 +89,11 @@ async def _all_ended(
                 MAP, workflow.name, PENDING, children, execution.seq, run.generation
             )
         if entry.outcome == PENDING:
-            if position + ALL_STARTED not in execution.journal:
-                await _start(execution, position, entry.generation, workflow, items, limit)
             under_way = Open(position.hex(), entry.generation, MAP, workflow.name, "")
             execution.pending[position] = asyncio.current_task(), under_way
+            if position + ALL_STARTED not in execution.journal:
+                await _start(execution, position, entry.generation, workflow, items, limit)
+            execution.child_stored(position)
             wait = execution.waits.expect(position, entry.generation)
             execution.core.look()
             done = await execution.waits.block(wait)

@@ -7,13 +7,13 @@ import difflib
 import json
 import secrets
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.engine.asking import cancellation
 from holdfast.engine.context import StepFrame, place
 from holdfast.engine.events import TIME_TO_LIVE, To, checked, encode_payload
-from holdfast.engine.starting import ATTRIBUTES, facts_of
+from holdfast.engine.starting import ATTRIBUTES, facts_of, with_terms
 from holdfast.engine.step import Step
 from holdfast.errors import NotPossible, Rejected, RunExists, RunHeld, RunNotFound, StepNotFound, UsageError
 from holdfast.model.duration import Duration
@@ -24,6 +24,7 @@ from holdfast.model.notes import Note, encode_note
 from holdfast.model.payload import codec_of
 from holdfast.model.run import PROTOCOL, Kind, Outcome, RunView, Status, rank
 from holdfast.model.schema import terms_of
+from holdfast.model.terms import Terms
 from holdfast.store.base import Action, Control, Event, Fork, JournalRow, Retry, RunRow, Start
 
 if TYPE_CHECKING:
@@ -282,13 +283,12 @@ class Levers:
     async def _fork_row(self, source: RunRow, given: bytes, seq: int, id: str | None) -> Start:
         now = self.core.now_us()
         uid = uuid7(now, secrets.token_bytes(10))
-        slots: int | None = None
-        if source.lane is not None:
-            known = await self.patiently(self.core.store.list_workflows())
-            same = [row for row in known if (row.name, row.version) == (source.workflow, source.version)]
-            slots = terms_of(same[0].input_schema).slots if same else 1
+        known = await self.patiently(self.core.store.list_workflows())
+        same = [row for row in known if (row.name, row.version) == (source.workflow, source.version)]
+        terms = terms_of(same[0].input_schema) if same else Terms()
+        limit = terms.timeout_seconds
         attributes = ATTRIBUTES.decode(source.attributes, "attributes") if source.attributes else {}
-        return Start(
+        row = Start(
             uid=uid,
             tenant=self.tenant,
             id=uid.hex() if id is None else check_id(id, "the id of a run"),
@@ -306,14 +306,17 @@ class Levers:
             parent_position=None,
             parent_generation=None,
             parent_epoch=None,
-            lane=source.lane,
             forked_from=source.uid,
             forked_seq=seq,
-            lane_name=source.lane_name,
-            lane_key=source.lane_key,
-            slots=slots,
+            deadline_at=None if limit is None else now + int(limit * 1e6),
             facts=facts_of(attributes),
         )
+        if source.lane is not None and (not same or (callable(terms.key) and given == source.input)):
+            row = row._replace(
+                lane=source.lane, lane_name=source.lane_name, lane_key=source.lane_key, slots=terms.slots
+            )
+            terms = replace(terms, lane=None)
+        return with_terms(row, terms, None, {})
 
     async def _in_force(self, row: RunRow) -> list[JournalRow]:
         """What is recorded of a run and replayed, in order of position."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from holdfast.engine.context import Scope, StepFrame, place, scope
 from holdfast.engine.starting import ATTRIBUTES, facts_of
-from holdfast.errors import ContinuedAsNew, UsageError
+from holdfast.errors import ContinuedAsNew, PayloadError, UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.failure import decode_failure
 from holdfast.model.ids import check_id
@@ -73,7 +73,10 @@ async def _hold(execution: Execution, position: bytes, reason: str, codec: Codec
         finally:
             execution.leave_call(position)
     if entry.outcome == OK:
-        return None if entry.output is None else codec.decode(entry.output, "the value that came with the release")
+        try:
+            return None if entry.output is None else codec.decode(entry.output, "the value that came with the release")
+        except PayloadError as error:
+            raise execution.raised(error, entry.seq) from None
     raise execution.raised(decode_failure(entry.output or b""), entry.seq)
 
 

@@ -49,9 +49,15 @@ class Wait:
 
 
 class Waits:
-    """The waits of one run in this process."""
+    """The waits of one run in this process.
 
-    __slots__ = ("_arrived", "_execution", "_looking", "_timer", "any", "parking")
+    Attributes:
+        any: those that are under way.
+        parking: the run's leaving, or its end, is being written.
+        refused: the run was not parked, since something is asked of it.
+    """
+
+    __slots__ = ("_arrived", "_execution", "_looking", "_timer", "any", "parking", "refused")
 
     def __init__(self, execution: Execution) -> None:
         self._execution: Execution | None = execution
@@ -59,6 +65,7 @@ class Waits:
         self._arrived: list[tuple[Wait, JournalRow | None]] = []
         self._looking = False
         self.parking = False
+        self.refused = False
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -209,6 +216,7 @@ class Waits:
             execution.core.look()
             self._deliver_soon()
         elif refusal == ASKED:
+            self.refused = True
             execution.dispatcher.look_for_asked()
             if execution.cancelling:
                 execution.interrupt()

@@ -119,28 +119,28 @@ class Scheduler:
         if plan.overlap is Overlap.QUEUE and unfinished is not None:
             return False
         times, following = _times(plan, row.next_at, now, before)
+        said: list[tuple[int, str]] = []
         if not times or microseconds(times[0]) != row.next_at:
-            log.warning(
-                "schedule %s: the times from %s until %s were missed, and catch_up=%s does not run them",
-                row.name, instant(row.next_at), times[0] if times else following, plan.catch_up,
-            )  # fmt: skip
+            until = times[0] if times else following
+            missed = f"the times from {instant(row.next_at)} until {until} were missed and are not made up for"
+            said.append((logging.WARNING, missed))
         last_run = row.last_run
         for at in times:
             start = scheduled_start(row, workflow, run_id(row.name, at), now)
             if unfinished is not None:
                 if plan.overlap is Overlap.SKIP:
-                    log.info("schedule %s: run %s is skipped, since run %s has not ended", row.name, start.id,
-                             unfinished[1])  # fmt: skip
+                    said.append((logging.INFO, f"run {start.id} is skipped, since run {unfinished[1]} has not ended"))
                     continue
                 note = Note("cancel", f"run {start.id} takes its place")
                 await self._core.control(cancellation(self._core, unfinished[0], row.tenant, unfinished[1], note))
             found: Started = await self._core.committer.submit("starts", start)
             if found.workflow != start.workflow:
-                log.warning("schedule %s: the id %s is taken by a run of workflow %s", row.name, start.id,
-                            found.workflow)  # fmt: skip
+                said.append((logging.WARNING, f"the id {start.id} is taken by a run of workflow {found.workflow}"))
             last_run = start.id
             unfinished = None if plan.overlap is Overlap.ALLOW else (found.uid, start.id)
-        await self._go_on(row, None if following is None else microseconds(following), last_run)
+        if await self._go_on(row, None if following is None else microseconds(following), last_run):
+            for level, line in said:
+                log.log(level, "schedule %s of tenant %s: %s", row.name, row.tenant, line)
         return True
 
     async def _run_before(self, plan: Schedule, row: ScheduleRow) -> RunRow | None:
@@ -150,18 +150,19 @@ class Scheduler:
         found = await self._core.store.find_runs(row.tenant, [row.last_run])
         return found[0] if found else None
 
-    async def _go_on(self, row: ScheduleRow, next_at: int | None, last_run: str | None) -> None:
+    async def _go_on(self, row: ScheduleRow, next_at: int | None, last_run: str | None) -> bool:
+        """Store the schedule's next time. Whether nobody else was first."""
         store = self._core.store
         if next_at is not None:
             heapq.heappush(self._coming, next_at)
-        after = row._replace(next_at=next_at, last_run=last_run, revision=row.revision + 1)
-        if await store.put_schedule(after) or last_run == row.last_run or last_run is None:
-            return
+        if await store.put_schedule(row._replace(next_at=next_at, last_run=last_run, revision=row.revision + 1)):
+            return True
         # Another worker went on first, or the schedule was changed: it has its next time. The ids of a schedule's runs
         # sort by time; if the one that was started here is later than what it knows, it is told.
         for found in await store.list_schedules(row.tenant, row.name):
-            if (found.last_run or "") < last_run:
+            if last_run is not None and (found.last_run or "") < last_run:
                 await store.put_schedule(found._replace(last_run=last_run, revision=found.revision + 1))
+        return False
 
 
 def _times(plan: Schedule, next_at: int, now: int, before: RunRow | None) -> tuple[Sequence[datetime], datetime | None]:

@@ -13,7 +13,7 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any
 
@@ -27,6 +27,7 @@ from holdfast.errors import StoreError, UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.ids import check_id
 from holdfast.model.run import PROTOCOL
+from holdfast.services.bulk import bulk
 from holdfast.services.pruner import prune_forever
 from holdfast.services.reaper import reap_forever
 from holdfast.services.scheduler import schedule_forever
@@ -34,6 +35,7 @@ from holdfast.services.timekeeper import Timekeeper
 
 log = logging.getLogger("holdfast.worker")
 
+BEGIN_AGAIN_SECONDS = 1.0
 FOREVER_US = 100 * 366 * 86_400 * 1_000_000
 
 
@@ -54,7 +56,8 @@ class Worker:
         database: an address, or a client of the database.
         workflows: what it serves; workflows that their code names are served too.
         concurrency: how many runs may execute at once. Runs that only wait do not count.
-        queues: from which queues it claims; those that the workflows name unless given.
+        queues: from which queues it claims; those that the workflows name unless given. Bulk jobs (see
+            ``client.bulk``) are executed by every worker.
         threads: how many plain steps may execute at once.
         lease: how long the worker may be silent before others take its runs; more than twice ``beat``.
         beat: how often it says that it lives.
@@ -122,15 +125,16 @@ class Worker:
                 threads=self._threads,
                 may_claim=lambda: self._heartbeat is None or self._heartbeat.good,
                 on_lost=self._lost,
+                built_in=[bulk],
             )
             self._dispatcher.timekeeper = timekeeper
             await self._register()
             await self._dispatcher.start()
-            self._tend("scheduler", schedule_forever(self._core))
-            self._tend("timekeeper", timekeeper.forever())
-            self._tend("pruner", prune_forever(self._core.store))
+            self._tend("scheduler", lambda: schedule_forever(self._core))
+            self._tend("timekeeper", timekeeper.forever)
+            self._tend("pruner", lambda: prune_forever(self._core.store))
             if self._core.store.name != "memory":
-                self._tend("reaper", reap_forever(self._core.store))
+                self._tend("reaper", lambda: reap_forever(self._core.store))
         except BaseException:
             await self._leave(sign_off=True)
             raise
@@ -146,8 +150,8 @@ class Worker:
         """How many runs this worker has in memory."""
         return self._dispatcher.busy if hasattr(self, "_dispatcher") else 0
 
-    def _tend(self, duty: str, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(work, name=f"holdfast-{duty}"))
+    def _tend(self, duty: str, work: Callable[[], Awaitable[None]]) -> None:
+        self._tasks.append(asyncio.create_task(_always(duty, work), name=f"holdfast-{duty}"))
 
     async def _register(self) -> None:
         in_memory = self._core.store.name == "memory"
@@ -233,3 +237,13 @@ class Worker:
                 if handled:
                     for number in (signal.SIGTERM, signal.SIGINT):
                         loop.remove_signal_handler(number)
+
+
+async def _always(duty: str, work: Callable[[], Awaitable[None]]) -> None:
+    """See to a duty until cancelled: a fault in it must not leave the runs untended in silence."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("the %s failed and begins again", duty)
+        await asyncio.sleep(BEGIN_AGAIN_SECONDS)

@@ -399,6 +399,7 @@ class Results:
         claims: the runs; LOST when the worker's own lease is gone.
         woken: how many runs this batch made ready by ending what they waited for, or by a slot of their lane.
         met: the waits for events that got one in this batch.
+        rationed: a claim found too little and did not look everywhere: try again in a moment.
     """
 
     starts: list[Started | Refusal] = field(default_factory=list)
@@ -415,6 +416,7 @@ class Results:
     claims: list[list[ClaimedRun] | Refusal] = field(default_factory=list)
     woken: int = 0
     met: list[Met] = field(default_factory=list)
+    rationed: bool = False
 
 
 Action = Literal["cancel", "timeout", "hold", "release", "reject"]

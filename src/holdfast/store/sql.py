@@ -12,6 +12,8 @@ from functools import cache
 from importlib.resources import files
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_TAIL = re.compile(r"(\n\s*(--[^\n]*)?)+\Z")
+"""What stands between a statement and the next one's name: comments on that."""
 _ROW = re.compile(r"/\*rows\*/\s*(\([^()]*\))")
 
 
@@ -20,7 +22,7 @@ def statements(package: str, file: str) -> dict[str, str]:
     """The named statements of a file in a package's ``sql`` folder."""
     text = files(package).joinpath("sql", file).read_text("utf-8")
     pieces = _NAME.split(text)
-    return {name: body.strip().rstrip(";") for name, body in zip(pieces[1::2], pieces[2::2], strict=True)}
+    return {name: _TAIL.sub("", body).strip().rstrip(";") for name, body in zip(pieces[1::2], pieces[2::2], strict=True)}
 
 
 @cache

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from holdfast.engine.client import Call, Client, Known, RunHandle
-from holdfast.engine.events import TIME_TO_LIVE, To
-from holdfast.engine.levers import UNSET, Delivery
-from holdfast.engine.step import Step
+from holdfast.engine.levers import Delivery
 from holdfast.engine.workflow import StartOptions, Workflow
 from holdfast.errors import HoldfastError
-from holdfast.model.duration import Duration
-from holdfast.store.base import RunOutcome, Start, Started
+from holdfast.store.base import RunOutcome
 from holdfast.testing.world import World
 
 R = TypeVar("R")
@@ -28,27 +25,6 @@ class Stuck(HoldfastError):
     def __init__(self, message: str, *, run_id: str = "") -> None:
         super().__init__(message)
         self.run_id = run_id
-
-
-class EnvironmentHandle(RunHandle[R]):
-    """A run that was started in an environment."""
-
-    def __init__(
-        self, client: EnvironmentClient, workflow: Workflow[Any, R] | None, id: str, uid: bytes, created: bool
-    ) -> None:
-        super().__init__(client, workflow, id, uid, created)
-        self._world = client.world
-
-    async def _outcome(self, limit: float | None) -> RunOutcome:
-        found = await self._world.outcome(self._uid, limit)
-        if found is not None:
-            return found
-        raise Stuck(
-            f"run {self.id!r} does not end by itself; time stands at {self._world.now}. Where the run stands:\n"
-            f"{await self._client.explain(self.id)}\n"
-            "What somebody has to do meanwhile, such as to send an event, is planned with env.at",
-            run_id=self.id,
-        )
 
 
 class EnvironmentClient(Client):
@@ -74,39 +50,23 @@ class EnvironmentClient(Client):
         await self.world.keep_order("run")
         return await super()._start(workflow, known, options, calls)
 
-    def _handle(self, workflow: Workflow[Any, R] | None, start: Start, found: Started) -> RunHandle[R]:
-        made = super()._handle(workflow, start, found)
-        return EnvironmentHandle(self, workflow, made.id, found.uid, made.created)
+    async def _outcome(self, run_id: str, run: bytes, limit: float | None) -> RunOutcome:
+        found = await self.world.outcome(run, limit)
+        if found is not None:
+            return found
+        raise Stuck(
+            f"run {run_id!r} does not end by itself; time stands at {self.world.now}. Where the run stands:\n"
+            f"{await self.explain(run_id)}\n"
+            "What somebody has to do meanwhile, such as to send an event, is planned with env.at",
+            run_id=run_id,
+        )
 
-    async def handle(self, run_id: str, workflow: Workflow[Any, R] | None = None) -> RunHandle[R]:
-        """See `Client.handle`."""
-        row = await self.find(run_id)
-        return EnvironmentHandle(self, workflow, row.id, row.uid, created=False)
-
-    async def fork(
-        self,
-        run_id: str,
-        *,
-        from_step: str | Step[..., Any] | None = None,
-        occurrence: int = 1,
-        input: Mapping[str, Any] | None = None,
-        output: Any = UNSET,
-        id: str | None = None,
-    ) -> str:
+    async def fork(self, *args: Any, **kwargs: Any) -> str:
         """See `Client.fork`."""
         await self.world.keep_order("run")
-        return await super().fork(run_id, from_step=from_step, occurrence=occurrence, input=input, output=output, id=id)
+        return await super().fork(*args, **kwargs)
 
-    async def send_event(
-        self,
-        name: str,
-        payload: Any = None,
-        *,
-        key: object = "",
-        to: To = "first",
-        keep: Duration = TIME_TO_LIVE,
-        id: str | None = None,
-    ) -> Delivery:
+    async def send_event(self, *args: Any, **kwargs: Any) -> Delivery:
         """See `Client.send_event`."""
         await self.world.keep_order("event")
-        return await super().send_event(name, payload, key=key, to=to, keep=keep, id=id)
+        return await super().send_event(*args, **kwargs)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
 
 from holdfast.engine.client import Client, RunHandle
 from holdfast.engine.step import Step
@@ -26,6 +26,22 @@ R = TypeVar("R")
 START_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 Calls = list[dict[str, Any]]
+
+
+class _Ending(NamedTuple):
+    """How a run ended."""
+
+    how: str
+    output: Any
+    error: RunFailed | RunCancelled | None = None
+
+    @property
+    def said(self) -> tuple[str, Any]:
+        """What has to be the same each time."""
+        return self.how, self.output
+
+    def __str__(self) -> str:
+        return f"{self.how} {self.output!r}" if self.error is None else f"{self.how} {self.output}"
 
 
 class Environment:
@@ -263,6 +279,7 @@ class Environment:
 
         Raises:
             AssertionError: it ended in another way after a crash; says after which.
+            RunFailed, RunCancelled: it ended so without a crash, and after each.
             Stuck: it did not end.
         """
         async with self._apart(None) as world:
@@ -276,11 +293,13 @@ class Environment:
                 except Exception as error:
                     error.add_note(f"after a crash {point}")
                     raise
-                if found != expected:
+                if found.said != expected.said:
                     raise AssertionError(
-                        f"after a crash {point} the run ended with {found}, without one with {expected}"
-                    )
+                        f"after a crash {point} the run {found}, and without one it {expected}"
+                    ) from found.error
                 tried += world.crashes.at is None
+        if expected.error is not None:
+            raise expected.error
         return tried
 
     @asynccontextmanager
@@ -298,13 +317,13 @@ class Environment:
 
     async def _ending(
         self, workflow: Workflow[P, R] | Configured[P, R], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> str | R:
+    ) -> _Ending:
         try:
-            return await self.run(workflow, *args, **kwargs)
+            return _Ending("succeeded with", await self.run(workflow, *args, **kwargs))
         except RunFailed as error:
-            return f"failed: {error.__cause__!r}"
-        except RunCancelled:
-            return "cancelled"
+            return _Ending("failed with", repr(error.__cause__), error)
+        except RunCancelled as error:
+            return _Ending("was cancelled by", "somebody", error)
 
 
 def _microseconds(at: datetime, what: str) -> int:

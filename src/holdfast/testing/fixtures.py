@@ -5,17 +5,18 @@ The only module of holdfast that imports pytest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 
+from holdfast.engine.workflow import Workflow
 from holdfast.testing.environment import Environment
 
 
 @pytest.fixture
 def holdfast_options() -> dict[str, Any]:
-    """What each environment of the tests is made with, for example ``workflows`` and ``fakes``: override it."""
+    """What the tests' environments are made with, by argument, for example ``workflows`` and ``fakes``: override it."""
     return {}
 
 
@@ -28,18 +29,15 @@ def holdfast_environment(holdfast_options: dict[str, Any]) -> Iterator[Callable[
     """
     made: list[Environment] = []
 
-    def make(*workflows: Any, **options: Any) -> Environment:
-        given = {**holdfast_options, **options}
-        fakes = {**holdfast_options.get("fakes", {}), **(options.get("fakes") or {})}
-        if workflows:
-            (given["workflows"],) = workflows
-        environment = Environment(**{**given, "fakes": fakes})
-        made.append(environment)
-        return environment
+    def make(workflows: Iterable[Workflow[Any, Any]] | None = None, **options: Any) -> Environment:
+        given = {"workflows": [], **holdfast_options, **options}
+        if workflows is not None:
+            given["workflows"] = workflows
+        given["fakes"] = {**holdfast_options.get("fakes", {}), **(options.get("fakes") or {})}
+        made.append(Environment(**given))
+        return made[-1]
 
     yield make
     for environment in made:
         if environment.state != "closed":
-            pytest.fail(
-                f"an environment was made and is {environment.state}; use it in `async with holdfast_environment(…)`"
-            )
+            pytest.fail(f"an environment was made and is {environment.state}; use it in `async with`")

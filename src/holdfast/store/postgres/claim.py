@@ -6,7 +6,7 @@ See claim.sql for why: the places where rows were taken are full of dead entries
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ LOWEST = -(2**63)
 AGAIN_SECONDS = 0.25
 """So often at least a search begins at the lowest rank, for what came later and belongs earlier."""
 
-CHEAP_SECONDS = 0.005
+CHEAP_SECONDS = 0.0005
 """A search from the lowest that took no longer is made whenever one from further on found too little."""
 
 BUSY_SHARE = 20
@@ -34,6 +34,8 @@ IDLE_SHARE = 4
 ROW_SECONDS = 20e-6
 """Time for each row that a search found is for taking the row, not for searching."""
 
+TRIED = 1000
+
 Served = tuple[str, str, str, int]
 
 
@@ -44,6 +46,8 @@ class Heads:
 
     Attributes:
         short: the last claim found less than it wanted.
+        rationed: it did not look for what may have come later with a lower rank.
+        tried: the claims that were sent last: one that is sent again may have been committed.
         lines: the same for the lines of lanes.
     """
 
@@ -51,7 +55,9 @@ class Heads:
         self._low: dict[Served | None, int] = {}
         self._searched_at = float("-inf")
         self._took = 0.0
+        self.tried: deque[bytes] = deque(maxlen=TRIED)
         self.short = False
+        self.rationed = False
         self.lines = Lines()
 
     def due(self, now: float) -> bool:
@@ -99,21 +105,28 @@ async def lock_queues(connection: Connection, claims: Sequence[Claim]) -> None:
 
 async def claim_runs(connection: Connection, claim: Claim, heads: Heads) -> list[ClaimedRun] | Refusal:
     """Take ready runs, or find those that this claim took before."""
-    if await connection.execute(_SQL["begin_claim"], claim.worker, claim.claim_id) == "UPDATE 0":
-        if await connection.fetchval(_SQL["last_claim"], claim.worker) != claim.claim_id:
-            return LOST
+    again = claim.claim_id in heads.tried
+    heads.tried.append(claim.claim_id)
+    leased = await connection.fetchval(_SQL["begin_claim"], claim.worker)
+    if again:
+        # The first try may have been committed: after the lock, what it took is to be seen.
         rows = await connection.fetch(_SQL["repeat_claim"], claim.worker, claim.claim_id)
-        return [ClaimedRun._make(row.values()) for row in rows]
+        if rows:
+            return [ClaimedRun._make(row.values()) for row in rows]
+    if leased is None:
+        return LOST
     if not claim.served or claim.limit < 1:
         return []
     rooms = await _rooms(connection, claim) if claim.caps else {}
     began = time.monotonic()
     if heads.due(began) or (heads.short and heads.may_search(began)):
+        heads.rationed = False
         runs = await _search(connection, claim, claim.limit, heads, rooms, whole=True)
         heads.short = len(runs) < claim.limit
         return runs
     runs = await _search(connection, claim, claim.limit, heads, rooms, whole=False)
-    if len(runs) < claim.limit and heads.may_search(time.monotonic()):
+    heads.rationed = len(runs) < claim.limit and not heads.may_search(time.monotonic())
+    if len(runs) < claim.limit and not heads.rationed:
         runs += await _search(connection, claim, claim.limit - len(runs), heads, rooms, whole=True)
         runs.sort(key=lambda run: (run.rank, run.uid))
     heads.short = len(runs) < claim.limit

@@ -102,6 +102,7 @@ async def write(connection: Connection, batch: Batch, heads: Heads) -> Results:
         await lock_queues(connection, batch.claims)
     for claim in batch.claims:
         results.claims.append(await claim_runs(connection, claim, heads))
+        results.rationed = heads.rationed
     return results
 
 

@@ -35,13 +35,11 @@ FROM gone
 -- name: next_wake
 SELECT wake_at FROM holdfast.parked WHERE wake_at >= $1 ORDER BY wake_at, run LIMIT 1
 
--- The clock is asked for the row itself, also again after a wait for it: the lease must hold now.
+-- The lease is locked, so that it holds until the claim is committed, and a repeated claim waits for the
+-- first. The row is not written: a version for each claim would make the next one dearer, for as long as
+-- some snapshot keeps them all. The clock is asked for the row itself, also again after a wait for it.
 -- name: begin_claim
-UPDATE holdfast.workers SET claim_id = $2
-WHERE id = $1 AND expires_at > holdfast.now_us() AND claim_id IS DISTINCT FROM $2
-
--- name: last_claim
-SELECT claim_id FROM holdfast.workers WHERE id = $1
+SELECT 1 FROM holdfast.workers WHERE id = $1 AND expires_at > holdfast.now_us() FOR UPDATE
 
 -- name: repeat_claim
 SELECT r.uid, r.tenant, r.id, r.workflow, r.version, r.protocol, r.queue, r.priority, r.rank, r.generation,
