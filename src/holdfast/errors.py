@@ -2,6 +2,7 @@
 
 HoldfastError
 ├── UsageError            the program asks for what cannot be: fix the code
+│   ├── ScheduleNotFound  the tenant has no schedule of this name
 │   ├── UnknownWorkflow   no such workflow, here or in the database
 │   ├── NotDurable        a durable call from where the engine cannot number it
 │   ├── NonDeterminism    replay asked for something else than was recorded
@@ -60,6 +61,10 @@ class UnknownWorkflow(UsageError):
     def __init__(self, message: str, *, workflow: str = "") -> None:
         super().__init__(message)
         self.workflow = workflow
+
+
+class ScheduleNotFound(UsageError):
+    """The tenant has no schedule of this name."""
 
 
 class NotDurable(UsageError):

@@ -153,3 +153,4 @@ def _parking(parking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if parking == "parked":
         monkeypatch.setattr(waiting, "LINGER_SECONDS", 0.0)
         monkeypatch.setattr(waiting, "LINGER_CHILD_SECONDS", 0.0)
+        monkeypatch.setattr(waiting, "PARK_SECONDS", 0.05)

@@ -388,6 +388,7 @@ def _parking(parking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if parking == "parked":
         monkeypatch.setattr(waiting, "LINGER_SECONDS", 0.0)
         monkeypatch.setattr(waiting, "LINGER_CHILD_SECONDS", 0.0)
+        monkeypatch.setattr(waiting, "PARK_SECONDS", 0.05)
 
 
 @pytest.mark.slow

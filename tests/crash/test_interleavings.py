@@ -291,6 +291,7 @@ async def test_children_and_instants_around_the_moment_of_parking(
 ) -> None:
     monkeypatch.setattr(waiting, "LINGER_SECONDS", 0.0 if linger < 1 else 5.0)
     monkeypatch.setattr(waiting, "LINGER_CHILD_SECONDS", linger)
+    monkeypatch.setattr(waiting, "PARK_SECONDS", 0.05)
     async with serving(store_url, parent, child, sleeper) as client:
         runs = [await client.start(parent, n, seconds) for n in range(5)]
         outs = await asyncio.gather(*(run.result(timeout=15) for run in runs))

@@ -365,6 +365,7 @@ async def test_a_slot_that_a_child_process_gave_back_goes_to_the_run_that_waits_
         monkeypatch.setattr(runs, "_begin", begin)
         monkeypatch.setattr(Isolation, "execute", in_child)
         monkeypatch.setattr(waiting, "LINGER_CHILD_SECONDS", 30.0)
+        monkeypatch.setattr(waiting, "PARK_SECONDS", 0.05)
         await world.process.client.start(parent.options(id="r"))
         await until(lambda: _true(len(runs._returning) == 1))
         go_on.set()

@@ -24,6 +24,7 @@ def park_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(waiting.Waits, "until", until)
     monkeypatch.setattr(waiting, "LINGER_CHILD_SECONDS", 0.0)
+    monkeypatch.setattr(waiting, "PARK_SECONDS", 0.05)
 
 
 @pytest.fixture(autouse=True)

@@ -52,6 +52,7 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker's own pruner comes too late to count; who waits for a child leaves memory at once."""
     monkeypatch.setattr(pruner, "START_WITHIN_SECONDS", 1e9)
     monkeypatch.setattr(waiting, "LINGER_CHILD_SECONDS", 0.0)
+    monkeypatch.setattr(waiting, "PARK_SECONDS", 0.05)
 
 
 async def prune(client: hf.Client, limit: int = 500) -> int:

@@ -22,6 +22,7 @@ def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     """The timekeeper looks often, and who waits for a child leaves memory at once."""
     monkeypatch.setattr(timekeeper, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(waiting, "LINGER_CHILD_SECONDS", 0.0)
+    monkeypatch.setattr(waiting, "PARK_SECONDS", 0.05)
 
 
 @hf.workflow

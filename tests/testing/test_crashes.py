@@ -129,6 +129,23 @@ async def test_a_run_ends_the_same_wherever_its_worker_crashes() -> None:
         assert len(env.calls(charge)) == 1
 
 
+async def test_runs_that_are_about_to_begin_when_the_worker_crashes_begin_again() -> None:
+    @hf.workflow
+    async def parcels(number: int) -> list[int]:
+        await hf.sleep("1d")
+        await charge(str(number))
+        return [number]
+
+    @hf.workflow
+    async def parent() -> list[list[int]]:
+        return await hf.map(parcels, range(3))
+
+    async with Environment([parent], concurrency=3) as env:
+        # The children wake together: the first is at its step before the others have had their first turn.
+        assert await env.crash_everywhere(parent) == 14
+        assert await env.run(parent) == [[0], [1], [2]]
+
+
 @pytest.mark.slow
 async def test_everything_at_once_ends_the_same_wherever_its_worker_crashes() -> None:
     @hf.step(retry=hf.Retry(max_attempts=2, initial=600.0))

@@ -89,6 +89,7 @@ def lingering(seconds: float) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(waiting, "LINGER_SECONDS", seconds)
         patch.setattr(waiting, "LINGER_CHILD_SECONDS", min(seconds, 0.004))
+        patch.setattr(waiting, "PARK_SECONDS", 0.05)
         yield
 
 

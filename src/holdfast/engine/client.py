@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections.abc import Awaitable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -29,6 +28,7 @@ from holdfast.engine.levers import Levers
 from holdfast.engine.scheduling import Schedules
 from holdfast.engine.starting import start_row
 from holdfast.engine.step import Step
+from holdfast.engine.versions import latest
 from holdfast.engine.views import journal_view, run_view
 from holdfast.engine.workflow import Configured, StartOptions, Workflow, start_options
 from holdfast.errors import BadURL, PayloadError, RunExists, RunNotFound, StoreUnavailable, UnknownWorkflow, UsageError
@@ -219,9 +219,9 @@ class Client(Finding, Levers, Schedules, Keeping):
 
     async def _registered(self, name: str, version: str | None) -> WorkflowRow:
         known = await self.patiently(self.core.store.list_workflows())
-        rows = [row for row in known if row.name == name and version in (None, row.version)]
-        if rows:
-            return max(rows, key=lambda row: _numbered(row.version))
+        found = latest(known, name, version)
+        if found is not None:
+            return found
         names = ", ".join(sorted({row.name for row in known})) or "none"
         raise UnknownWorkflow(
             f"no worker has registered a workflow {name!r}{f' of version {version!r}' if version else ''} "
@@ -451,11 +451,6 @@ def _same(workflow: Workflow[Any, Any] | None, start: Start, found: Started) -> 
         return decode(found.input) == decode(start.input)
     except PayloadError:
         return False
-
-
-def _numbered(version: str) -> list[tuple[int, int, str]]:
-    """A key that sorts versions as people count them: 9 before 10."""
-    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.split(r"(\d+)", version)]
 
 
 def _checked(workflow: Any) -> Workflow[Any, Any]:

@@ -274,12 +274,14 @@ class Dispatcher:
             # Looking must stay a small part of the time.
             await asyncio.sleep(max(0.005, 4 * (time.monotonic() - began)))
 
-    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Let something go on beside, until the dispatcher stops."""
-        task = asyncio.create_task(coroutine)
+        self.keep(asyncio.create_task(coroutine))
+
+    def keep(self, task: asyncio.Task[Any]) -> None:
+        """Let a task go on until the dispatcher stops."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
     def _free(self) -> int:
         return self._concurrency - self._using - len(self._returning)
@@ -307,6 +309,8 @@ class Dispatcher:
         if self._next_due is not None:
             pause = min(pause, max(0.0, (self._next_due - self.core.now_us()) / 1e6))
         self._wake.clear()
+        if self._stopping:
+            return
         try:
             async with asyncio.timeout(pause):
                 await self._wake.wait()

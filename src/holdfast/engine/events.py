@@ -77,6 +77,8 @@ def wait_for_event(
 async def _wait(execution: Execution, position: bytes, about: Topic, limit: float | None, codec: Codec) -> Any:
     execution.check()
     entry = execution.recorded(position, EVENT, about.name)
+    if entry is not None and entry.outcome == CANCELLED and entry.generation < execution.run.generation:
+        entry = None  # what it lost against is tried anew
     if entry is None or entry.outcome in (PENDING, CANCELLED):
         await execution.may_go_on_or_mark(position, entry)
         execution.enter(position)
@@ -87,6 +89,7 @@ async def _wait(execution: Execution, position: bytes, about: Topic, limit: floa
                 raise await execution.deliver_cancel(position) from None
             raise
         finally:
+            execution.pending.pop(position, None)
             execution.leave_call(position)
     if entry.outcome == OK:
         try:
@@ -109,6 +112,8 @@ async def _outcome(
             _ANY.encode({"key": about.key}, "key"), None if due is None else b"%d" % due, 1, now, None, run.epoch,
         )  # fmt: skip
         execution.listened = True
+        under_way = Open(position.hex(), run.generation, EVENT, about.name, about.key)
+        execution.pending[position] = asyncio.current_task(), under_way
         # Both are queued before anything is awaited, so that they share a transaction.
         waiting = execution.committer.submit("waits", Wait(
             run.uid, position, run.generation, run.epoch, about, due, now
@@ -136,7 +141,6 @@ async def _outcome(
             execution.waits.forget(wait)
     finally:
         execution.calls.pop(position, None)
-        execution.pending.pop(position, None)
     if row_ is not None:
         return Entry(EVENT, about.name, row_.outcome, row_.output, entry.seq, entry.generation)
     late = EventTimeout(f"no event {about.name!r} with key {about.key!r} came in time")

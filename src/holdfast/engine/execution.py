@@ -7,6 +7,7 @@ after a crash or a long wait has its journal: calls at recorded positions return
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -191,6 +192,9 @@ class Execution:
             self.dead = self.stopped = True
             self.waits.close()
             if self._task is not None:
+                if inspect.getcoroutinestate(self._task.get_coro()) == inspect.CORO_CREATED:  # type: ignore[arg-type]
+                    # Cancelled before its first turn, the task does nothing at all, and so would not end here.
+                    self.dispatcher.ended(self)
                 self._task.cancel()
 
     def leave(self) -> None:
@@ -405,7 +409,8 @@ class Execution:
         self.children.difference_update(untold)
         if untold:
             calls = [self.pending[one][1] for one in untold]
-            self._telling = self.dispatcher.spawn(self._tell(calls, self._telling))
+            self._telling = asyncio.create_task(self._tell(calls, self._telling))
+            self.dispatcher.keep(self._telling)
 
     async def _tell(self, calls: Sequence[Open], before: asyncio.Task[None] | None) -> None:
         # The run stays here meanwhile: were it parked and this process died, nobody would tell the children.
@@ -510,7 +515,9 @@ class Execution:
         if any(one.kind in (Kind.CHILD, Kind.MAP) for one in losing):
             reason = f"it lost against another call of {self.run.id}"
             # Beside: it goes on if this call itself loses against another one.
-            await asyncio.wait((self.dispatcher.spawn(self._cancel(losing, reason)),))
+            cancelling = asyncio.create_task(self._cancel(losing, reason))
+            self.dispatcher.keep(cancelling)
+            await asyncio.wait((cancelling,))
 
     def enter(self, position: bytes) -> None:
         """A durable call begins to do something new."""

@@ -13,7 +13,7 @@ import msgspec
 
 from holdfast.engine.scheduled import description_of, keep, kept_of, problem_of, registered, scheduled_start
 from holdfast.engine.workflow import Configured, Workflow, start_options
-from holdfast.errors import ScheduleExists, UsageError
+from holdfast.errors import ScheduleExists, ScheduleNotFound, UsageError
 from holdfast.model.duration import Duration
 from holdfast.model.ids import check_id
 from holdfast.model.payload import codec_of
@@ -187,7 +187,7 @@ class Schedules:
         """A schedule as it is now.
 
         Raises:
-            UsageError: the tenant has no schedule of this name.
+            ScheduleNotFound: the tenant has no schedule of this name.
         """
         return await self._shown(await self._schedule(name))
 
@@ -195,7 +195,7 @@ class Schedules:
         """Let a schedule make no runs until it is resumed.
 
         Raises:
-            UsageError: the tenant has no schedule of this name.
+            ScheduleNotFound: the tenant has no schedule of this name.
             ScheduleExists: another client changes it at the same time.
         """
         return await self._change(name, lambda stored: self._there(name, stored)._replace(paused=True))
@@ -204,7 +204,7 @@ class Schedules:
         """Let a paused schedule make runs again, from its next time on: those in between are not made up for.
 
         Raises:
-            UsageError: the tenant has no schedule of this name.
+            ScheduleNotFound: the tenant has no schedule of this name.
             ScheduleExists: another client changes it at the same time.
         """
 
@@ -283,7 +283,7 @@ class Schedules:
 
     def _there(self, name: str, row: ScheduleRow | None) -> ScheduleRow:
         if row is None:
-            raise UsageError(f"tenant {self.tenant!r} has no schedule {name!r}; client.schedules() lists what there is")
+            raise ScheduleNotFound(f"tenant {self.tenant!r} has no schedule {name!r}; client.schedules() lists what there is")
         return row
 
     async def _schedule(self, name: str) -> ScheduleRow:

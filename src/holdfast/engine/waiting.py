@@ -23,6 +23,9 @@ log = logging.getLogger("holdfast.run")
 LINGER_SECONDS = 5.0
 """A wait for an instant up to so far away stays in memory, and keeps its slot."""
 
+PARK_SECONDS = 1.0
+"""So long a run is given to leave memory before a wait ends there."""
+
 LINGER_CHILD_SECONDS = 1.0
 """A run that waits for child runs stays in memory so long, without its slot."""
 
@@ -123,7 +126,7 @@ class Waits:
         timer: asyncio.TimerHandle | None = None
         if wait.due_us is not None:
             # In case the run stays in memory for something else; not before it had the time to be parked.
-            seconds = max((wait.due_us - execution.core.now_us()) / 1e6, 0 if wait.entry else LINGER_CHILD_SECONDS)
+            seconds = max((wait.due_us - execution.core.now_us()) / 1e6, 0 if wait.entry else PARK_SECONDS)
             timer = asyncio.get_running_loop().call_later(seconds, self._satisfied, wait, None)
         try:
             return await wait.future

@@ -30,8 +30,9 @@ def describe(signature: Signature, terms: Terms) -> bytes:
 
 def terms_of(description: bytes) -> Terms:
     """The terms in a workflow's description; a key that is a function stands there as one that cannot be called."""
-    said = msgspec.json.decode(description).get(_TERMS, {})
-    return Terms(**{name: _elsewhere if value == _FUNCTION else value for name, value in said.items()})
+    said: dict[str, Any] = msgspec.json.decode(description).get(_TERMS, {})
+    known: dict[str, Any] = {name: _elsewhere if value == _FUNCTION else value for name, value in said.items()}
+    return Terms(**known)
 
 
 def _elsewhere(*args: object, **kwargs: object) -> object:

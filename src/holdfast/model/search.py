@@ -125,12 +125,17 @@ class AttributeRow(NamedTuple):
     number: float | None
 
 
+LEGAL_HOLD = "legal_hold"
+"""The attribute of a run that is kept for good."""
+
+
 def attribute_rows(attributes: dict[str, Any]) -> list[AttributeRow]:
     """How a run's attributes are indexed.
 
     Texts, numbers and booleans at the top of the dict are. What is not, is kept with the run, but no search finds it:
     None, lists and dicts; names above 100 bytes of UTF-8 and texts above 512; names and texts with a NUL character,
-    which PostgreSQL cannot hold; whole numbers beyond 2**53, which a float cannot tell apart.
+    which PostgreSQL cannot hold; whole numbers beyond 2**53, which a float cannot tell apart. But a legal hold,
+    which keeps a run from being deleted, is found whatever its value is.
 
     Args:
         attributes: plain JSON.
@@ -152,6 +157,8 @@ def attribute_rows(attributes: dict[str, Any]) -> list[AttributeRow]:
                 rows.append(AttributeRow(name, None, value))
         elif isinstance(value, int) and abs(value) <= MAX_WHOLE_NUMBER:
             rows.append(AttributeRow(name, None, float(value)))
+    if attributes.get(LEGAL_HOLD) not in (None, False, 0) and all(row.name != LEGAL_HOLD for row in rows):
+        rows.append(AttributeRow(LEGAL_HOLD, "true", 1.0))
     return rows
 
 
