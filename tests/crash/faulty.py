@@ -56,6 +56,8 @@ class Ledger:
     """Each recorded journal row by (run, position, generation), as it was sent."""
     keys: set[str] = field(default_factory=set)
     """The idempotency keys of the steps that are recorded."""
+    bases: dict[bytes, int] = field(default_factory=dict)
+    """The generation in which a run last began with nothing, if that is not the first."""
     violations: list[str] = field(default_factory=list)
 
     def note(self, batch: Batch, results: Results) -> None:
@@ -73,13 +75,13 @@ class Ledger:
             if known != tuple(row):
                 self.violations.append(f"recorded twice at {format_position(row[1])}: {known} then {row}")
             if row[4] == "step":
-                self.keys.add(_key(row[0], row[1]))
+                self.keys.add(self._key(row[0], row[1]))
 
     def note_retry(self, order: Retry) -> None:
         """Take down that a run does again what it did from some entry on."""
         (_, cut) = decode_cuts(order.cuts)[-1]
         again = [place for place, sent in self.entries.items() if place[0] == order.run and sent[3] >= cut]
-        self.keys -= {_key(run, position) for run, position, _ in again}
+        self.keys -= {self._key(run, position) for run, position, _ in again}
 
     def note_fork(self, order: Fork) -> None:
         """Take down what a run begins with."""
@@ -91,14 +93,18 @@ class Ledger:
         for edit in order.edits:
             self.entries.setdefault((run, edit.position, edit.generation), (*edit, 0))
         kept = [place for place, sent in self.entries.items() if place[0] == run and sent[6] != "edited"]
-        self.keys |= {_key(run, position) for _, position, _ in kept}
+        self.keys |= {self._key(run, position) for _, position, _ in kept}
 
     def note_continue(self, order: Continue) -> None:
         """Take down that a run begins with nothing again."""
         before = [place for place, sent in self.entries.items() if place[0] == order.run and sent[12] <= order.epoch]
         for place in before:
             del self.entries[place]
-            self.keys.discard(_key(place[0], place[1]))
+        self.bases[order.run], _ = decode_cuts(order.cuts)[-1]
+
+    def _key(self, run: bytes, position: bytes) -> str:
+        base = f".{self.bases[run]}" if run in self.bases else ""
+        return f"{uuid.UUID(bytes=run).hex}{base}-{format_position(position)}"
 
     def executes(self) -> None:
         """To be called first by each attempt of a step."""
@@ -130,10 +136,6 @@ class Ledger:
             assert len({seq for seq, _ in orders}) == len(orders), "two entries of a run have one seq"
             epochs = [epoch for _, epoch in orders]
             assert epochs == sorted(epochs), f"an owner wrote after its successor: {orders}"
-
-
-def _key(run: bytes, position: bytes) -> str:
-    return f"{uuid.UUID(bytes=run).hex}-{format_position(position)}"
 
 
 class FaultyStore:
@@ -332,8 +334,9 @@ class World:
                     await asyncio.sleep(0.001)
         except TimeoutError:
             status = [row.status for row in await self.beside.find_runs("default", [run_id])]
+            left = {name: await self.table(name) for name in LIVE}
             raise AssertionError(
-                f"run {run_id} is {status} after {within} s and {self.deaths} deaths: {await self.beside.counts()}"
+                f"run {run_id} is {status} after {within} s and {self.deaths} deaths: {left}"
             ) from None
 
     async def until(self, condition: Callable[[], Awaitable[object]], within: float = 10.0) -> None:

@@ -186,6 +186,35 @@ async def test_children_are_cancelled_and_waited_for(store_url: str) -> None:
             assert view.finished_at <= parent_view.finished_at
 
 
+@pytest.mark.parametrize("fan_out", [False, True])
+async def test_a_parent_that_left_memory_meanwhile_ends_cancelled(
+    store_url: str, fan_out: bool, park_at_once: None
+) -> None:
+    @hf.workflow
+    async def child(n: int) -> int:
+        try:
+            await hf.sleep(600)
+        finally:
+            async with hf.shield():
+                await nap(0.1)
+        return n
+
+    @hf.workflow
+    async def parent() -> list[int]:
+        return await hf.map(child, [1]) if fan_out else [await child(1)]
+
+    async with serving(store_url, parent, child) as client:
+        run = await client.start(parent)
+
+        async def begun() -> bool:
+            return [v.status for v in await client.list(workflow="child")] == ["waiting"]
+
+        await until(begun)
+        await client.cancel(run.id)
+        await ends_cancelled(client, run)
+        assert [view.status for view in await client.list(workflow="child")] == ["cancelled"]
+
+
 async def test_the_children_of_a_fan_out_are_cancelled(store_url: str) -> None:
     @hf.workflow
     async def parent() -> list[str]:

@@ -392,7 +392,7 @@ async def test_a_cancelled_run_goes_on_where_it_was_cut_off(store_url: str, wher
         with pytest.raises(hf.RunCancelled):
             await run.result("20s")
         world.broken.clear()
-        if where == "sleep":  # it is slept to its end; cut it short by a fork
+        if where == "sleep":  # it is slept to its end
             await client.retry(run.id)
             await until_status(client, run.id, "waiting")
             assert world.calls == ["before", "cleaned", "cleaned"]
@@ -402,18 +402,8 @@ async def test_a_cancelled_run_goes_on_where_it_was_cut_off(store_url: str, wher
         if where == "hold":
             await until_status(client, run.id, "held")
             await client.release(run.id, "go")
-        if where in ("event", "branches"):
-
-            async def met() -> bool:
-                return (await client.send_event("go", "go")).waits == 1
-
-            await until(met)
-        if where in ("child", "fan-out", "branches"):
-
-            async def child_met() -> bool:
-                return (await client.send_event("go", "go", key="child")).waits == 1
-
-            await until(child_met)
+        await client.send_event("go", "go")
+        await client.send_event("go", "go", key="child")
         assert await retried.result("10s") == ["blocks" if "step" in where else "go", "after0"]
         assert world.calls.count("before") == 1
         assert world.calls.count("cleaned") == 2
@@ -452,11 +442,7 @@ async def test_its_cleaning_up_failed(store_url: str) -> None:
             await run.result("20s")
         world.broken.clear()
         await client.retry(run.id)
-
-        async def met() -> bool:
-            return (await client.send_event("go", 1)).waits == 1
-
-        await until(met)
+        await client.send_event("go", 1)
         assert await (await client.handle(run.id)).result("10s") == 1
 
 
@@ -525,11 +511,7 @@ async def test_from_an_event(store_url: str) -> None:
         fork = await client.fork(run.id, from_step="go", output={"n": 2})
         assert await (await client.handle(fork)).result("20s") == ["a0", {"n": 2}]
         waits = await client.fork(run.id, from_step="go")
-
-        async def met() -> bool:
-            return (await client.send_event("go", 3, key="k")).waits == 1
-
-        await until(met)
+        await client.send_event("go", 3, key="k")
         assert await (await client.handle(waits)).result("20s") == ["a0", 3]
         assert world.calls == ["a"]
 
@@ -673,7 +655,7 @@ async def test_a_step_aside(store_url: str) -> None:
         assert broken.error is not None
         assert broken.error["message"] == "b is broken"
         assert '-"b"' in broken.difference
-        assert "+ValueError: b is broken" in broken.difference
+        assert "+builtins.ValueError: b is broken" in broken.difference
         assert (await client.history(run.id), await client.get(run.id)) == before
 
 
@@ -698,7 +680,7 @@ async def test_a_step_aside_that_failed_then_and_differs_now(store_url: str) -> 
         first = await client.replay_step(run.id, changes)
         assert first.recorded_error is not None
         assert (first.recorded, first.output, first.error) == (None, {"turn": 2}, None)
-        assert "-ValueError: no" in first.difference
+        assert "-builtins.ValueError: no" in first.difference
         await again(client, run)
         second = await client.replay_step(run.id, changes)
         assert (second.recorded, second.output) == ({"turn": 3}, {"turn": 4})

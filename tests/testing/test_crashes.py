@@ -134,6 +134,7 @@ async def test_runs_that_are_about_to_begin_when_the_worker_crashes_begin_again(
     async def parcels(number: int) -> list[int]:
         await hf.sleep("1d")
         await charge(str(number))
+        await hf.sleep("1d")
         return [number]
 
     @hf.workflow
@@ -142,7 +143,7 @@ async def test_runs_that_are_about_to_begin_when_the_worker_crashes_begin_again(
 
     async with Environment([parent], concurrency=3) as env:
         # The children wake together: the first is at its step before the others have had their first turn.
-        assert await env.crash_everywhere(parent) == 14
+        assert await env.crash_everywhere(parent) == 17
         assert await env.run(parent) == [[0], [1], [2]]
 
 

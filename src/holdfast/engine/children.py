@@ -142,7 +142,7 @@ class ChildCall:
         if started.uid != start.uid and stood is None:
             taken = f"the id {self._child_id(run.generation)!r} of a child run is taken by a run that is not its child"
             raise execution.fail(UsageError(taken))
-        return stood or Entry(CHILD, workflow.name, PENDING, None, execution.seq)
+        return stood or Entry(CHILD, workflow.name, PENDING, None, row[3], run.generation)
 
 
 def ended_badly(run_id: str, status: str, output: bytes) -> RunFailed | RunCancelled:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from holdfast.errors import NotDurable, UsageError
+from holdfast.model.generations import base_of
 from holdfast.model.ids import derived_bytes, derived_uuid
 from holdfast.model.position import encode_number, format_position
 from holdfast.model.run import instant
@@ -73,7 +74,7 @@ class Current:
         tenant: the run's tenant.
         attempt: in a step, which try this is, from 1; in a workflow, the run's generation.
         idempotency_key: a text to hand to outside systems: the same over attempts, crashes and
-            retries of this step of this run, another in every other.
+            retries of this step of this run, another in every other, and after ``hf.continue_as_new``.
     """
 
     run_id: str
@@ -92,7 +93,8 @@ def current() -> Current:
     if here is None:
         raise UsageError("hf.current() outside a run: call it in a workflow or in a step that a workflow called")
     run = here.execution.run
-    key = _uuid.UUID(bytes=run.uid).hex
+    base = base_of(run.cuts)
+    key = _uuid.UUID(bytes=run.uid).hex if base == 1 else f"{_uuid.UUID(bytes=run.uid).hex}.{base}"
     if isinstance(here, StepFrame):
         return Current(run.id, run.tenant, here.attempt, f"{key}-{format_position(here.position)}")
     return Current(run.id, run.tenant, run.generation, key)
@@ -122,12 +124,12 @@ def uuid() -> _uuid.UUID:
     """A UUID (version 8) that a replay sees again: derived from the run and the place in its code."""
     here = scope("hf.uuid()")
     run = here.execution.run
-    return derived_uuid(run.uid, run.generation, here.allocate())
+    return derived_uuid(run.uid, base_of(run.cuts), here.allocate())
 
 
 def random() -> float:
     """A number in [0, 1) that a replay sees again: derived from the run and the place in its code."""
     here = scope("hf.random()")
     run = here.execution.run
-    seed = derived_bytes(run.uid, run.generation, here.allocate(), b"random")
+    seed = derived_bytes(run.uid, base_of(run.cuts), here.allocate(), b"random")
     return _random.Random(seed).random()

@@ -149,6 +149,11 @@ class Core:
         """Look now whether what is waited for is there."""
         self._look.set()
 
+    def look_for(self, uid: bytes) -> None:
+        """Look now whether a run has ended, if somebody waits for that."""
+        if uid in self._results:
+            self._look.set()
+
     def drop_wait(self, key: WaitKey) -> None:
         """No longer wait for it."""
         self._waits.pop(key, None)

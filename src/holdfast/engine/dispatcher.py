@@ -136,22 +136,12 @@ class Dispatcher:
                     f"in {known.fn.__module__} and in {workflow.fn.__module__}; give one of them another name"
                 )
             return
-        for one in {workflow, *referenced(workflow)}:
-            self._workflows.setdefault((one.name, one.version), one)
-        self._check_lanes()
+        more = {(one.name, one.version): one for one in (*referenced(workflow), workflow)}
+        _check_lanes({**more, **self._workflows}.values())
+        self._workflows = {**more, **self._workflows}
         self._serve_what_goes()
         if self._claiming is not None:
             self.spawn(self.register())
-
-    def _check_lanes(self) -> None:
-        slots: dict[str, Workflow[Any, Any]] = {}
-        for one in self._workflows.values():
-            other = slots.setdefault(one.terms.lane or "", one)
-            if one.terms.lane is not None and other.terms.slots != one.terms.slots:
-                raise UsageError(
-                    f"lane {one.terms.lane!r} has limit {other.terms.slots} in workflow {other.name!r} and limit "
-                    f"{one.terms.slots} in {one.name!r}; give them the same"
-                )
 
     def _kinds(self) -> Iterator[tuple[str, str, str, int]]:
         for one in self._workflows.values():
@@ -417,6 +407,7 @@ class Dispatcher:
         self._executions.discard(execution)
         if self.core.executions.get(execution.run.uid) is execution:
             del self.core.executions[execution.run.uid]
+            self.core.look_for(execution.run.uid)
         self.give_up_slot(execution)
 
     def give_up_slot(self, execution: Execution) -> None:
@@ -556,3 +547,14 @@ def by_run(runs: Sequence[ClaimedRun], rows: list[JournalRow], attempts: list[At
         if attempt.position not in recorded.journal and attempt.generation == generations[attempt.run]:
             recorded.attempts.setdefault(attempt.position, []).append(attempt)
     return found
+
+
+def _check_lanes(workflows: Iterable[Workflow[Any, Any]]) -> None:
+    slots: dict[str, Workflow[Any, Any]] = {}
+    for one in workflows:
+        other = slots.setdefault(one.terms.lane or "", one)
+        if one.terms.lane is not None and other.terms.slots != one.terms.slots:
+            raise UsageError(
+                f"lane {one.terms.lane!r} has limit {other.terms.slots} in workflow {other.name!r} and limit "
+                f"{one.terms.slots} in {one.name!r}; give them the same"
+            )

@@ -121,13 +121,17 @@ async def _outcome(
         stood = await execution.record(row)
         if await waiting == LOST:
             raise execution.lost()
-        entry = stood or Entry(EVENT, about.name, PENDING, row[8], execution.seq, run.generation)
+        entry = stood or Entry(EVENT, about.name, PENDING, row[8], row[3], run.generation)
         if entry.outcome not in (PENDING, CANCELLED):
             execution.waits.forget(wait)
             return entry
     else:
         due = None if entry.output is None else int(entry.output)
         wait = execution.waits.expect(position, entry.generation, due_us=due)
+        if entry.generation < run.generation:  # when the run ended, its waits were forgotten
+            waits = Wait(run.uid, position, entry.generation, run.epoch, about, due, execution.core.now_us())
+            if await execution.committer.submit("waits", waits) == LOST:
+                raise execution.lost()
     if entry.outcome == CANCELLED:  # it lost before a crash, and what won is about to win again
         await asyncio.get_running_loop().create_future()
     execution.calls[position] = asyncio.current_task()

@@ -56,6 +56,9 @@ READ_AGAIN_SECONDS = 1.0
 
 T = TypeVar("T")
 
+PATCHES = b"\xff\xff"
+"""Patches stand behind every position."""
+
 MARK = b"\0"
 """After a call's position: where it is recorded that the run's cancellation was raised by that call."""
 
@@ -106,6 +109,7 @@ class Execution:
         "_released",
         "_task",
         "_telling",
+        "_unmarked",
         "attempts",
         "attributes",
         "calls",
@@ -171,6 +175,7 @@ class Execution:
         self._failure: UsageError | None = None
         self._hold: HoldfastError | None = None
         self._task: asyncio.Task[None] | None = None
+        self._unmarked: bytes | None = None
 
     @property
     def lanes_below(self) -> bytes | None:
@@ -215,7 +220,7 @@ class Execution:
                 if self.holding:
                     await self._stand_still()
                 if self.cancelling and run.fresh:
-                    raise self.cancelled()
+                    raise self.cancelled(b"")
                 args, kwargs = self.workflow.signature.decode_input(run.input)
                 result = await self.workflow.fn(*args, **kwargs)
                 if not (self._failure or self._hold or self.dead or self.delivered):
@@ -223,7 +228,9 @@ class Execution:
                     status = "succeeded"
             except Exception as error:
                 output = encode_failure(error)
-                failed_seq = getattr(error, SEQ, None)
+                failed_seq = seq_of(error)
+                # A child that was cancelled with this run may have ended while it was out of memory.
+                self.delivered = self.delivered or (self.cancelling and isinstance(error, RunCancelled))
             except Cancelled:
                 self.delivered = True
             except ContinuedAsNew as again:
@@ -251,7 +258,7 @@ class Execution:
             elif self._failure is not None:
                 status, output = "failed", encode_failure(self._failure)
             elif self.delivered:
-                status, output = self._cut_short()
+                (status, output), failed_seq = self._cut_short(), None
             await self._settle(status, output, failed_seq)
         except Interruption:
             if self._hold is not None and not self.dead:
@@ -295,7 +302,10 @@ class Execution:
     async def _submit_end(self, settle: Settle) -> Refusal | None:
         if settle.status == "failed" and self.workflow.on_failure is not None:
             # Both are queued before anything is awaited, so that they share a transaction.
-            self.committer.post("starts", failure_start(self, self.workflow.on_failure, settle.output))
+            try:
+                self.committer.post("starts", failure_start(self, self.workflow.on_failure, settle.output))
+            except Exception:
+                log.exception("run %s failed, and its on_failure cannot be started", self.run.id)
         refusal: Refusal | None = await self.committer.submit("settles", settle)
         return refusal
 
@@ -440,21 +450,27 @@ class Execution:
             position.startswith(prefix) and position >= begin and now < end for prefix, begin, end in self.shields
         )
 
-    def cancelled(self) -> Cancelled:
-        """What a cancelled run's durable calls raise."""
-        self.delivered = True
+    def cancelled(self, position: bytes) -> Cancelled:
+        """What a cancelled run's durable calls raise.
+
+        The first is marked before anything else is recorded: that is cleaning up, which a retry does not keep.
+        """
+        if not self.delivered:
+            self.delivered, self._unmarked = True, position
         return Cancelled(f"run {self.run.id!r} is cancelled")
 
     async def deliver_cancel(self, position: bytes) -> Cancelled:
         """Record that the call at a position raises the cancellation, since a replay could not tell."""
+        self.delivered = True
+        await self.record(self._mark(position))
+        return self.cancelled(position)
+
+    def _mark(self, position: bytes) -> tuple[Any, ...]:
         run, now = self.run, self.core.now_us()
-        await self.record(
-            (
-                run.uid, position + MARK, run.generation, self.next_seq(), CANCEL, "cancel", OK, None, None, 1,
-                now, now, run.epoch,
-            )
+        return (
+            run.uid, position + MARK, run.generation, self.next_seq(), CANCEL, "cancel", OK, None, None, 1, now, now,
+            run.epoch,
         )  # fmt: skip
-        return self.cancelled()
 
     async def may_go_on(self, position: bytes) -> None:
         """Before something new is done at a position: raise if the run is cancelled, stand still if it is held."""
@@ -463,7 +479,7 @@ class Execution:
             return
         self.check()
         if self.cancelling and not self.shielded(position):
-            raise self.cancelled()
+            raise self.cancelled(position)
         if self.holding:
             await self._stand_still()
             await self.may_go_on(position)
@@ -536,7 +552,8 @@ class Execution:
         """What stands at a position, if anything; checked against what the code asks for now."""
         entry = self.journal.get(position)
         if self.cancelling and position + MARK in self.journal:
-            raise self.cancelled()
+            self.delivered = True
+            raise self.cancelled(position)
         if entry is not None and (entry.kind != kind or entry.name != name):
             self._hold = NonDeterminism(
                 f"nondeterminism: at position {format_position(position)} the journal has {entry.kind} {entry.name!r}, "
@@ -549,10 +566,13 @@ class Execution:
 
     def ahead(self, position: bytes, prefix: bytes) -> bool:
         """Whether something is recorded at or after a position in a branch, so that the code there is replayed."""
-        return any(one >= position and one.startswith(prefix) for one in (*self.journal, *self.attempts))
+        return any(position <= one < PATCHES and one.startswith(prefix) for one in (*self.journal, *self.attempts))
 
     def next_seq(self) -> int:
         """The next number in the run's order of commits."""
+        if self._unmarked is not None:
+            position, self._unmarked = self._unmarked, None
+            self.committer.note(self._mark(position))
         self.seq += 1
         return self.seq
 
@@ -625,7 +645,7 @@ class Execution:
             return await self._attempts(step, position, args, kwargs)
         except asyncio.CancelledError:
             if self.stopped_call(f"step {step.name!r}", position):
-                raise self.cancelled() from None
+                raise self.cancelled(position) from None
             raise
         finally:
             self.open_calls -= 1
@@ -722,7 +742,7 @@ class Execution:
     async def _between_attempts(self, position: bytes) -> None:
         self.check()
         if self.cancelling and not self.shielded(position):
-            raise self.cancelled()
+            raise self.cancelled(position)
         if self.holding:
             self.open_calls -= 1
             try:
@@ -767,6 +787,18 @@ class Execution:
             self.check()
             raise await self.deliver_cancel(position)
         await self.may_go_on(position)
+
+
+def seq_of(error: BaseException | None) -> int | None:
+    """The seq of the journal entry that an error stands in, or the error that it was raised for."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seq: int | None = getattr(error, SEQ, None)
+        if seq is not None:
+            return seq
+        seen.add(id(error))
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return None
 
 
 def _passes(error: BaseException) -> bool:

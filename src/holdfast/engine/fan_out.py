@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar, overload
 from holdfast.engine.children import ChildCall
 from holdfast.engine.context import Scope, place, scope
 from holdfast.engine.events import give_up
+from holdfast.engine.execution import seq_of
 from holdfast.engine.groups import map_runs
 from holdfast.engine.workflow import Workflow
 from holdfast.errors import Evicted, Interruption, UsageError
@@ -94,7 +95,9 @@ def map(
         raise UsageError(f"hf.map(limit={limit!r}): give a whole number, 1 or more")
     here = scope("hf.map")
     position = here.allocate()
-    one_by_one = position + encode_number(0) + encode_number(0) in here.execution.journal  # begun by a version that knew no groups
+    one_by_one = (
+        position + encode_number(0) + encode_number(0) in here.execution.journal
+    )  # begun by a version that knew no groups
     if isinstance(fn, Workflow) and (limit is None or fn.terms.lane is None) and not one_by_one:
         return map_runs(here.execution, position, fn, list(items), limit)
     return _map(here, position, fn, list(items), min(limit or MAP_AT_ONCE, MAP_AT_ONCE))
@@ -159,6 +162,9 @@ async def _all(here: Scope, position: bytes, tasks: list[asyncio.Task[T]]) -> li
     errors = [asyncio.CancelledError() if task.cancelled() else task.exception() for task in tasks]
     here.execution.check_alive()
     for error in sorted(filter(None, errors), key=lambda one: not isinstance(one, Interruption)):
+        seqs = [seq for seq in (seq_of(one) for one in errors) if seq is not None]
+        if isinstance(error, Exception) and seqs:
+            here.execution.raised(error, min(seqs))  # a retry tries all that failed again
         raise error
     return [task.result() for task in tasks]
 

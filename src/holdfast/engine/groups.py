@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.engine.children import ended_badly
 from holdfast.engine.starting import with_terms
+from holdfast.errors import RunCancelled, RunFailed
 from holdfast.model.decision import Open
 from holdfast.model.ids import uuid7
 from holdfast.model.keys import lane_id
@@ -49,7 +50,10 @@ async def map_runs(
         entry = await _all_ended(execution, position, workflow, items, limit, entry)
     owner, generation = (entry.output or b"")[:16], int.from_bytes((entry.output or b"")[16:], "big")
     rows = await execution.read(lambda store: store.child_outcomes(owner, generation, position))
-    return [_result(workflow, row) for row in _in_order(rows)]
+    try:
+        return [_result(workflow, row) for row in _in_order(rows)]
+    except (RunCancelled, RunFailed) as error:
+        raise execution.raised(error, entry.seq) from error.__cause__
 
 
 def _in_order(rows: list[ChildRow]) -> list[ChildRow]:
@@ -85,9 +89,7 @@ async def _all_ended(
                 run.uid, position, run.generation, execution.next_seq(), MAP, workflow.name, PENDING, None, children,
                 len(items), now, None, run.epoch,
             )  # fmt: skip
-            entry = await execution.record(row) or Entry(
-                MAP, workflow.name, PENDING, children, execution.seq, run.generation
-            )
+            entry = await execution.record(row) or Entry(MAP, workflow.name, PENDING, children, row[3], run.generation)
         if entry.outcome == PENDING:
             under_way = Open(position.hex(), entry.generation, MAP, workflow.name, "")
             execution.pending[position] = asyncio.current_task(), under_way

@@ -6,13 +6,15 @@ import asyncio
 import difflib
 import json
 import secrets
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.engine.asking import cancellation
 from holdfast.engine.context import StepFrame, place
 from holdfast.engine.events import TIME_TO_LIVE, To, checked, encode_payload
+from holdfast.engine.execution import MARK
+from holdfast.engine.groups import ALL_STARTED
 from holdfast.engine.starting import ATTRIBUTES, facts_of, with_terms
 from holdfast.engine.step import Step
 from holdfast.errors import NotPossible, Rejected, RunExists, RunHeld, RunNotFound, StepNotFound, UsageError
@@ -425,13 +427,15 @@ def _failed_seq(run: RunRow, entries: list[JournalRow]) -> int:
     """From which seq on a run's entries are done anew when it is retried."""
     if run.failed_seq is not None:
         return run.failed_seq
-    marks = [entry.seq for entry in entries if entry.kind == Kind.CANCEL]
-    if marks:
-        return min(marks)
+    cut_off = list(_cut_off(entries))
+    if cut_off:
+        return min(cut_off)
     if run.output is not None and run.status == Status.FAILED:
         # Ended by a version that did not note the entry, or by an error that took no attribute.
         error = _told(run.output)
-        same = [one.seq for one in entries if one.outcome == Outcome.ERROR and one.output and _told(one.output) == error]
+        same = [
+            one.seq for one in entries if one.outcome == Outcome.ERROR and one.output and _told(one.output) == error
+        ]
         if same:
             return max(same)
     return max((entry.seq for entry in entries), default=0) + 1
@@ -442,14 +446,24 @@ def _told(payload: bytes) -> tuple[str, str]:
     return error["type"], error["message"]
 
 
+def _cut_off(entries: list[JournalRow]) -> Iterator[int]:
+    """Where a cancelled run was cut off: its marks, and what waited there, which waits anew. A sleep only goes on."""
+    marked = {entry.position.removesuffix(MARK) for entry in entries if entry.kind == Kind.CANCEL}
+    for entry in entries:
+        if entry.kind == Kind.CANCEL or (entry.position in marked and entry.kind != Kind.SLEEP):
+            yield entry.seq
+
+
 def _occurrence(run: RunRow, entries: list[JournalRow], step: str | Step[..., Any], occurrence: int) -> JournalRow:
     name = step.name if isinstance(step, Step) else check_id(step, "the name of a step")
     if isinstance(occurrence, bool) or not isinstance(occurrence, int) or occurrence < 1:
         raise UsageError(f"occurrence is {occurrence!r}; give a whole number, 1 or more")
     kinds = (Kind.STEP,) if isinstance(step, Step) else (Kind.STEP, Kind.CHILD, Kind.EVENT, Kind.MAP)
-    found = [one for one in entries if one.name == name and one.kind in kinds]
+    fan_outs = {one.position + ALL_STARTED for one in entries if one.kind == Kind.MAP}
+    calls = [one for one in entries if one.kind in kinds and one.position not in fan_outs]
+    found = [one for one in calls if one.name == name]
     if len(found) < occurrence:
-        names = ", ".join(sorted({one.name for one in entries if one.kind in kinds})) or "none"
+        names = ", ".join(sorted({one.name for one in calls})) or "none"
         often = f"{len(found)} of step {name!r}" if found else f"no step {name!r}"
         raise StepNotFound(f"run {run.id!r} has recorded {often}; its steps are: {names}", run_id=run.id)
     return found[occurrence - 1]
@@ -459,6 +473,10 @@ def _edits(
     step: str | Step[..., Any], target: JournalRow, input: Mapping[str, Any] | None, output: Any
 ) -> list[JournalRow]:
     if not isinstance(output, Unset):
+        if target.kind == Kind.MAP:
+            raise UsageError(
+                f"{target.name!r} is a fan-out, whose results are those of its child runs: fork one of them"
+            )
         if isinstance(step, Step):
             encoded, _ = step.signature.result.settle(output, step.signature.result_place)
         else:
@@ -475,6 +493,8 @@ def _edits(
 
 
 def _merged(recorded: bytes, changes: Mapping[str, Any], what: str) -> bytes:
+    if not isinstance(changes, Mapping):
+        raise UsageError(f"the edited input of {what} is {changes!r}; give its arguments by name")
     known = _ARGUMENTS.decode(recorded, f"{what} input")
     unknown = [name for name in changes if name not in known]
     if unknown:

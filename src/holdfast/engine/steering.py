@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from holdfast.engine.context import Scope, StepFrame, place, scope
+from holdfast.engine.execution import PATCHES
 from holdfast.engine.starting import ATTRIBUTES, facts_of
 from holdfast.errors import ContinuedAsNew, PayloadError, UsageError
 from holdfast.model.duration import Duration, seconds
@@ -25,9 +27,6 @@ T = TypeVar("T")
 
 HOLD, SET, PATCH = str(Kind.HOLD), str(Kind.ATTRIBUTES), str(Kind.PATCH)
 OK, PENDING = str(Outcome.OK), str(Outcome.PENDING)
-
-PATCHES = b"\xff\xff"
-"""Patches stand behind every position."""
 
 LONGEST_NOTE = 1000
 
@@ -87,7 +86,7 @@ async def _released(execution: Execution, position: bytes, reason: str, entry: E
             run.uid, position, run.generation, execution.next_seq(), HOLD, "hf.hold", PENDING,
             codec_of(Any).encode({"reason": reason}, "reason"), None, 1, now, None, run.epoch,
         )  # fmt: skip
-        entry = await execution.record(row) or Entry(HOLD, "hf.hold", PENDING, None, execution.seq, run.generation)
+        entry = await execution.record(row) or Entry(HOLD, "hf.hold", PENDING, None, row[3], run.generation)
     if entry.outcome == PENDING:
         wait = execution.waits.expect(position, entry.generation)
         wait.hold = reason
@@ -235,11 +234,9 @@ def progress(current: float, total: float | None = None, note: str = "") -> None
         UsageError: not numbers, a note that is too long, or called outside a run.
     """
     here = place.get()
-    for what, value in (("current", current), ("total", total)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value != value):
-            raise UsageError(f"hf.progress: {what} is {value!r}; give a number")
-    if current is None or not isinstance(note, str) or len(note) > LONGEST_NOTE or "\0" in note:
-        raise UsageError(f"hf.progress: give a number and a note of at most {LONGEST_NOTE} characters, without NUL")
+    done, whole = _number("current", current), None if total is None else _number("total", total)
+    if not isinstance(note, str) or len(note) > LONGEST_NOTE or "\0" in note or not _is_unicode(note):
+        raise UsageError(f"hf.progress: give a note of at most {LONGEST_NOTE} characters, without NUL")
     if here is None:
         raise UsageError("hf.progress outside a run: call it in a workflow or in a step that a workflow called")
     execution = here.execution
@@ -249,7 +246,20 @@ def progress(current: float, total: float | None = None, note: str = "") -> None
         return  # a replay
     assert isinstance(here, Scope | StepFrame)
     run = execution.run
-    known = None if total is None else float(total)
     execution.committer.post(
-        "progress", Progress(run.uid, run.epoch, float(current), known, note, execution.core.now_us())
+        "progress", Progress(run.uid, run.epoch, done, whole, note, execution.core.now_us())
     )
+
+
+def _number(what: str, value: object) -> float:
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise UsageError(f"hf.progress: {what} is {value!r:.100}; give a number")
+    return number
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)

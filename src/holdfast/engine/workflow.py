@@ -135,6 +135,10 @@ class Workflow(Generic[P, R]):
             )
         if on_failure is not None and not isinstance(on_failure, Workflow):
             raise UsageError(f"on_failure of workflow {fn.__name__!r} is {on_failure!r}; give it a workflow")
+        if on_failure is not None and not _takes_one(on_failure.fn):
+            raise UsageError(
+                f"on_failure of workflow {fn.__name__!r} is {on_failure!r}; it must take one argument, the hf.RunFailure"
+            )
         self.fn = fn
         self.name = check_id(name if name is not None else fn.__name__, "the name of a workflow")
         self.version = check_id(version, f"the version of workflow {self.name!r}")
@@ -175,6 +179,14 @@ class Workflow(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<workflow {self.name} version {self.version}>"
+
+
+def _takes_one(fn: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(fn).bind(None)
+    except TypeError:
+        return False
+    return True
 
 
 def _terms(
@@ -234,21 +246,20 @@ def referenced(workflow: Workflow[Any, Any]) -> set[Workflow[Any, Any]]:
     """The workflows that a workflow's code names, and theirs: whoever serves it must serve these too."""
     found: set[Workflow[Any, Any]] = set()
     seen: set[object] = set()
-    queue: list[FunctionType] = [workflow.fn]  # type: ignore[list-item]
-    if workflow.on_failure is not None:
-        found |= {workflow.on_failure, *referenced(workflow.on_failure)}
+    queue: list[Any] = [workflow]
     while queue:
-        fn = queue.pop()
-        if fn in seen:
+        one = queue.pop()
+        if one in seen:
             continue
-        seen.add(fn)
-        for value in _named(fn):
-            if isinstance(value, Workflow):
-                found.add(value)
-                queue.append(value.fn)  # type: ignore[arg-type]
-            elif isinstance(value, FunctionType) and value.__module__ == fn.__module__:
+        seen.add(one)
+        if isinstance(one, Workflow):
+            found.add(one)
+            queue += [one.fn, *([] if one.on_failure is None else [one.on_failure])]
+            continue
+        for value in _named(one):
+            if isinstance(value, Workflow) or (isinstance(value, FunctionType) and value.__module__ == one.__module__):
                 queue.append(value)
-    return found
+    return found - {workflow}
 
 
 def _names(code: CodeType) -> set[str]:

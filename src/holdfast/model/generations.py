@@ -26,3 +26,8 @@ def decode_cuts(data: bytes | None) -> Cuts:
 def in_force(generation: int, seq: int, cuts: Cuts) -> bool:
     """Whether an entry is replayed: no later generation's cut is at or below its seq."""
     return all(seq < cut for opened, cut in cuts if opened > generation)
+
+
+def base_of(cuts: bytes | None) -> int:
+    """The generation in which a run last began with nothing: what is derived in later ones is what it was."""
+    return max((opened for opened, cut in decode_cuts(cuts) if cut == 0), default=1) if cuts is not None else 1
