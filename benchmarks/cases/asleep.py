@@ -5,6 +5,7 @@ At the level of the store, as the case of the claims. Sleeping runs are starts t
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from datetime import UTC, datetime, timedelta
@@ -88,7 +89,7 @@ class Sleepers:
         """Runs woken a second when so many are due at once, and runs claimed a second, a thousand at a time."""
         at = datetime.now(UTC) + timedelta(seconds=10 + count / 5000)
         await self._start(count, at=at)
-        time.sleep(max(0.0, (at - datetime.now(UTC)).total_seconds() + 0.01))
+        await asyncio.sleep(max(0.0, (at - datetime.now(UTC)).total_seconds() + 0.01))
         woken, began = 0, time.perf_counter()
         while woken < count:
             [promoted] = (await self._store.commit(Batch(promotes=[Promote(WAKE_AT_ONCE)]))).promotes

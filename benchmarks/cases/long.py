@@ -74,7 +74,7 @@ class Long:
             if (view := await self._client.get(handle.id)).status == "waiting":
                 break
             assert view.finished_at is None
-        row = await self._client.find(handle.id)
+        row = await self._client._find(handle.id)
         entries, _ = await self._client.core.store.load_journals([row.uid])
         took = (max(entry.started_at for entry in entries) - min(entry.started_at for entry in entries)) / 1e6
         began = time.perf_counter()

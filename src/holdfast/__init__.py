@@ -11,7 +11,7 @@ from holdfast.engine.context import Current, current, now, random, uuid
 from holdfast.engine.durable import sleep, sleep_until
 from holdfast.engine.events import send_event, wait_for_event
 from holdfast.engine.fan_out import First, first, gather, map
-from holdfast.engine.finding import Count, LaneView, QueueView, Stranded, WorkerView
+from holdfast.engine.finding import Count, LaneView, QueueView, Stranded, WorkerView, WorkflowView
 from holdfast.engine.keeping import RetentionView
 from holdfast.engine.levers import Delivery, StepReplay
 from holdfast.engine.scheduling import ScheduleView
@@ -126,6 +126,7 @@ __all__ = [
     "Worker",
     "WorkerView",
     "Workflow",
+    "WorkflowView",
     "connect",
     "continue_as_new",
     "current",

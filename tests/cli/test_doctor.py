@@ -138,7 +138,10 @@ def test_runs_in_the_hands_of_the_dead(shop: Path) -> None:
             "INSERT INTO workers (id, host, pid, protocol, started_at, beat_at, expires_at) "
             "VALUES (x'01', 'elsewhere', 1, 1, 0, 0, 0)"
         )
-        connection.execute("INSERT INTO running (run, worker, epoch, claim_id, claimed_at, fresh) SELECT uid, x'01', 1, x'02', 0, 1 FROM runs")
+        connection.execute(
+            """INSERT INTO running (run, worker, epoch, claim_id, claimed_at, fresh)
+            SELECT uid, x'01', 1, x'02', 0, 1 FROM runs"""
+        )
         connection.execute("UPDATE runs SET status = 'open'")
     connection.close()
     assert "there is nobody to take its runs" in _problem()

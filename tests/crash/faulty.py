@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 import asyncpg
 
 import holdfast as hf
-from holdfast.engine import asking, committer, core, dispatcher, execution, waiting
+from holdfast.engine import asking, committer, core, dispatcher, waiting
 from holdfast.engine.client import Client
 from holdfast.engine.core import Core
 from holdfast.engine.views import run_view
@@ -450,6 +450,6 @@ def in_haste(patch: Any) -> None:
     patch.setattr(waiting, "LINGER_CHILD_SECONDS", 0.004)
     patch.setattr(waiting, "PARK_SECONDS", 0.05)
     patch.setattr(asking, "REST_SECONDS", 0.01)
-    patch.setattr(execution, "READ_AGAIN_SECONDS", 0.01)
+    patch.setattr("holdfast.engine.execution.READ_AGAIN_SECONDS", 0.01)
     patch.setattr(timekeeper, "LOOK_SECONDS", 0.01)
     patch.setattr(timekeeper, "REST_SECONDS", 0.005)

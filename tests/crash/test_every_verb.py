@@ -113,7 +113,7 @@ async def asks() -> list[Any]:
 
 
 @hf.workflow
-async def breaks() -> list[str]:
+async def breaks() -> list[Any]:
     drawn = [hf.random(), str(hf.uuid())]
     await work("one")
     return [drawn == await same(drawn), await may_break(), await work("three")]

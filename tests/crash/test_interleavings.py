@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -11,7 +11,10 @@ import pytest
 
 import holdfast as hf
 from holdfast.engine import waiting
+from holdfast.model.keys import lane_id, topic_id
+from holdfast.model.notes import Note, decode_note, encode_note
 from holdfast.store.base import (
+    ASKED,
     LOST,
     SATISFIED,
     Adopted,
@@ -19,11 +22,16 @@ from holdfast.store.base import (
     Checkpoint,
     Claim,
     ClaimedRun,
+    Control,
+    Event,
     Park,
     Promote,
+    Resolve,
     Settle,
     Start,
     Store,
+    Topic,
+    Wait,
 )
 from holdfast.store.url import make_store
 from tests.engine.helpers import ONCE, serving
@@ -248,6 +256,228 @@ async def test_recording_and_taking_over_at_once(bench: Bench) -> None:
             assert adopted.entry.output == b"zombie"
         await bench.two.commit(Batch(settles=[settle(successor)]))
     assert 0 < refused < RACES
+
+
+# Events, lanes and steering
+
+
+FAR = 4_000_000_000_000_000
+TOPIC = Topic(topic_id("t", "go", ""), "t", "go", "")
+HOLD = encode_note(Note("hold"))
+CANCEL = encode_note(Note("cancel"))
+
+
+async def listening(bench: Bench, *, due_at: int | None = None) -> ClaimedRun:
+    """A run in the hands of a worker that waits for an event."""
+    run = await bench.claimed()
+    row = Checkpoint(run.uid, b"\0", 1, 1, "event", "go", "pending", None, None, 1, 1, None, run.epoch)
+    await bench.one.commit(Batch(checkpoints=[row], waits=[Wait(run.uid, b"\0", 1, run.epoch, TOPIC, due_at, 1)]))
+    return run
+
+
+def sending() -> Batch:
+    """An event, sent in the moment 10."""
+    return Batch(events=[Event(os.urandom(16), TOPIC, b"1", False, 10, FAR)])
+
+
+def resolving(run: ClaimedRun, outcome: str) -> Batch:
+    """The wait is given up."""
+    return Batch(resolves=[Resolve(run.uid, b"\0", 1, run.epoch, TOPIC, outcome, None, 20)])
+
+
+def asking(run: ClaimedRun, note: bytes) -> Control:
+    """A person asks something of a run."""
+    return Control(run.uid, "t", decode_note(note).action, note, b"1", 20)  # type: ignore[arg-type]
+
+
+async def both(order: str, *works: Awaitable[Any]) -> list[Any]:
+    """Do two things, the first one first, or last, or both at once; what each gave."""
+    if order == "at once":
+        return list(await asyncio.gather(*works))
+    found: list[Any] = [None, None]
+    for n in (0, 1) if order == "first" else (1, 0):
+        found[n] = await works[n]
+    return found
+
+
+ORDERS = ["first", "last", "at once"]
+
+
+async def ends(bench: Bench, run: ClaimedRun) -> None:
+    """The run ends, listening no more."""
+    assert (await bench.one.commit(Batch(settles=[settle(run)._replace(listening=True)]))).settles == [None]
+    assert await bench.whereabouts() == {}
+
+
+async def kept_for(bench: Bench, expected: bool) -> None:
+    """Whether the event is kept for the next run that waits; it takes it."""
+    later = await listening(bench)
+    [row] = (await bench.one.load_journals([later.uid]))[0]
+    assert (row.outcome == "ok") == expected
+    await ends(bench, later)
+    if not expected:
+        await bench.two.commit(sending())
+        await kept_for(bench, True)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("outcome", ["error", "cancelled"])
+async def test_an_event_and_its_waits_end(bench: Bench, order: str, outcome: str) -> None:
+    """A timeout, or the decision of ``hf.first``: whichever comes second sees what the first one did."""
+    for _ in range(RACES if order == "at once" else 1):
+        run = await listening(bench)
+        sent, resolved = await both(order, bench.two.commit(sending()), bench.one.commit(resolving(run, outcome)))
+        [stands], [delivered] = resolved.resolves, sent.events
+        assert stands.outcome == ("ok" if delivered.waits else outcome)
+        if order != "at once":
+            assert delivered.waits == (order == "first")
+        await ends(bench, run)
+        await kept_for(bench, expected=not delivered.waits)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_an_event_and_a_park(bench: Bench, order: str) -> None:
+    for _ in range(RACES if order == "at once" else 1):
+        run = await listening(bench)
+        sent, parked = await both(
+            order, bench.two.commit(sending()), bench.one.commit(Batch(parks=[park(run, waits=1)]))
+        )
+        assert sent.events[0].waits == 1
+        if parked.parks == [SATISFIED]:
+            assert sent.woken == 0
+        else:
+            assert (parked.parks, sent.woken) == ([None], 1)
+            run = await bench.claim(run.uid)
+        await ends(bench, run)
+        await kept_for(bench, expected=False)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("note", [HOLD, CANCEL], ids=["hold", "cancel"])
+async def test_an_event_and_a_person(bench: Bench, order: str, note: bytes) -> None:
+    """The run is parked: the event is in its journal whatever is asked of it, and it is in one place."""
+    for _ in range(RACES if order == "at once" else 1):
+        run = await listening(bench)
+        await bench.one.commit(Batch(parks=[park(run, waits=1)]))
+        sent, asked = await both(order, bench.two.commit(sending()), bench.one.control(asking(run, note)))
+        assert sent.events[0].waits == 1
+        assert asked.outcome == "done"
+        if note == HOLD:
+            assert await bench.whereabouts() == {}
+            await bench.one.control(asking(run, encode_note(Note("release"))))
+        assert await bench.whereabouts() == {"ready": 1}
+        [row] = (await bench.one.load_journals([run.uid]))[0]
+        assert row.outcome == "ok"
+        await ends(bench, await bench.claim(run.uid))
+        await kept_for(bench, expected=False)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("note", [HOLD, CANCEL], ids=["hold", "cancel"])
+async def test_a_park_and_a_person(bench: Bench, order: str, note: bytes) -> None:
+    """What is asked is never slept through."""
+    for _ in range(RACES if order == "at once" else 1):
+        run = await bench.claimed()
+        parked, asked = await both(
+            order, bench.two.commit(Batch(parks=[park(run, wake_at=FAR)])), bench.one.control(asking(run, note))
+        )
+        if parked.parks == [ASKED]:
+            assert asked.outcome == "asked"
+            assert [uid for uid, _ in await bench.one.asked(bench.workers[0])] == [run.uid]
+        else:
+            assert (parked.parks, asked.outcome) == ([None], "done")
+            if note == HOLD:
+                assert await bench.whereabouts() == {}
+                await bench.one.control(asking(run, encode_note(Note("release"))))
+            run = await bench.claim(run.uid)
+        await ends(bench, run)
+
+
+LANE = lane_id("t", "desk", "k")
+
+
+async def in_lane(bench: Bench, runs: int, slots: int) -> list[ClaimedRun]:
+    """So many runs of one lane; those that have a slot are in hand."""
+    starts = [
+        Start(os.urandom(16), "t", f"{next(bench.numbers)}", *PLACE_START, b"{}", None, 1, None, None, None, None, None,
+              lane=LANE, lane_name="desk", lane_key="k", slots=slots)
+        for _ in range(runs)
+    ]  # fmt: skip
+    await bench.one.commit(Batch(starts=starts))
+    return await take(bench)
+
+
+async def take(bench: Bench) -> list[ClaimedRun]:
+    """Claim what is ready."""
+    claim = Claim(bench.workers[0], os.urandom(16), 100, (PLACE,))
+    [runs] = (await bench.one.commit(Batch(claims=[claim]))).claims
+    assert not isinstance(runs, str)
+    return runs
+
+
+def leaving(run: ClaimedRun) -> Batch:
+    """The run ends and gives its slot to the next."""
+    return Batch(settles=[settle(run)._replace(lane=run.lane, rank=run.rank)])
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_two_leave_a_lane(bench: Bench, order: str) -> None:
+    for _ in range(RACES if order == "at once" else 1):
+        one, two = await in_lane(bench, 5, 2)
+        woken = await both(order, bench.one.commit(leaving(one)), bench.two.commit(leaving(two)))
+        assert [found.woken for found in woken] == [1, 1]
+        one, two = await take(bench)
+        results = await bench.one.commit(Batch(settles=[*leaving(one).settles, *leaving(two).settles]))
+        assert results.woken == 1
+        [last] = await take(bench)
+        await bench.one.commit(leaving(last))
+        assert await bench.one.list_lanes("t", limit=10) == []
+        assert await bench.whereabouts() == {}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_one_leaves_a_lane_and_one_joins(bench: Bench, order: str) -> None:
+    for _ in range(RACES if order == "at once" else 1):
+        [one] = await in_lane(bench, 1, 1)
+        uid = os.urandom(16)
+        start = Start(
+            uid, "t", f"{next(bench.numbers)}", *PLACE_START, b"{}", None, 1, None, None, None, None, None,
+            lane=LANE, lane_name="desk", lane_key="k", slots=1,
+        )  # fmt: skip
+        await both(order, bench.one.commit(leaving(one)), bench.two.commit(Batch(starts=[start])))
+        [two] = await take(bench)
+        assert two.uid == uid
+        [lane] = await bench.one.list_lanes("t", limit=10)
+        assert (lane.held, lane.waiting) == (1, 0)
+        await bench.one.commit(leaving(two))
+        assert await bench.one.list_lanes("t", limit=10) == []
+        assert await bench.whereabouts() == {}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_the_last_child_of_a_fan_out_and_its_parents_park(bench: Bench, order: str) -> None:
+    for _ in range(RACES if order == "at once" else 1):
+        parent = await bench.claimed()
+        row = Checkpoint(parent.uid, b"\0", 1, 1, "map", "wf", "pending", None, b"", 2, 1, None, parent.epoch)
+        starts = [
+            Start(os.urandom(16), "t", f"{next(bench.numbers)}", *PLACE_START, b"{}", None, 1, None,
+                  parent.uid, b"\0" + bytes([n]), 1, parent.epoch, group=1)
+            for n in range(2)
+        ]  # fmt: skip
+        await bench.one.commit(Batch(starts=starts, checkpoints=[row]))
+        first, last = await take(bench)
+        assert (await bench.one.commit(Batch(settles=[settle(first)._replace(group=1)]))).woken == 0
+        ended, parked = await both(
+            order, bench.two.commit(Batch(settles=[settle(last)._replace(group=1)])),
+            bench.one.commit(Batch(parks=[park(parent, waits=1)])),
+        )  # fmt: skip
+        if parked.parks == [SATISFIED]:
+            assert ended.woken == 0
+        else:
+            assert (parked.parks, ended.woken) == ([None], 1)
+            parent = await bench.claim(parent.uid)
+        assert [child.status for child in await bench.one.child_outcomes(parent.uid, 1, b"\0")] == ["succeeded"] * 2
+        await ends(bench, parent)
 
 
 # Through the engine

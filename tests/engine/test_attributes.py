@@ -21,7 +21,7 @@ async def sets(**attributes: Any) -> None:
 
 
 async def found(client: hf.Client, condition: str) -> list[str]:
-    return [view.id for view in await client.search(condition)]
+    return [view.id for view in await client.list(where=condition)]
 
 
 async def test_at_the_start(store_url: str) -> None:

@@ -60,7 +60,7 @@ async def test_a_replay_takes_the_same(store_url: str, park_at_once: None) -> No
 
     @hf.workflow
     async def races() -> list[object]:
-        found = await hf.first(hf.sleep(0.01), hf.wait_for_event("go"), child(0.02))
+        found = await hf.first(hf.sleep(0.01), hf.wait_for_event("go"), child(30))
         seen.append(found.index)
         await hf.sleep(0.01)
         second = await hf.first(hf.wait_for_event("go"), hf.sleep(0.01))

@@ -115,7 +115,7 @@ async def test_in_a_step_the_step_ends_and_is_recorded(store_url: str, plain: bo
     async def lasts() -> str:
         calls.append("lasts")
         begun.set()
-        while not go.is_set():  # noqa: ASYNC110 - the test has one event for both
+        while not go.is_set():
             await asyncio.sleep(0.002)
         return "ended"
 

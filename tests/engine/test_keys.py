@@ -83,14 +83,14 @@ async def test_a_key_from_a_function_that_fails(store_url: str) -> None:
     async with hf.connect(store_url) as client:
         with pytest.raises(KeyError):
             await client.start(keyed, {})
-        with pytest.raises(hf.UsageError, match="key of workflow 'keyed' is 1.5"):
+        with pytest.raises(hf.UsageError, match=r"key of workflow 'keyed' is 1\.5"):
             await client.start(keyed, {"id": 1.5})
         assert await client.list() == []
 
 
 @pytest.mark.parametrize("limit", [0, -1, True, "2", 1.5])
 def test_a_limit_that_is_none(limit: Any) -> None:
-    with pytest.raises(hf.UsageError, match="limit of workflow 'by_name' is .*; give a whole number, 1 or more"):
+    with pytest.raises(hf.UsageError, match=r"limit of workflow 'by_name' is .*; give a whole number, 1 or more"):
         hf.workflow(limit=limit)(by_name.fn)
 
 

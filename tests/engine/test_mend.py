@@ -824,9 +824,8 @@ async def test_a_held_run_begins_again_when_it_is_released(store_url: str) -> No
     async with serving(store_url, rolls) as client:
         run = await client.start(rolls, 1)
         await begun.wait()
-        asking = asyncio.create_task(client.hold(run.id))
+        await client.hold(run.id)
         go.set()
-        await asking
         await until_status(client, run.id, "held")
         await client.release(run.id)
         assert await run.result("20s") == 0

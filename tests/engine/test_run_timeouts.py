@@ -379,3 +379,52 @@ async def test_a_cancelled_run_is_told_once(store_url: str) -> None:
             return await client.core.store.fired_watches(10) == []
 
         await until(forgotten)
+
+
+# After a retry
+
+
+async def test_a_retried_run_has_its_time_limit_again(store_url: str) -> None:
+    @hf.workflow(timeout="1h")
+    async def job() -> None:
+        await hf.sleep("30d")
+
+    async with working(store_url, job) as client:
+        run = await client.start(job)
+        await until_status(client, run.id, "waiting")
+        await move(client, 3601)
+        await timed_out(client, run.id)
+        await client.retry(run.id)
+        view = await until_status(client, run.id, "waiting")
+        assert view.deadline_at is not None
+        assert view.error is None
+        await move(client, 3601)
+        await timed_out(client, run.id)
+
+
+async def test_a_retried_run_is_cancelled_by_its_event_again(store_url: str) -> None:
+    @hf.workflow(cancel_on=("gone", "key"))
+    async def job(key: str) -> None:
+        await hf.sleep("30d")
+
+    async with working(store_url, job) as client:
+        run = await client.start(job, "k")
+        for _ in range(2):
+            await until_status(client, run.id, "waiting")
+            assert (await client.send_event("gone", key="k")).cancels == 1
+            await until_status(client, run.id, "cancelled")
+            await client.retry(run.id)
+        await until_status(client, run.id, "waiting")
+
+
+async def test_a_short_limit_is_kept_while_it_executes(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timekeeper, "LOOK_SECONDS", 60.0)
+
+    @hf.workflow(timeout=0.3)
+    async def job() -> None:
+        await hf.sleep(5)
+
+    async with working(store_url, job) as client:
+        run = await client.start(job)
+        async with asyncio.timeout(3):
+            await timed_out(client, run.id)

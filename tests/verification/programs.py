@@ -19,6 +19,14 @@ RETRY = hf.Retry(max_attempts=3, initial=0.0005, factor=2.0, jitter=0.0)
 on_attempt: list[Callable[[], None]] = []
 """Called first by each attempt of each step."""
 
+wanted: list[tuple[str, int]] = []
+"""Keys and payloads of the events that runs want the program's driver to send."""
+
+RELEASED = 7
+"""The value with which the driver releases whatever is held."""
+
+HOUR = 3600.0
+
 
 class Broken(Exception):
     """A step of a program that fails for good."""
@@ -58,6 +66,32 @@ async def echo(value: Any) -> Any:
     return value
 
 
+@hf.step(retry=RETRY)
+async def want(key: str, number: int) -> None:
+    for watch in on_attempt:
+        watch()
+    wanted.append((key, number))
+
+
+inside: set[int] = set()
+"""The lanes in which a step executes just now."""
+overlaps: list[str] = []
+
+
+@hf.step(retry=RETRY)
+async def alone(lane: int, number: int) -> int:
+    for watch in on_attempt:
+        watch()
+    if lane in inside:
+        overlaps.append(f"two runs hold lane {lane}")
+    inside.add(lane)
+    try:
+        await asyncio.sleep(0.001)
+    finally:
+        inside.discard(lane)
+    return number
+
+
 STEPS = {"quick": quick, "slow": slow, "plain": plain}
 
 
@@ -67,6 +101,36 @@ STEPS = {"quick": quick, "slow": slow, "plain": plain}
 @hf.workflow
 async def program(operations: list[Any]) -> list[Any]:
     return await _run(operations)
+
+
+@hf.workflow(key="lane")
+async def laned(lane: int, number: int) -> int:
+    await alone(lane, number)
+    await hf.sleep(0.001)
+    return await alone(lane, number)
+
+
+@hf.workflow
+async def listens(key: str) -> Any:
+    return await hf.wait_for_event("beside", key=key)
+
+
+@hf.workflow
+async def speaks(key: str, number: int) -> None:
+    await hf.send_event("beside", number, key=key)
+
+
+@hf.workflow
+async def sleeps_long() -> None:
+    await hf.sleep(HOUR)
+
+
+@hf.workflow
+async def counts(left: int, total: int) -> int:
+    total += await quick(left, 0)
+    if left:
+        hf.continue_as_new(left - 1, total)
+    return total
 
 
 async def _run(operations: Program) -> list[Any]:
@@ -107,7 +171,82 @@ async def _do(operation: list[Any]) -> Any:
             return await hf.map({"step": _one_step, "branch": _run, "child": program}[kind], items, limit=limit)
         case ["child", operations]:
             return await program(operations)
+        case ["event", how, number]:
+            return await _event(how, number, str(hf.uuid()))
+        case ["first", how, number]:
+            return await _first(how, number, str(hf.uuid()))
+        case ["laned", lane, number]:
+            return await laned(lane, number)
+        case ["shield", operations]:
+            async with hf.shield():
+                return await _run(operations)
+        case ["attribute", number]:
+            return await hf.set_attributes(**{f"a{number}": number})
+        case ["patched", number]:
+            return hf.patched(f"p{number}")
+        case ["hold"]:
+            return await hf.hold("release me", type=int)
+        case ["again", times]:
+            return await counts(times, 0)
     raise AssertionError(operation)
+
+
+async def _event(how: str, number: int, key: str) -> Any:
+    match how:
+        case "early":
+            await hf.send_event("beside", number, key=key)
+            return await hf.wait_for_event("beside", key=key, type=int)
+        case "branch":
+            got, _ = await hf.gather(hf.wait_for_event("beside", key=key), hf.send_event("beside", number, key=key))
+            return got
+        case "child":
+            got, _ = await hf.gather(hf.wait_for_event("beside", key=key, timeout=HOUR), speaks(key, number))
+            return got
+        case "to child":
+            got, _ = await hf.gather(listens(key), hf.send_event("beside", number, key=key))
+            return got
+        case "to all":
+            send = hf.send_event("beside", number, key=key, to="all")
+            return (await hf.gather(listens(key), hf.wait_for_event("beside", key=key), send, listens(key)))[:2]
+        case "one each":
+            sends = [hf.send_event("beside", number + n, key=key) for n in range(2)]
+            return sorted((await hf.gather(listens(key), hf.wait_for_event("beside", key=key), *sends))[:2])
+        case "driver":
+            await want(key, number)
+            return await hf.wait_for_event("driver", key=key)
+        case "timeout":
+            try:
+                return await hf.wait_for_event("never", key=key, timeout=0.002)
+            except hf.EventTimeout:
+                return "too late"
+    raise AssertionError(how)
+
+
+async def _first(how: str, number: int, key: str) -> Any:
+    match how:
+        case "step":
+            return list(await hf.first(hf.wait_for_event("never", key=key), slow(number, 0), sleeps_long()))
+        case "child":
+            return list(await hf.first(hf.sleep(HOUR), listens(key), program([["step", "quick", number, 1]])))
+        case "branch":
+            return list(await hf.first(_run([["sleep", HOUR]]), _run([["sleep", 0.001], ["step", "slow", number, 1]])))
+        case "event or sleep":
+            # Whichever is first, the event is not lost.
+            race = hf.first(hf.wait_for_event("beside", key=key), hf.sleep(0.002))
+            found, _ = await hf.gather(race, _late(key, number))
+            return found.value if found.index == 0 else await hf.wait_for_event("beside", key=key)
+        case "event or timeout":
+            try:
+                wait = hf.wait_for_event("beside", key=key, timeout=0.003)
+                return (await hf.gather(wait, _late(key, number)))[0]
+            except hf.EventTimeout:
+                return await hf.wait_for_event("beside", key=key)
+    raise AssertionError(how)
+
+
+async def _late(key: str, number: int) -> None:
+    await hf.sleep(0.001)
+    await hf.send_event("beside", number, key=key)
 
 
 def _call(branch: list[Any]) -> Any:
@@ -138,17 +277,23 @@ class ChildFailed(Exception):
     """In the oracle: a child run failed."""
 
 
-def right(operations: Program) -> list[Any]:
+Facts = dict[str, Any]
+
+
+def right(operations: Program, facts: Facts) -> list[Any]:
     """What the program returns.
+
+    Args:
+        facts: is given the attributes that the run sets.
 
     Raises:
         Broken: it fails.
         ChildFailed: it fails with a child run.
     """
-    return [_right(operation) for operation in operations]
+    return [_right(operation, facts) for operation in operations]
 
 
-def _right(operation: list[Any]) -> Any:
+def _right(operation: list[Any], facts: Facts) -> Any:
     match operation:
         case ["step", _, number, failures]:
             if failures >= RETRY.max_attempts:
@@ -162,35 +307,67 @@ def _right(operation: list[Any]) -> Any:
             raise Broken(f"program {number}")
         case ["try", operations]:
             try:
-                return right(operations)
+                return right(operations, facts)
             except Broken as error:
                 return ["caught", str(error)]
             except ChildFailed as error:
                 return ["child failed", str(error)]
         case ["loop", times, operations]:
-            return [right(operations) for _ in range(times)]
+            return [right(operations, facts) for _ in range(times)]
         case ["gather" | "asyncio.gather", branches]:
-            return [_right(branch) for branch in branches]
+            return _side_by_side(branches, facts)
         case ["map", _, "child", items]:
-            return [_right(["child", item]) for item in items]
+            return _side_by_side([["child", item] for item in items], facts)
         case ["map", _, "branch", items]:
-            return [right(item) for item in items]
+            return _side_by_side([["shield", item] for item in items], facts)
         case ["map", _, "step", items]:
-            return [_right(step) for [step] in items]
+            return _side_by_side([step for [step] in items], facts)
         case ["child", operations]:
             try:
-                return right(operations)
+                return right(operations, {})
             except (Broken, ChildFailed) as error:
                 raise ChildFailed(str(error)) from error
+        case ["event", how, number]:
+            return {"to all": [number] * 2, "one each": [number, number + 1], "timeout": "too late"}.get(how, number)
+        case ["first", how, number]:
+            return {"step": [1, number], "child": [2, [number]], "branch": [1, [None, number]]}.get(how, number)
+        case ["laned", _, number]:
+            return number
+        case ["shield", operations]:
+            return right(operations, facts)
+        case ["attribute", number]:
+            facts[f"a{number}"] = number
+            return None
+        case ["patched", _]:
+            return True
+        case ["hold"]:
+            return RELEASED
+        case ["again", times]:
+            return sum(range(times + 1))
     raise AssertionError(operation)
 
 
-def outcome(operations: Program) -> tuple[str, Any]:
-    """The right status, and the right output or the message of the error at the bottom."""
+def _side_by_side(branches: list[Any], facts: Facts) -> list[Any]:
+    """Every branch ends, whatever fails; then the first error in their order is raised."""
+    found: list[Any] = []
+    errors: list[Exception] = []
+    for branch in branches:
+        try:
+            found.append(_right(branch, facts))
+        except (Broken, ChildFailed) as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return found
+
+
+def outcome(operations: Program) -> tuple[str, Any, Facts]:
+    """The right status; the right output, or the message of the error at the bottom; the right attributes."""
+    facts: Facts = {}
     try:
-        return "succeeded", right(operations)
+        return "succeeded", right(operations, facts), facts
     except (Broken, ChildFailed) as error:
-        return "failed", str(error)
+        return "failed", str(error), facts
 
 
 # The generator
@@ -209,7 +386,20 @@ _simple = st.one_of(
     _sound,
     _any_step,
     st.sampled_from([0.0, 0.001, 0.003]).map(lambda seconds: ["sleep", seconds]),
-    st.sampled_from([["now"], ["uuid"], ["random"]]),
+    st.sampled_from([["now"], ["uuid"], ["random"], ["hold"]]),
+    st.tuples(
+        st.just("event"),
+        st.sampled_from(["early", "branch", "child", "to child", "to all", "one each", "driver", "timeout"]),
+        _numbers,
+    ).map(list),
+    st.tuples(
+        st.just("first"),
+        st.sampled_from(["step", "child", "branch", "event or sleep", "event or timeout"]),
+        _numbers,
+    ).map(list),
+    st.tuples(st.just("laned"), st.integers(0, 1), _numbers).map(list),
+    st.tuples(st.sampled_from(["attribute", "patched"]), _numbers).map(list),
+    st.integers(0, 2).map(lambda times: ["again", times]),
 )
 
 
@@ -232,6 +422,7 @@ def _compound(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
             lambda x: ["map", *x]
         ),
         _lists(inner).map(lambda x: ["child", x]),
+        _lists(inner).map(lambda x: ["shield", x]),
     )
 
 

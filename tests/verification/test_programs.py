@@ -1,6 +1,7 @@
 """Random programs give the right result, uninterrupted and with crashes and faults at random moments."""
 
 import asyncio
+import hashlib
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast.engine import waiting
-from tests.crash.faulty import FAULTS, Fault, World, in_haste
+from holdfast.engine.starting import topic
+from holdfast.model.notes import Note, encode_note
+from holdfast.model.payload import codec_of
+from holdfast.store.base import Batch, Control, Event
+from tests.crash.faulty import FAULTS, LIVE, Fault, World, in_haste
 from tests.verification import programs
 from tests.verification.programs import Program
 
@@ -56,26 +61,57 @@ async def execute(
         return found
 
     run_id = secrets.token_hex(8)
+    programs.wanted.clear()
+    programs.inside.clear()
+    programs.overlaps.clear()
     async with World(url, (programs.program,), options={"concurrency": concurrency}) as world:
         # A worker that has not noticed yet that it lost its lease may execute what its successor has recorded.
         programs.on_attempt[:] = [] if depositions else [world.ledger.executes]
         await world.process.client.start(programs.program.options(id=run_id), operations)
         world.plan = world.process.store.plan = fault
-        for seconds in depositions:
-            await asyncio.sleep(seconds)
-            if not world.process.store.died.is_set():
-                await world.depose()
-        view = await world.outcome(run_id)
-        left.clear()
-        status, right = programs.outcome(operations)
+        driver = asyncio.create_task(drive(world))
+        try:
+            for seconds in depositions:
+                await asyncio.sleep(seconds)
+                if not world.process.store.died.is_set():
+                    await world.depose()
+            view = await world.reaches(run_id, "succeeded", "failed", "cancelled", within=20.0)
+            left.clear()
+            await world.settled()
+        finally:
+            driver.cancel()
+            await asyncio.gather(driver, return_exceptions=True)
+        status, right, facts = programs.outcome(operations)
         assert view.status == status, view.error
+        assert view.attributes == facts
+        assert depositions or programs.overlaps == []
         if status == "succeeded":
             assert view.output == right
         else:
             assert view.error is not None
             assert view.error["message"].rpartition(": ")[2] == right
-        await world.settled()
+        await world.check_tables()
+        assert {name: rows for name in LIVE if (rows := await world.table(name))} == {}
         world.ledger.check(await world.journal(run_id))
+
+
+async def drive(world: World) -> None:
+    """Send the events that runs want, and release those that are held; nobody is told of either."""
+    value = codec_of(int).encode(programs.RELEASED, "the value")
+    note = encode_note(Note("release", value=True))
+    while True:
+        while programs.wanted:
+            key, number = programs.wanted[-1]
+            payload = codec_of(int).encode(number, "the payload")
+            id, now = hashlib.sha256(key.encode()).digest()[:16], await world.beside.now()
+            about = topic("default", "driver", key)
+            event = Event(id, about, payload, False, now, now + 10**12)
+            await world.beside.commit(Batch(events=[event]))
+            programs.wanted.remove((key, number))
+        for row in await world.beside.list_runs("default", workflow=None, status="held", limit=100, before=None):
+            order = Control(row.uid, "default", "release", note, value, await world.beside.now())
+            await world.beside.control(order)
+        await asyncio.sleep(0.002)
 
 
 def run(*args: Any, **kwargs: Any) -> None:

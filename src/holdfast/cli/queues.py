@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -146,15 +146,7 @@ def _change_workflow(context: Context, name: str, change: Callable[[Client], Awa
 
 
 async def _workflows(client: Client) -> list[dict[str, Any]]:
-    store = client.core.store
-    known = await client.patiently(store.list_workflows())
-    paused = (await client.patiently(store.flow())).paused
-    versions: dict[str, list[str]] = defaultdict(list, {name: [] for name in paused})
-    for row in known:
-        versions[row.name].append(row.version)
-    return [
-        {"name": name, "versions": sorted(found), "paused": name in paused} for name, found in sorted(versions.items())
-    ]
+    return [asdict(one) for one in await client.workflows()]
 
 
 @command(lanes, "list")

@@ -149,7 +149,8 @@ def ended_badly(run_id: str, status: str, output: bytes) -> RunFailed | RunCance
     """The error for a run that did not succeed, its own error as the cause."""
     cause = decode_failure(output)
     if status == "cancelled" or (isinstance(cause, RunCancelled) and cause.run_id in ("", run_id)):
-        return RunCancelled(f"run {run_id!r} was cancelled", run_id=run_id)
+        said = str(cause) if isinstance(cause, RunCancelled) else f"run {run_id!r} was cancelled"
+        return RunCancelled(said, run_id=run_id)
     error = RunFailed(f"run {run_id!r} failed: {type(cause).__name__}: {cause}", run_id=run_id)
     error.__cause__ = cause
     return error

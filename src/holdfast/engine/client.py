@@ -218,7 +218,7 @@ class Client(Finding, Levers, Schedules, Keeping):
         return handle
 
     async def _registered(self, name: str, version: str | None) -> WorkflowRow:
-        known = await self.patiently(self.core.store.list_workflows())
+        known = await self._patiently(self.core.store.list_workflows())
         found = latest(known, name, version)
         if found is not None:
             return found
@@ -249,7 +249,7 @@ class Client(Finding, Levers, Schedules, Keeping):
             for number, (option, (given, args, kwargs)) in enumerate(zip(options, calls, strict=True))
         ]
         futures = [self.core.committer.submit("starts", start) for start in starts]
-        results = await self.patiently(asyncio.gather(*futures))
+        results = await self._patiently(asyncio.gather(*futures))
         return [self._handle(workflow, start, result) for start, result in zip(starts, results, strict=True)]
 
     def _handle(self, workflow: Workflow[Any, R] | None, start: Start, found: Started) -> RunHandle[R]:
@@ -333,7 +333,7 @@ class Client(Finding, Levers, Schedules, Keeping):
         async with asyncio.timeout(limit):
             return await self.core.wait_result(run)
 
-    async def patiently(self, work: Awaitable[T]) -> T:
+    async def _patiently(self, work: Awaitable[T]) -> T:
         """Wait for the database, for so long as a client does.
 
         Raises:
@@ -360,7 +360,7 @@ class Client(Finding, Levers, Schedules, Keeping):
         Raises:
             RunNotFound: the tenant has no run of this id.
         """
-        return run_view(await self.find(run_id))
+        return run_view(await self._find(run_id))
 
     async def handle(self, run_id: str, workflow: Workflow[Any, R] | None = None) -> RunHandle[R]:
         """A handle to a run that exists, to wait for its result.
@@ -368,7 +368,7 @@ class Client(Finding, Levers, Schedules, Keeping):
         Raises:
             RunNotFound: the tenant has no run of this id.
         """
-        row = await self.find(run_id)
+        row = await self._find(run_id)
         return RunHandle(self, workflow, row.id, row.uid, created=False)
 
     async def history(self, run_id: str) -> History:
@@ -377,17 +377,17 @@ class Client(Finding, Levers, Schedules, Keeping):
         Raises:
             RunNotFound: the tenant has no run of this id.
         """
-        row = await self.find(run_id)
-        rows, attempts = await self.patiently(self.core.store.load_journals([row.uid]))
+        row = await self._find(run_id)
+        rows, attempts = await self._patiently(self.core.store.load_journals([row.uid]))
         return journal_view(rows, attempts, decode_cuts(row.cuts))
 
-    async def find(self, run_id: str) -> RunRow:
+    async def _find(self, run_id: str) -> RunRow:
         """The tenant's run of this id, as stored.
 
         Raises:
             RunNotFound: it has none.
         """
-        found = await self.patiently(self.core.store.find_runs(self.tenant, [check_id(run_id, "the id of a run")]))
+        found = await self._patiently(self.core.store.find_runs(self.tenant, [check_id(run_id, "the id of a run")]))
         if not found:
             raise RunNotFound(f"tenant {self.tenant!r} has no run {run_id!r}", run_id=run_id)
         return found[0]

@@ -198,8 +198,14 @@ def _fail(futures: list[asyncio.Future[Any] | None], error: Exception) -> None:
 
 
 def _unit(operation: Operation, number: int) -> object:
-    """What a split must not part: a child's start, or a wait for an event, goes with the entry that waits for it."""
+    """What a split must not part.
+
+    A child's start, or a wait for an event, goes with the entry that waits for it; what is started when a run
+    fails goes with its end.
+    """
     kind, row, _ = operation
     if kind == "waits":
         return row.run, row.position
+    if kind == "settles":
+        return row.run, None
     return (row.parent_uid, row.parent_position) if kind == "starts" and row.parent_uid is not None else number

@@ -92,6 +92,7 @@ async def _wait(execution: Execution, position: bytes, about: Topic, limit: floa
             execution.pending.pop(position, None)
             execution.leave_call(position)
     if entry.outcome == OK:
+        execution.given.add(asyncio.current_task())
         try:
             return codec.decode(entry.output or b"", f"the payload of event {about.name!r}")
         except PayloadError as error:
@@ -165,14 +166,16 @@ async def _resolve(
     return stands
 
 
-async def give_up(execution: Execution, losing: list[Open]) -> asyncio.Task[Any] | None:
+async def give_up(execution: Execution, losing: list[Open]) -> tuple[bytes, asyncio.Task[Any] | None] | None:
     """Waits that lost against another call wait no more: an event that comes later is for somebody else.
 
     Returns:
-        The task of one for which an event has come already, if there is one.
+        The position and the task of one for which an event has come already, if there is one.
     """
     run = execution.run
     waits = [one for one in losing if one.kind == EVENT]
+    # Before it is awaited: a wait that has its event is under way no more.
+    tasks = [execution.task_of(bytes.fromhex(one.position)) for one in waits]
     outcomes = [
         _resolve(
             execution,
@@ -184,10 +187,10 @@ async def give_up(execution: Execution, losing: list[Open]) -> asyncio.Task[Any]
         )
         for one in waits
     ]
-    for one, stands in zip(waits, await asyncio.gather(*outcomes), strict=True):
+    for one, task, stands in zip(waits, tasks, await asyncio.gather(*outcomes), strict=True):
         if stands.outcome == OK:
             execution.core.look()
-            return execution.task_of(bytes.fromhex(one.position))
+            return bytes.fromhex(one.position), task
     return None
 
 

@@ -99,10 +99,12 @@ class Execution:
         pending: waits for events and child runs that are under way, with their tasks.
         listened: it waited for an event here.
         children: positions of child runs that are not told yet, should the run be cancelled.
+        given: tasks that were given an event.
         losers: tasks that lost against another in ``hf.first``.
     """
 
     __slots__ = (
+        "_deadline",
         "_failure",
         "_hold",
         "_note",
@@ -122,6 +124,7 @@ class Execution:
         "delivered",
         "dispatcher",
         "edits",
+        "given",
         "has_slot",
         "holding",
         "journal",
@@ -168,6 +171,7 @@ class Execution:
         self.shields: list[tuple[bytes, bytes, float]] = []
         self.pending: dict[bytes, tuple[asyncio.Task[Any] | None, Open]] = {}
         self.losers: set[asyncio.Task[Any] | None] = set()
+        self.given: set[asyncio.Task[Any] | None] = set()
         self.children: set[bytes] = set()
         self._telling: asyncio.Task[None] | None = None
         self._note: Note | None = None
@@ -189,6 +193,9 @@ class Execution:
         """Start to execute, in a task of its own."""
         if self.run.control is not None:
             self.heed(self.run.control)
+        if self.run.deadline_at is not None:
+            seconds = max(0.0, (self.run.deadline_at - self.core.now_us()) / 1e6)
+            self._deadline = asyncio.get_running_loop().call_later(seconds, self.core.announce, "fired")
         self._task = asyncio.create_task(self._drive())
 
     def evict(self) -> None:
@@ -270,8 +277,11 @@ class Execution:
             self.dead = self.stopped = True
             self.waits.close()
             self.dispatcher.ended(self)
+            if self._deadline is not None:
+                self._deadline.cancel()
             # Without these the run's objects hold each other until the garbage collector comes round.
             self._task = scope.task = self._telling = None
+            self.given.clear()
 
     async def _come_to_the_end(self) -> None:
         """From here on the run is not held or parked beside its end, which is all that is under way."""

@@ -245,7 +245,11 @@ async def _first(here: Scope, position: bytes, calls: tuple[Awaitable[Any], ...]
     except asyncio.CancelledError:
         await _cut_off(here, position, tasks)
         raise
-    number, task = next((n, task) for n, task in enumerate(tasks) if task.done())
+    # Of several the first that was given an event, which would be lost.
+    number, task = next(
+        ((n, task) for n, task in enumerate(tasks) if task.done() and task in execution.given),
+        next((n, task) for n, task in enumerate(tasks) if task.done()),
+    )
     if task.cancelled() or isinstance(task.exception(), Interruption):
         # The run itself is cancelled, or leaves: nothing is decided.
         await _all(here, position, tasks)
@@ -256,11 +260,12 @@ async def _first(here: Scope, position: bytes, calls: tuple[Awaitable[Any], ...]
     while more := [one for one in execution.under_way(_others(branches, task)) if one not in losing]:
         arrived = await give_up(execution, more)
         losing += more
-        if arrived is not None and arrived in tasks:
+        if arrived is not None:
             # An event came for one of the others before it could be told to wait no more: it would be lost.
-            await asyncio.wait((arrived,))
-            number, task = tasks.index(arrived), arrived
-            losing = []
+            where, waiting = arrived
+            number = next(n for n, (one, prefix) in enumerate(branches) if one is waiting or where.startswith(prefix))
+            task, losing = tasks[number], []
+            await asyncio.wait((task,))
     others = [one for one in tasks if one is not task]
     execution.losers.update(others)
     for one in others:

@@ -78,6 +78,21 @@ Queues = list[QueueView]
 
 
 @dataclass(frozen=True, slots=True)
+class WorkflowView:
+    """A workflow that a worker has registered, or that is paused.
+
+    Attributes:
+        name: its name.
+        versions: those that were registered.
+        paused: whether none of its runs is claimed.
+    """
+
+    name: str
+    versions: list[str]
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LaneView:
     """A lane in use.
 
@@ -97,6 +112,7 @@ class LaneView:
 
 
 Lanes = list[LaneView]
+Workflows = list[WorkflowView]
 """Lanes, by name and key."""
 
 
@@ -156,11 +172,11 @@ class Finding:
     core: Core
     tenant: str
 
-    async def find(self, run_id: str) -> RunRow:
+    async def _find(self, run_id: str) -> RunRow:
         """The tenant's run of this id, as stored."""
         raise NotImplementedError
 
-    async def patiently(self, work: Awaitable[T]) -> T:
+    async def _patiently(self, work: Awaitable[T]) -> T:
         """Wait for the database, for so long as a client does."""
         raise NotImplementedError
 
@@ -190,8 +206,8 @@ class Finding:
         """
         condition = _condition(where, workflow, status, self.core.now_us())
         _whole(limit, "limit", 1000)
-        cursor = None if before is None else (await self.find(before.id)).uid
-        rows = await self.patiently(self.core.store.search_runs(self.tenant, condition, limit=limit, before=cursor))
+        cursor = None if before is None else (await self._find(before.id)).uid
+        rows = await self._patiently(self.core.store.search_runs(self.tenant, condition, limit=limit, before=cursor))
         return [run_view(row) for row in rows]
 
     async def count(
@@ -212,7 +228,7 @@ class Finding:
         condition = _condition(where, workflow, status, self.core.now_us())
         _whole(cap, "cap", 1_000_000)
         # One more tells whether the cap was reached or passed.
-        found = await self.patiently(self.core.store.count_runs(self.tenant, condition, cap=cap + 1))
+        found = await self._patiently(self.core.store.count_runs(self.tenant, condition, cap=cap + 1))
         return Count(min(found, cap), found > cap)
 
     async def dead_letters(self, limit: int = 50, *, before: RunView | None = None) -> RunViews:
@@ -237,14 +253,14 @@ class Finding:
         """
         store = self.core.store
         for _ in range(3):
-            row = await self.find(run_id)
+            row = await self._find(run_id)
             if row.status in _ENDED:
                 return explain(_facts(row, Standing("nowhere"), self.core.now_us()))
-            standing = await self.patiently(store.standing(row.uid))
+            standing = await self._patiently(store.standing(row.uid))
             if row.status == Status.HELD or standing.place != "nowhere":
                 break
-        rows, attempts = await self.patiently(store.load_journals([row.uid]))
-        flow = await self.patiently(store.flow())
+        rows, attempts = await self._patiently(store.load_journals([row.uid]))
+        flow = await self._patiently(store.flow())
         cycle = await self._cycle(row.id, standing)
         return explain(_facts(row, standing, self.core.now_us(), rows, attempts, flow, cycle))
 
@@ -262,16 +278,25 @@ class Finding:
                     following[link.other] = None
             if not following or len(reached) > LOOK_AT_MOST:
                 break
-            rows = await self.patiently(self.core.store.find_runs(self.tenant, list(following)))
-            standings = {row.id: await self.patiently(self.core.store.standing(row.uid)) for row in rows}
+            rows = await self._patiently(self.core.store.find_runs(self.tenant, list(following)))
+            standings = {row.id: await self._patiently(self.core.store.standing(row.uid)) for row in rows}
         return ()
 
     # What they wait for
 
     async def stranded(self) -> StrandedRuns:
         """Kinds of ready runs that no living worker serves, in any tenant."""
-        found = await self.patiently(self.core.store.stranded(STRANDED_AT_MOST))
+        found = await self._patiently(self.core.store.stranded(STRANDED_AT_MOST))
         return [Stranded(*kind) for kind in found]
+
+    async def workflows(self) -> Workflows:
+        """Every workflow that a worker has registered or that is paused, by name."""
+        known = await self._patiently(self.core.store.list_workflows())
+        paused = (await self._patiently(self.core.store.flow())).paused
+        versions: dict[str, list[str]] = {name: [] for name in paused}
+        for row in known:
+            versions.setdefault(row.name, []).append(row.version)
+        return [WorkflowView(name, sorted(versions[name]), name in paused) for name in sorted(versions)]
 
     async def lanes(self, limit: int = 100) -> Lanes:
         """The tenant's lanes that are in use, by name and key.
@@ -283,13 +308,13 @@ class Finding:
             UsageError: a limit out of range.
         """
         _whole(limit, "limit", 1000)
-        rows = await self.patiently(self.core.store.list_lanes(self.tenant, limit=limit))
+        rows = await self._patiently(self.core.store.list_lanes(self.tenant, limit=limit))
         return [LaneView(row.name, row.key, row.slots, row.held, row.waiting) for row in rows]
 
     async def workers(self) -> Workers:
         """Every worker that is registered, alive or not, the first one first."""
         now = self.core.now_us()
-        rows = await self.patiently(self.core.store.list_workers())
+        rows = await self._patiently(self.core.store.list_workers())
         return [
             WorkerView(
                 id=row.id.hex(),
@@ -308,7 +333,7 @@ class Finding:
 
     async def queues(self) -> Queues:
         """Every queue that has settings or runs, by name."""
-        found = await self.patiently(self.core.store.list_queues())
+        found = await self._patiently(self.core.store.list_queues())
         return [
             QueueView(row.name, row.total, row.per_worker, row.paused, ready, executing)
             for row, ready, executing in found
@@ -363,7 +388,7 @@ class Finding:
         Raises:
             UsageError: not the name of a workflow.
         """
-        await self.patiently(self.core.store.pause_workflow(check_id(name, "the name of a workflow"), True))
+        await self._patiently(self.core.store.pause_workflow(check_id(name, "the name of a workflow"), True))
         self.core.announce("flow")
 
     async def resume_workflow(self, name: str) -> None:
@@ -372,15 +397,15 @@ class Finding:
         Raises:
             UsageError: not the name of a workflow.
         """
-        await self.patiently(self.core.store.pause_workflow(check_id(name, "the name of a workflow"), False))
+        await self._patiently(self.core.store.pause_workflow(check_id(name, "the name of a workflow"), False))
         self.core.announce("flow")
 
     async def _queue(self, name: str) -> QueueRow:
         check_id(name, "the name of a queue")
-        return _settings(await self.patiently(self.core.store.flow()), name)
+        return _settings(await self._patiently(self.core.store.flow()), name)
 
     async def _set(self, queue: QueueRow) -> None:
-        await self.patiently(self.core.store.set_queue(queue))
+        await self._patiently(self.core.store.set_queue(queue))
         self.core.announce("flow")
 
 

@@ -81,7 +81,11 @@ async def _all_ended(
         execution.may_leave()
     execution.enter(position)
     run = execution.run
+    starts: list[Start] = []
     try:
+        if position + ALL_STARTED not in execution.journal:
+            generation = run.generation if entry is None else entry.generation
+            starts = await _children(execution, position, generation, workflow, items, limit)
         if entry is None:
             now = execution.core.now_us()
             children = run.uid + run.generation.to_bytes(4, "big")
@@ -94,7 +98,7 @@ async def _all_ended(
             under_way = Open(position.hex(), entry.generation, MAP, workflow.name, "")
             execution.pending[position] = asyncio.current_task(), under_way
             if position + ALL_STARTED not in execution.journal:
-                await _start(execution, position, entry.generation, workflow, items, limit)
+                await _start(execution, position, starts)
             execution.child_stored(position)
             wait = execution.waits.expect(position, entry.generation)
             execution.core.look()
@@ -112,24 +116,29 @@ async def _all_ended(
         execution.leave_call(position)
 
 
-async def _start(
+async def _children(
     execution: Execution,
     position: bytes,
     generation: int,
     workflow: Workflow[Any, Any],
     items: Sequence[Any],
     limit: int | None,
-) -> None:
+) -> list[Start]:
+    """The children, made before anything is stored: an item that cannot be an input is refused first."""
+    group_id = f"{execution.run.id}/{generation}.{format_position(position)}"
+    starts = []
+    for number, item in enumerate(items):
+        starts.append(_child(execution, position, generation, workflow, group_id, number, item, limit))
+        if number % PORTION == PORTION - 1:
+            await asyncio.sleep(0)  # others have their turn
+    return starts
+
+
+async def _start(execution: Execution, position: bytes, starts: Sequence[Start]) -> None:
     """Store the children that are not stored yet, in portions."""
     run = execution.run
-    group_id = f"{run.id}/{generation}.{format_position(position)}"
-    for first in range(0, len(items), PORTION):
-        futures = [
-            execution.committer.submit(
-                "starts", _child(execution, position, generation, workflow, group_id, number, items[number], limit)
-            )
-            for number in range(first, min(first + PORTION, len(items)))
-        ]
+    for first in range(0, len(starts), PORTION):
+        futures = [execution.committer.submit("starts", start) for start in starts[first : first + PORTION]]
         for started in await asyncio.gather(*futures):
             if started == LOST:
                 raise execution.lost()

@@ -61,7 +61,7 @@ class Keeping:
 
     core: Core
 
-    async def patiently(self, work: Awaitable[T]) -> T:
+    async def _patiently(self, work: Awaitable[T]) -> T:
         """Wait for the database, for so long as a client does."""
         raise NotImplementedError
 
@@ -83,11 +83,11 @@ class Keeping:
         if workflow:
             check_id(workflow, "the workflow")
         kept = None if keep is None else math.ceil(seconds(keep, what="how long runs are kept"))
-        await self.patiently(self.core.store.set_retention(workflow, status, kept))
+        await self._patiently(self.core.store.set_retention(workflow, status, kept))
 
     async def retention(self) -> list[RetentionView]:
         """For how long runs are kept: what is set and what holds by default, by workflow and status."""
-        stored = await self.patiently(self.core.store.retention())
+        stored = await self._patiently(self.core.store.retention())
         known = {(workflow, status): kept for workflow, status, kept in stored}
         default = {} if ("", "") in known else {("", status): kept for status, kept in DEFAULT_SECONDS.items()}
         return [

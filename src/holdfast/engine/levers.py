@@ -15,7 +15,7 @@ from holdfast.engine.context import StepFrame, place
 from holdfast.engine.events import TIME_TO_LIVE, To, checked, encode_payload
 from holdfast.engine.execution import MARK
 from holdfast.engine.groups import ALL_STARTED
-from holdfast.engine.starting import ATTRIBUTES, facts_of, with_terms
+from holdfast.engine.starting import ATTRIBUTES, facts_of, topic, with_terms
 from holdfast.engine.step import Step
 from holdfast.errors import NotPossible, Rejected, RunExists, RunHeld, RunNotFound, StepNotFound, UsageError
 from holdfast.model.duration import Duration
@@ -26,8 +26,8 @@ from holdfast.model.notes import Note, encode_note
 from holdfast.model.payload import codec_of
 from holdfast.model.run import PROTOCOL, Kind, Outcome, RunView, Status, rank
 from holdfast.model.schema import terms_of
-from holdfast.model.terms import Terms
-from holdfast.store.base import Action, Control, Event, Fork, JournalRow, Retry, RunRow, Start
+from holdfast.model.terms import Terms, key_for
+from holdfast.store.base import Action, Control, Event, Fork, JournalRow, Retry, RunRow, Start, Topic
 
 if TYPE_CHECKING:
     from holdfast.engine.core import Core
@@ -93,11 +93,11 @@ class Levers:
     core: Core
     tenant: str
 
-    async def find(self, run_id: str) -> RunRow:
+    async def _find(self, run_id: str) -> RunRow:
         """The tenant's run of this id, as stored."""
         raise NotImplementedError
 
-    async def patiently(self, work: Awaitable[T]) -> T:
+    async def _patiently(self, work: Awaitable[T]) -> T:
         """Wait for the database, for so long as a client does."""
         raise NotImplementedError
 
@@ -121,7 +121,7 @@ class Levers:
             RunNotFound: the tenant has no run of this id.
             NotPossible: it has ended.
         """
-        row = await self.find(run_id)
+        row = await self._find(run_id)
         note = Note("cancel", _text(reason, "reason"), _text(by, "by"))
         await self._ask(row, cancellation(self.core, row.uid, self.tenant, row.id, note))
 
@@ -135,7 +135,7 @@ class Levers:
             RunNotFound: the tenant has no run of this id.
             NotPossible: it has ended, or is being cancelled.
         """
-        row = await self.find(run_id)
+        row = await self._find(run_id)
         note = Note("hold", _text(reason, "reason"), _text(by, "by"))
         said = f"held by {by}" if by else "held"
         held = RunHeld(f"{said}: {reason}" if reason else said, run_id=row.id)
@@ -153,7 +153,7 @@ class Levers:
             NotPossible: it is not held; or a value was given and the run's code did not ask for one.
             PayloadError: the value cannot be stored.
         """
-        row = await self.find(run_id)
+        row = await self._find(run_id)
         given = not isinstance(value, Unset)
         output = _ANY.encode(value if given else None, "the value of a release")
         note = Note("release", by=_text(by, "by"), value=given)
@@ -168,7 +168,7 @@ class Levers:
             RunNotFound: the tenant has no run of this id.
             NotPossible: it is not held.
         """
-        row = await self.find(run_id)
+        row = await self._find(run_id)
         said = f"rejected by {by}" if by else "rejected"
         error = Rejected(f"{said}: {reason}" if reason else said, run_id=row.id)
         note = Note("reject", _text(reason, "reason"), _text(by, "by"))
@@ -180,7 +180,7 @@ class Levers:
     async def _ask(self, row: RunRow, control: Control) -> None:
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while True:
-            found = await self.patiently(self.core.control(control))
+            found = await self._patiently(self.core.control(control))
             # A run that is about to be held is released when it is.
             about_to = control.action in ("release", "reject") and found.outcome == "asked"
             if not about_to or asyncio.get_running_loop().time() > deadline:
@@ -209,7 +209,7 @@ class Levers:
             RunNotFound: the tenant has no run of this id.
             NotPossible: it is neither failed nor cancelled.
         """
-        row = await self.find(run_id)
+        row = await self._find(run_id)
         if row.status not in (Status.FAILED, Status.CANCELLED):
             raise NotPossible(
                 f"run {row.id!r} is {row.status}; only a failed or cancelled run is retried. "
@@ -220,10 +220,34 @@ class Levers:
         cut = _failed_seq(row, entries)
         now = self.core.now_us()
         cuts = [*decode_cuts(row.cuts), (row.generation + 1, cut)]
-        order = Retry(row.uid, self.tenant, row.generation, encode_cuts(cuts), rank(now, row.priority), now)
-        if not await self.patiently(self.core.store.retry(order)):
+        limit, watches = await self._again(row)
+        deadline = None if limit is None else now + limit
+        order = Retry(
+            row.uid, self.tenant, row.generation, encode_cuts(cuts), rank(now, row.priority), now, deadline, watches
+        )
+        if not await self._patiently(self.core.store.retry(order)):
             raise NotPossible(f"run {row.id!r} goes on already", run_id=row.id)
         self.core.announce("ready")
+
+    async def _terms(self, row: RunRow) -> Terms | None:
+        """The terms of a run's workflow, if a worker has registered it."""
+        known = await self._patiently(self.core.store.list_workflows())
+        same = [one for one in known if (one.name, one.version) == (row.workflow, row.version)]
+        return terms_of(same[0].input_schema) if same else None
+
+    async def _again(self, row: RunRow) -> tuple[int | None, tuple[Topic, ...]]:
+        """The time limit of a run that is retried, in microseconds, and the events that cancel it."""
+        terms = await self._terms(row) or Terms()
+        limit: int | None = None
+        if row.deadline_at is not None:
+            limit = row.deadline_at - (row.created_at if row.due_at is None else row.due_at)
+        if terms.timeout_seconds is not None and (limit is None or row.generation > 1):
+            limit = int(terms.timeout_seconds * 1e6)
+        watches: tuple[Topic, ...] = ()
+        if terms.cancel_on is not None and not callable(terms.cancel_key):
+            key = key_for(terms.cancel_key, row.workflow, "cancel_on", row.input, None, {})
+            watches = (topic(self.tenant, terms.cancel_on, key),)
+        return limit, watches
 
     async def fork(
         self,
@@ -256,7 +280,7 @@ class Levers:
             UsageError: what is given does not fit together.
             PayloadError: an argument or the output does not fit.
         """
-        source = await self.find(run_id)
+        source = await self._find(run_id)
         if from_step is None and (not isinstance(output, Unset) or occurrence != 1):
             raise UsageError("fork: output and occurrence belong to a step; name it with from_step")
         if input is not None and not isinstance(output, Unset):
@@ -276,7 +300,7 @@ class Levers:
             given = _merged(source.input, input, f"{source.workflow}()")
         row = await self._fork_row(source, given, seq, id)
         standing = tuple(edit._replace(run=row.uid) for edit in edits)
-        started = await self.patiently(self.core.store.fork(Fork(row, tuple(kept), standing)))
+        started = await self._patiently(self.core.store.fork(Fork(row, tuple(kept), standing)))
         if started.uid != row.uid:
             raise RunExists(f"the id {row.id!r} is taken; choose another", run_id=row.id)
         self.core.announce("ready")
@@ -285,9 +309,8 @@ class Levers:
     async def _fork_row(self, source: RunRow, given: bytes, seq: int, id: str | None) -> Start:
         now = self.core.now_us()
         uid = uuid7(now, secrets.token_bytes(10))
-        known = await self.patiently(self.core.store.list_workflows())
-        same = [row for row in known if (row.name, row.version) == (source.workflow, source.version)]
-        terms = terms_of(same[0].input_schema) if same else Terms()
+        registered = await self._terms(source)
+        terms = registered or Terms()
         limit = terms.timeout_seconds
         attributes = ATTRIBUTES.decode(source.attributes, "attributes") if source.attributes else {}
         row = Start(
@@ -313,7 +336,7 @@ class Levers:
             deadline_at=None if limit is None else now + int(limit * 1e6),
             facts=facts_of(attributes),
         )
-        if source.lane is not None and (not same or (callable(terms.key) and given == source.input)):
+        if source.lane is not None and (registered is None or (callable(terms.key) and given == source.input)):
             row = row._replace(
                 lane=source.lane, lane_name=source.lane_name, lane_key=source.lane_key, slots=terms.slots
             )
@@ -322,7 +345,7 @@ class Levers:
 
     async def _in_force(self, row: RunRow) -> list[JournalRow]:
         """What is recorded of a run and replayed, in order of position."""
-        rows, _ = await self.patiently(self.core.store.load_journals([row.uid]))
+        rows, _ = await self._patiently(self.core.store.load_journals([row.uid]))
         cuts = decode_cuts(row.cuts)
         latest = {
             one.position: one
@@ -348,7 +371,7 @@ class Levers:
         """
         if not isinstance(step, Step):
             raise UsageError(f"replay_step was given {step!r}; give it the step itself, a function with @hf.step")
-        row = await self.find(run_id)
+        row = await self._find(run_id)
         entry = _occurrence(row, await self._in_force(row), step, occurrence)
         if entry.input is None:
             raise UsageError(f"step {step.name!r} of run {row.id!r} was recorded without an input")
@@ -404,7 +427,7 @@ class Levers:
         if id is not None:
             made = derived_bytes(about.id, 0, check_id(id, "the id of an event").encode(), b"event")[:16]
         event = Event(made, about, encode_payload(payload, about), to == "all", now, now + int(length * 1e6))
-        delivered = await self.patiently(self.core.committer.submit("events", event))
+        delivered = await self._patiently(self.core.committer.submit("events", event))
         return Delivery(delivered.created, delivered.waits, delivered.cancels)
 
 

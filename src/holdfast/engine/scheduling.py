@@ -89,7 +89,7 @@ class Schedules:
     core: Core
     tenant: str
 
-    async def patiently(self, work: Awaitable[T]) -> T:
+    async def _patiently(self, work: Awaitable[T]) -> T:
         """Wait for the database, for so long as a client does."""
         raise NotImplementedError
 
@@ -179,8 +179,8 @@ class Schedules:
 
     async def schedules(self) -> list[ScheduleView]:
         """The tenant's schedules, by name."""
-        rows = await self.patiently(self.core.store.list_schedules(self.tenant))
-        known = await self.patiently(self.core.store.list_workflows()) if rows else []
+        rows = await self._patiently(self.core.store.list_schedules(self.tenant))
+        known = await self._patiently(self.core.store.list_workflows()) if rows else []
         return [_view(row, known) for row in rows]
 
     async def get_schedule(self, name: str) -> ScheduleView:
@@ -228,7 +228,7 @@ class Schedules:
         """
         row = await self._schedule(name)
         [start] = await self._starts(row, [f"{name}/now/{secrets.token_hex(8)}"])
-        await self.patiently(self.core.committer.submit("starts", start))
+        await self._patiently(self.core.committer.submit("starts", start))
         return start.id
 
     async def backfill(self, name: str, since: datetime, until: datetime) -> list[str]:
@@ -265,7 +265,7 @@ class Schedules:
         for first in range(0, len(starts), START_AT_ONCE):
             part = starts[first : first + START_AT_ONCE]
             futures = [self.core.committer.submit("starts", start) for start in part]
-            found: list[Started] = await self.patiently(asyncio.gather(*futures))
+            found: list[Started] = await self._patiently(asyncio.gather(*futures))
             made += [start.id for start, one in zip(part, found, strict=True) if one.uid == start.uid]
         return made
 
@@ -275,7 +275,7 @@ class Schedules:
         Returns:
             Whether there was one of this name.
         """
-        return await self.patiently(self.core.store.delete_schedule(self.tenant, _checked(name)))
+        return await self._patiently(self.core.store.delete_schedule(self.tenant, _checked(name)))
 
     def _next(self, plan: Schedule) -> int | None:
         times = next_times(plan, instant(self.core.now_us()), 1)
@@ -283,32 +283,34 @@ class Schedules:
 
     def _there(self, name: str, row: ScheduleRow | None) -> ScheduleRow:
         if row is None:
-            raise ScheduleNotFound(f"tenant {self.tenant!r} has no schedule {name!r}; client.schedules() lists what there is")
+            raise ScheduleNotFound(
+                f"tenant {self.tenant!r} has no schedule {name!r}; client.schedules() lists what there is"
+            )
         return row
 
     async def _schedule(self, name: str) -> ScheduleRow:
-        rows = await self.patiently(self.core.store.list_schedules(self.tenant, _checked(name)))
+        rows = await self._patiently(self.core.store.list_schedules(self.tenant, _checked(name)))
         return self._there(name, rows[0] if rows else None)
 
     async def _shown(self, row: ScheduleRow) -> ScheduleView:
-        return _view(row, await self.patiently(self.core.store.list_workflows()))
+        return _view(row, await self._patiently(self.core.store.list_workflows()))
 
     async def _starts(self, row: ScheduleRow, ids: Sequence[str]) -> list[Start]:
-        workflow = registered(row, await self.patiently(self.core.store.list_workflows()))
+        workflow = registered(row, await self._patiently(self.core.store.list_workflows()))
         now = self.core.now_us()
         return [scheduled_start(row, workflow, id, now) for id in ids]
 
     async def _change(self, name: str, change: Callable[[ScheduleRow | None], ScheduleRow]) -> ScheduleView:
         """Store what becomes of a schedule, on top of what it is."""
         for _ in range(TRIES):
-            found = await self.patiently(self.core.store.list_schedules(self.tenant, _checked(name)))
+            found = await self._patiently(self.core.store.list_schedules(self.tenant, _checked(name)))
             stored = found[0] if found else None
             row = change(stored)
             if stored is not None:
                 if row == stored:
                     return await self._shown(row)
                 row = row._replace(revision=stored.revision + 1)
-            if await self.patiently(self.core.store.put_schedule(row)):
+            if await self._patiently(self.core.store.put_schedule(row)):
                 return await self._shown(row)
         raise ScheduleExists(f"schedule {name!r} is changed by others at the same time; look at it and try again")
 

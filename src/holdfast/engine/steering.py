@@ -246,9 +246,7 @@ def progress(current: float, total: float | None = None, note: str = "") -> None
         return  # a replay
     assert isinstance(here, Scope | StepFrame)
     run = execution.run
-    execution.committer.post(
-        "progress", Progress(run.uid, run.epoch, done, whole, note, execution.core.now_us())
-    )
+    execution.committer.post("progress", Progress(run.uid, run.epoch, done, whole, note, execution.core.now_us()))
 
 
 def _number(what: str, value: object) -> float:

@@ -102,8 +102,15 @@ def _between_attempts(tries: list[AttemptRow]) -> JournalEntry:
     )
 
 
+def _where(row: JournalRow) -> str:
+    if row.kind == Kind.PATCH:
+        return "patch"
+    # The mark of a cancellation stands behind the call that raised it.
+    return format_position(row.position[:-1] if row.kind == Kind.CANCEL else row.position)
+
+
 def _entry(row: JournalRow, failed: list[AttemptRow], cuts: Cuts) -> JournalEntry:
-    where = format_position(row.position)
+    where = _where(row)
     output: Any = None
     if row.outcome == Outcome.OK and row.output is not None:
         if row.kind == Kind.FIRST:

@@ -135,9 +135,9 @@ class Workflow(Generic[P, R]):
             )
         if on_failure is not None and not isinstance(on_failure, Workflow):
             raise UsageError(f"on_failure of workflow {fn.__name__!r} is {on_failure!r}; give it a workflow")
-        if on_failure is not None and not _takes_one(on_failure.fn):
+        if on_failure is not None and not _takes_one(on_failure):
             raise UsageError(
-                f"on_failure of workflow {fn.__name__!r} is {on_failure!r}; it must take one argument, the hf.RunFailure"
+                f"on_failure of workflow {fn.__name__!r} is {on_failure!r}; it must take one argument, an hf.RunFailure"
             )
         self.fn = fn
         self.name = check_id(name if name is not None else fn.__name__, "the name of a workflow")
@@ -181,9 +181,9 @@ class Workflow(Generic[P, R]):
         return f"<workflow {self.name} version {self.version}>"
 
 
-def _takes_one(fn: Callable[..., Any]) -> bool:
+def _takes_one(handler: Workflow[Any, Any]) -> bool:
     try:
-        inspect.signature(fn).bind(None)
+        inspect.signature(handler.fn).bind(None)
     except TypeError:
         return False
     return True

@@ -113,14 +113,14 @@ async def _act(
         elif action == "release":
             await client.release(run.id, by=by)
         elif action == "retry":
-            if (await client.find(run.id)).generation == run.generation:
+            if (await client._find(run.id)).generation == run.generation:
                 await client.retry(run.id)
         else:
             await client.fork(run.id, from_step=from_step, id=_fork_id(job, run))
     except RunExists:
         return  # nobody else makes a run of this id
     except NotPossible:
-        if not _was_done(action, run, (await client.find(run.id)).status):
+        if not _was_done(action, run, (await client._find(run.id)).status):
             raise
 
 

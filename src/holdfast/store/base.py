@@ -395,7 +395,7 @@ class Results:
         events: what each did.
         resolves: the entry as it stands now, or LOST.
         parks: None parked; SATISFIED; ASKED; or LOST.
-        settles: None, or LOST.
+        settles: None, or LOST; ASKED for one as held, of a run that is asked something else meanwhile.
         claims: the runs; LOST when the worker's own lease is gone.
         woken: how many runs this batch made ready by ending what they waited for, or by a slot of their lane.
         met: the waits for events that got one in this batch.
@@ -470,6 +470,8 @@ class Retry(NamedTuple):
     Attributes:
         generation: the one that ended; a run that has another is left as it is.
         cuts: for each later generation the seq below which entries of earlier ones are kept, encoded.
+        deadline_at: when it has to have ended now.
+        watches: events that cancel it.
     """
 
     run: bytes
@@ -478,6 +480,8 @@ class Retry(NamedTuple):
     cuts: bytes
     rank: int
     at: int
+    deadline_at: int | None = None
+    watches: tuple[Topic, ...] = ()
 
 
 class Fork(NamedTuple):

@@ -22,7 +22,9 @@ def statements(package: str, file: str) -> dict[str, str]:
     """The named statements of a file in a package's ``sql`` folder."""
     text = files(package).joinpath("sql", file).read_text("utf-8")
     pieces = _NAME.split(text)
-    return {name: _TAIL.sub("", body).strip().rstrip(";") for name, body in zip(pieces[1::2], pieces[2::2], strict=True)}
+    return {
+        name: _TAIL.sub("", body).strip().rstrip(";") for name, body in zip(pieces[1::2], pieces[2::2], strict=True)
+    }
 
 
 @cache

@@ -215,6 +215,16 @@ async def forget_runs(connection: Connection, runs: list[bytes]) -> None:
     await connection.execute(_SQL["forget_runs"], runs)
 
 
+async def lock_topics(connection: Connection, topics: Sequence[Topic]) -> None:
+    """Lock topics, made if they are not there, in order of id."""
+    await connection.execute(_SQL["lock_topics"], topics)
+
+
+async def watch(connection: Connection, run: bytes, topics: Sequence[Topic], since: int) -> None:
+    """Let events cancel a run; their topics are locked."""
+    await connection.execute(_SQL["insert_waits"], [(run, b"", 0, topic.id, "watch", since, None) for topic in topics])
+
+
 async def _lock_topics(
     connection: Connection, batch: Batch, created: Sequence[Start], own: Sequence[Wait | Resolve]
 ) -> None:
@@ -225,7 +235,7 @@ async def _lock_topics(
         rows = await connection.fetch(_SQL["find_topics"], listening)
         topics.update((row[0], Topic(*row)) for row in rows)
     if topics:
-        await connection.execute(_SQL["lock_topics"], list(topics.values()))
+        await lock_topics(connection, list(topics.values()))
 
 
 async def _find_kept(connection: Connection, waits: dict[int, Wait], found: _Found) -> None:

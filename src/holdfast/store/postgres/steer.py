@@ -13,6 +13,7 @@ from holdfast.store.postgres.claim import Heads
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.entries import Key, lock_entries
 from holdfast.store.postgres.errors import Again
+from holdfast.store.postgres.events import lock_topics, watch
 from holdfast.store.postgres.lanes import Join, Leave, change_lanes
 from holdfast.store.postgres.write import satisfy_parents, write
 from holdfast.store.sql import statements
@@ -239,14 +240,20 @@ async def retry(connection: Connection, retry: Retry) -> bool:
     if not rows:
         return False
     parent = _Parent(*rows[0][2:])
+    if retry.watches:
+        await lock_topics(connection, retry.watches)
     if parent.group is not None:
         await lock_entries(connection, parent.entries)
     run = await _lock_run(connection, retry.run)
     if run.generation != retry.generation or run.status not in ("failed", "cancelled"):
         return run.generation == retry.generation + 1
-    await connection.execute(_SQL["reopen"], run.uid, retry.cuts, retry.rank, run.tenant)
+    await connection.execute(_SQL["reopen"], run.uid, retry.cuts, retry.rank, run.tenant, retry.deadline_at)
     if run.deadline_at is not None:
         await connection.execute(_SQL["forget_deadline"], run.deadline_at, run.uid)
+    if retry.deadline_at is not None:
+        await connection.execute(_SQL["insert_deadline"], retry.deadline_at, run.uid, retry.tenant)
+    if retry.watches:
+        await watch(connection, run.uid, retry.watches, retry.at)
     if parent.group is not None:
         for entry in parent.entries:
             await connection.execute(_SQL["count_again"], *entry)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from holdfast.model.notes import decode_note
 from holdfast.model.run import Entry
 from holdfast.store.base import (
     ASKED,
@@ -303,6 +304,17 @@ def _settle_row(settle: Settle) -> tuple[Any, ...]:
 
 async def _settles(connection: Connection, settles: list[Settle]) -> tuple[list[Refusal | None], list[Settle]]:
     """What became of each, and those that took effect just now."""
+    leases = columns([(settle.run, settle.epoch) for settle in settles if settle.status == "held"], 2)
+    stay: set[Lease] = set()
+    if leases[0]:
+        await connection.fetch(_LEAVE["lock_leases"], *leases)
+        asked = await connection.fetch(_LEAVE["find_controls"], *leases)
+        stay = {(r[0], r[1]) for r in asked if r[2] is None or decode_note(r[2]).action != "hold"}
+    if stay:
+        others = [settle for settle in settles if (settle.run, settle.epoch) not in stay]
+        given, ended = await _settles(connection, others) if others else ([], [])
+        rest = iter(given)
+        return [ASKED if (settle.run, settle.epoch) in stay else next(rest) for settle in settles], ended
     rows = await connection.fetch(_LEAVE["settle"], [_settle_row(settle) for settle in settles])
     results: list[Refusal | None] = [None] * len(settles)
     ended = settles

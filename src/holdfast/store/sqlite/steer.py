@@ -11,6 +11,7 @@ from typing import NamedTuple
 from holdfast.model.notes import decode_note
 from holdfast.store.base import Continue, Control, Controlled, Fork, Retry, Settle, Started
 from holdfast.store.sql import statements
+from holdfast.store.sqlite.events import watch
 from holdfast.store.sqlite.lanes import Join, Leave, change_lanes
 from holdfast.store.sqlite.rows import execute_many
 from holdfast.store.sqlite.write import satisfy_parents, start_runs
@@ -207,10 +208,14 @@ def retry(connection: sqlite3.Connection, retry: Retry) -> bool:
         return False
     if run.generation != retry.generation or run.status not in ("failed", "cancelled"):
         return run.generation == retry.generation + 1
-    connection.execute(_SQL["reopen"], (retry.cuts, retry.rank, run.uid))
+    connection.execute(_SQL["reopen"], (retry.cuts, retry.rank, retry.deadline_at, run.uid))
     connection.execute(_SQL["delete_troubled"], (run.tenant, run.status, run.uid))
     if run.deadline_at is not None:
         connection.execute(_SQL["forget_deadline"], (run.deadline_at, run.uid))
+    if retry.deadline_at is not None:
+        connection.execute(_SQL["insert_deadline"], (retry.deadline_at, run.uid, run.tenant))
+    if retry.watches:
+        watch(connection, [(run.uid, topic, retry.at) for topic in retry.watches])
     if run.parent_group is not None and run.parent_position is not None:
         fan_out = run.parent_position[: run.parent_group]
         connection.execute(_SQL["count_again"], (run.parent_uid, fan_out, run.parent_generation))

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from holdfast.model.notes import decode_note
 from holdfast.model.run import Entry
 from holdfast.store.base import (
     ASKED,
@@ -224,12 +225,15 @@ def _settles(connection: sqlite3.Connection, settles: list[Settle]) -> tuple[lis
     """What became of each, and those that took effect just now."""
     keys = [(s.run, s.epoch) for s in settles]
     results: list[Refusal | None]
-    if sum(count for (count,) in select_many(connection, "count_held", keys, _SQL)) == len(settles):
+    stay = _not_to_be_held(connection, [s for s in settles if s.status == "held"])
+    if not stay and sum(count for (count,) in select_many(connection, "count_held", keys, _SQL)) == len(settles):
         held, results = settles, [None] * len(settles)
     else:
         held, results = [], []
         for settle in settles:
-            if _held(connection, settle.run, settle.epoch):
+            if (settle.run, settle.epoch) in stay:
+                results.append(ASKED)
+            elif _held(connection, settle.run, settle.epoch):
                 held.append(settle)
                 results.append(None)
             else:
@@ -245,6 +249,12 @@ def _settles(connection: sqlite3.Connection, settles: list[Settle]) -> tuple[lis
     if deaf:
         forget_waits(connection, deaf)
     return results, held
+
+
+def _not_to_be_held(connection: sqlite3.Connection, settles: list[Settle]) -> set[tuple[bytes, int]]:
+    """Those of whom something else was asked meanwhile: to end, or to go on."""
+    rows = select_many(connection, "find_controls", [(s.run, s.epoch) for s in settles], _SQL)
+    return {(run, epoch) for run, epoch, note in rows if note is None or decode_note(note).action != "hold"}
 
 
 def satisfy_parents(connection: sqlite3.Connection, ended: Sequence[Settle]) -> int:

@@ -62,6 +62,16 @@ CROSS JOIN LATERAL (
     SELECT FROM holdfast.runs AS r WHERE r.uid = v.run AND r.epoch = v.epoch AND r.status = 'open' OFFSET 0
 ) AS r
 
+-- Before a run is held: what is asked of it is read when its lease is locked, which whoever asks locks first.
+-- name: lock_leases
+SELECT FROM (SELECT * FROM unnest($1::bytea[], $2::bigint[]) AS v (run, epoch) ORDER BY run) AS v
+CROSS JOIN LATERAL (SELECT FROM holdfast.running AS g WHERE g.run = v.run AND g.epoch = v.epoch FOR UPDATE) AS g
+
+-- name: find_controls
+SELECT v.run, v.epoch, r.control FROM unnest($1::bytea[], $2::bigint[]) AS v (run, epoch)
+JOIN holdfast.running AS g ON g.run = v.run AND g.epoch = v.epoch AND g.asked
+JOIN holdfast.runs AS r ON r.uid = v.run
+
 -- name: settle
 WITH held AS MATERIALIZED (
     SELECT v.* FROM (SELECT * FROM unnest($1::holdfast.settle_row[]) ORDER BY run) AS v

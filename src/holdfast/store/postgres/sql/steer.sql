@@ -112,8 +112,11 @@ WITH forgotten AS (
 )
 UPDATE holdfast.runs
 SET status = 'open', generation = generation + 1, cuts = $2, rank = $3, output = NULL, finished_at = NULL,
-    control = NULL, failed_seq = NULL, deadline_at = NULL, rescues = 0, rescue_seq = 0
+    control = NULL, failed_seq = NULL, deadline_at = $5, rescues = 0, rescue_seq = 0
 WHERE uid = $1
+
+-- name: insert_deadline
+INSERT INTO holdfast.deadlines (at, run, tenant) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
 
 -- A fan-out that still waits counts the children that have not ended.
 -- name: count_again

@@ -94,6 +94,11 @@ UPDATE runs SET status = v.column3, output = v.column4, epoch = v.column2, contr
                 started_at = coalesce(runs.started_at, v.column5)
 FROM (VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?)) AS v WHERE runs.uid = v.column1
 
+-- What is asked of runs whose worker was told that something is.
+-- name: find_controls
+SELECT g.run, g.epoch, r.control FROM (VALUES /*rows*/ (?, ?)) AS v
+JOIN running AS g ON g.run = v.column1 AND g.epoch = v.column2 AND g.asked = 1 JOIN runs AS r ON r.uid = g.run
+
 -- name: find_settled
 SELECT 1 FROM runs WHERE uid = ? AND epoch = ? AND status = ?
 

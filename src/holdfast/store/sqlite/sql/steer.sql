@@ -45,8 +45,11 @@ UPDATE runs SET status = 'cancelled', output = ?, finished_at = ?, control = NUL
 
 -- name: reopen
 UPDATE runs SET status = 'open', generation = generation + 1, cuts = ?, rank = ?, output = NULL, finished_at = NULL,
-                control = NULL, failed_seq = NULL, deadline_at = NULL, rescues = 0, rescue_seq = 0
+                control = NULL, failed_seq = NULL, deadline_at = ?, rescues = 0, rescue_seq = 0
 WHERE uid = ?
+
+-- name: insert_deadline
+INSERT INTO deadlines (at, run, tenant) VALUES (?, ?, ?) ON CONFLICT DO NOTHING
 
 -- name: insert_troubled
 INSERT INTO troubled (tenant, status, run) VALUES (?, ?, ?) ON CONFLICT DO NOTHING
