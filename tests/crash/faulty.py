@@ -264,6 +264,7 @@ class World:
     ledger: Ledger = field(default_factory=Ledger)
     deaths: int = 0
     zombies: "list[Process]" = field(default_factory=list)
+    mourning: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def __aenter__(self) -> "World":
         self.beside = make_store(self.url)
@@ -305,11 +306,12 @@ class World:
 
     async def mourn(self) -> None:
         """Clear away the processes that died, and put a new one in the place of the last."""
-        for process in [one for one in self.zombies if one.store.died.is_set()]:
-            self.zombies.remove(process)
-            await self._bury(process)
-        if self.process.store.died.is_set():
-            await self.replace()
+        async with self.mourning:
+            for process in [one for one in self.zombies if one.store.died.is_set()]:
+                self.zombies.remove(process)
+                await self._bury(process)
+            if self.process.store.died.is_set():
+                await self.replace()
 
     async def depose(self) -> None:
         """The process loses its lease without noticing and goes on; its runs go to a new one at once."""

@@ -38,6 +38,7 @@ from tests.engine.helpers import ONCE, serving
 
 PLACE = ("q", "wf", "1", 1)
 RACES = 40
+FEW_RACES = 15
 
 
 @dataclass
@@ -324,7 +325,7 @@ async def kept_for(bench: Bench, expected: bool) -> None:
 @pytest.mark.parametrize("outcome", ["error", "cancelled"])
 async def test_an_event_and_its_waits_end(bench: Bench, order: str, outcome: str) -> None:
     """A timeout, or the decision of ``hf.first``: whichever comes second sees what the first one did."""
-    for _ in range(RACES if order == "at once" else 1):
+    for _ in range(FEW_RACES if order == "at once" else 1):
         run = await listening(bench)
         sent, resolved = await both(order, bench.two.commit(sending()), bench.one.commit(resolving(run, outcome)))
         [stands], [delivered] = resolved.resolves, sent.events
@@ -337,7 +338,7 @@ async def test_an_event_and_its_waits_end(bench: Bench, order: str, outcome: str
 
 @pytest.mark.parametrize("order", ORDERS)
 async def test_an_event_and_a_park(bench: Bench, order: str) -> None:
-    for _ in range(RACES if order == "at once" else 1):
+    for _ in range(FEW_RACES if order == "at once" else 1):
         run = await listening(bench)
         sent, parked = await both(
             order, bench.two.commit(sending()), bench.one.commit(Batch(parks=[park(run, waits=1)]))
@@ -356,7 +357,7 @@ async def test_an_event_and_a_park(bench: Bench, order: str) -> None:
 @pytest.mark.parametrize("note", [HOLD, CANCEL], ids=["hold", "cancel"])
 async def test_an_event_and_a_person(bench: Bench, order: str, note: bytes) -> None:
     """The run is parked: the event is in its journal whatever is asked of it, and it is in one place."""
-    for _ in range(RACES if order == "at once" else 1):
+    for _ in range(FEW_RACES if order == "at once" else 1):
         run = await listening(bench)
         await bench.one.commit(Batch(parks=[park(run, waits=1)]))
         sent, asked = await both(order, bench.two.commit(sending()), bench.one.control(asking(run, note)))
@@ -376,7 +377,7 @@ async def test_an_event_and_a_person(bench: Bench, order: str, note: bytes) -> N
 @pytest.mark.parametrize("note", [HOLD, CANCEL], ids=["hold", "cancel"])
 async def test_a_park_and_a_person(bench: Bench, order: str, note: bytes) -> None:
     """What is asked is never slept through."""
-    for _ in range(RACES if order == "at once" else 1):
+    for _ in range(FEW_RACES if order == "at once" else 1):
         run = await bench.claimed()
         parked, asked = await both(
             order, bench.two.commit(Batch(parks=[park(run, wake_at=FAR)])), bench.one.control(asking(run, note))
@@ -422,7 +423,7 @@ def leaving(run: ClaimedRun) -> Batch:
 
 @pytest.mark.parametrize("order", ORDERS)
 async def test_two_leave_a_lane(bench: Bench, order: str) -> None:
-    for _ in range(RACES if order == "at once" else 1):
+    for _ in range(FEW_RACES if order == "at once" else 1):
         one, two = await in_lane(bench, 5, 2)
         woken = await both(order, bench.one.commit(leaving(one)), bench.two.commit(leaving(two)))
         assert [found.woken for found in woken] == [1, 1]
@@ -437,7 +438,7 @@ async def test_two_leave_a_lane(bench: Bench, order: str) -> None:
 
 @pytest.mark.parametrize("order", ORDERS)
 async def test_one_leaves_a_lane_and_one_joins(bench: Bench, order: str) -> None:
-    for _ in range(RACES if order == "at once" else 1):
+    for _ in range(FEW_RACES if order == "at once" else 1):
         [one] = await in_lane(bench, 1, 1)
         uid = os.urandom(16)
         start = Start(
@@ -456,7 +457,7 @@ async def test_one_leaves_a_lane_and_one_joins(bench: Bench, order: str) -> None
 
 @pytest.mark.parametrize("order", ORDERS)
 async def test_the_last_child_of_a_fan_out_and_its_parents_park(bench: Bench, order: str) -> None:
-    for _ in range(RACES if order == "at once" else 1):
+    for _ in range(FEW_RACES if order == "at once" else 1):
         parent = await bench.claimed()
         row = Checkpoint(parent.uid, b"\0", 1, 1, "map", "wf", "pending", None, b"", 2, 1, None, parent.epoch)
         starts = [

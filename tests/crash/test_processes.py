@@ -105,6 +105,63 @@ async def test_killed_workers_runs_go_on_elsewhere(fleet: Fleet) -> None:
             assert len(await client.history(run.id)) == 20
 
 
+async def test_a_killed_workers_slots_are_neither_leaked_nor_held_by_two(fleet: Fleet) -> None:
+    workers = [await fleet.worker(), await fleet.worker()]
+    async with hf.connect(fleet.url) as client:
+        runs = [await client.start(victims.keyed, f"k{n % 3}", str(n), 0.05) for n in range(18)]
+        for killed in range(2):
+            await fleet.noted("begin", times=6 + 8 * killed)
+            workers[killed].kill()
+            workers.append(await fleet.worker())
+        assert sorted(await asyncio.gather(*(run.result(timeout=40) for run in runs)), key=int) == [
+            str(n) for n in range(18)
+        ]
+        for key in ("k0", "k1", "k2"):
+            _one_after_the_other([line for line in fleet.lines() if line[0] in ("begin", "end") and line[1] == key])
+        store = client.core.store
+        assert await store.list_lanes("default", limit=10) == []
+        assert await store.counts() == {"ready": 0, "running": 0, "parked": 0}
+
+
+def _one_after_the_other(lines: list[list[str]]) -> None:
+    """No run of a lane begins between another's first turn and its last one, of which a crash may repeat some."""
+    runs = [line[2] for line in lines]
+    order = list(dict.fromkeys(runs))
+    assert runs == sorted(runs, key=order.index), f"two runs held one slot: {lines}"
+
+
+async def test_waits_and_cancellations_survive_their_worker(fleet: Fleet) -> None:
+    first = await fleet.worker()
+    async with hf.connect(fleet.url) as client:
+        waiting = [await client.start(victims.hears, f"e{n}") for n in range(10)]
+        cancelled = [await client.start(victims.cleans.options(id=f"c{n}"), f"c{n}") for n in range(5)]
+        await fleet.noted("tick", times=10)
+        for n in range(5):
+            await client.send_event(f"e{n}", n)
+
+        async def asleep() -> bool:
+            return len(await client.list(workflow="far", status="waiting")) == 5
+
+        await until(asleep, 20)
+        for run in cancelled:
+            await client.cancel(run.id)
+        await fleet.noted("tick", "c0")
+        first.kill()
+        await fleet.worker()
+        for n in range(5, 10):
+            await client.send_event(f"e{n}", n)
+        assert await asyncio.gather(*(run.result(timeout=30) for run in waiting)) == list(range(10))
+
+        async def ended() -> bool:
+            runs = [*await client.list(workflow="cleans"), *await client.list(workflow="far")]
+            return [run.status for run in runs] == ["cancelled"] * 10
+
+        await until(ended, 30)
+        for n in range(5):
+            assert {line[2] for line in fleet.lines() if line[:2] == ["tick", f"c{n}"]} == {"0", "1", "2"}
+        assert max(repeated(fleet).values(), default=1) <= 2
+
+
 async def test_a_frozen_worker_comes_back_and_corrupts_nothing(fleet: Fleet) -> None:
     frozen = await fleet.worker()
     async with hf.connect(fleet.url) as client:

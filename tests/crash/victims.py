@@ -59,6 +59,44 @@ async def dies(how: str) -> None:
     await deadly(how)
 
 
+@hf.step(retry=ONCE)
+async def turn(key: str, run: str, seconds: float) -> None:
+    note(f"begin {key} {run}")
+    await asyncio.sleep(seconds)
+    note(f"end {key} {run}")
+
+
+@hf.workflow(key="key")
+async def keyed(key: str, run: str, seconds: float) -> str:
+    """Takes its lane's slot, and a second turn after a sleep that is parked."""
+    await turn(key, run, seconds)
+    await hf.sleep(seconds)
+    await turn(key, run, seconds)
+    return run
+
+
+@hf.workflow
+async def hears(name: str) -> Any:
+    await tick(name, 0, 0.0)
+    return await hf.wait_for_event(name)
+
+
+@hf.workflow
+async def cleans(run: str) -> None:
+    """Cancelled, it says good-bye in three steps."""
+    try:
+        await hf.gather(far(), hf.sleep("1h"))
+    finally:
+        async with hf.shield():
+            for n in range(3):
+                await tick(run, n, 0.1)
+
+
+@hf.workflow
+async def far() -> None:
+    await hf.sleep("1h")
+
+
 def stop_inside_a_write(flag: str) -> None:
     """Freeze once, between the statement that records checkpoints and the commit, when the file ``flag`` is there."""
 
@@ -101,7 +139,7 @@ async def main() -> None:
     numbers: dict[str, Any] = {
         name: int(value) if name == "concurrency" else float(value) for name, value in given.items()
     }
-    worker = hf.Worker(url, [ticks, takes_long, dies], **numbers)
+    worker = hf.Worker(url, [ticks, takes_long, dies, keyed, hears, cleans], **numbers)
     await worker.run()
 
 

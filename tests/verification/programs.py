@@ -207,7 +207,7 @@ async def _event(how: str, number: int, key: str) -> Any:
             return got
         case "to all":
             send = hf.send_event("beside", number, key=key, to="all")
-            return (await hf.gather(listens(key), hf.wait_for_event("beside", key=key), send, listens(key)))[:2]
+            return list(await hf.gather(listens(key), hf.wait_for_event("beside", key=key), send))[:2]
         case "one each":
             sends = [hf.send_event("beside", number + n, key=key) for n in range(2)]
             return sorted((await hf.gather(listens(key), hf.wait_for_event("beside", key=key), *sends))[:2])

@@ -180,6 +180,7 @@ class Execution:
         self._hold: HoldfastError | None = None
         self._task: asyncio.Task[None] | None = None
         self._unmarked: bytes | None = None
+        self._deadline: asyncio.TimerHandle | None = None
 
     @property
     def lanes_below(self) -> bytes | None:

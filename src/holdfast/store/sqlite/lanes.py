@@ -68,7 +68,7 @@ def change_lanes(
     unknown = [(join.run,) for join in joins if join.lane not in before and join.lane not in told]
     told |= {row[0]: Terms(*row) for row in select_many(connection, "find_terms", unknown, _SQL)}
     left = select_many(connection, "delete_members", [(leave.run,) for leave in leaves], _SQL)
-    freed = Counter(lane for lane, held in left if held)
+    freed = Counter(lane for lane, since in left if since is not None)
     members: dict[bytes, int] = dict(select_many(connection, "find_members", [(join.run,) for join in joins], _SQL))
     joining: dict[bytes, list[Join]] = defaultdict(list)
     for join in joins:

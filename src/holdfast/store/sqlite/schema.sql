@@ -154,7 +154,7 @@ CREATE TABLE members (                                    -- of lanes: those tha
     protocol INTEGER NOT NULL,
     fresh INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX members_line ON members (lane, since, rank, run);
+CREATE INDEX members_line ON members (lane, rank, run) WHERE since IS NULL;
 
 CREATE TABLE topics (
     id BLOB PRIMARY KEY,                                  -- 16 bytes that stand for tenant, name and key

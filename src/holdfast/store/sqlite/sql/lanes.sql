@@ -18,7 +18,7 @@ SELECT lane, tenant, coalesce(lane_name, ''), coalesce(lane_key, ''), coalesce(l
 WHERE uid IN (VALUES /*rows*/ (?))
 
 -- name: delete_members
-DELETE FROM members WHERE run IN (VALUES /*rows*/ (?)) RETURNING lane, since IS NOT NULL
+DELETE FROM members WHERE run IN (VALUES /*rows*/ (?)) RETURNING lane, since
 
 -- The first so many in line of each lane.
 -- name: first_in_line

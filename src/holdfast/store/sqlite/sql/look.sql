@@ -69,6 +69,7 @@ SELECT count(*) FROM (
     SELECT 1 FROM members WHERE lane = ? AND (rank, run) < (?, ?) AND since IS NULL LIMIT 1000
 )
 
+-- Seldom asked, by a person: holders are in no index, so that a slot that is had at once costs none.
 -- name: holders
 SELECT coalesce(r.id, ''), m.since FROM members AS m LEFT JOIN runs AS r ON r.uid = m.run
 WHERE m.lane = ? AND m.since IS NOT NULL ORDER BY m.since, m.run LIMIT 10

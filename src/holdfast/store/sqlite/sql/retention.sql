@@ -67,4 +67,4 @@ SELECT id FROM lanes WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3
 
 -- name: delete_lanes
 DELETE FROM lanes WHERE id IN (VALUES /*rows*/ (?))
-  AND held = 0 AND NOT EXISTS (SELECT 1 FROM members WHERE lane = lanes.id)
+  AND held = 0 AND NOT EXISTS (SELECT 1 FROM members WHERE lane = lanes.id AND since IS NULL)
