@@ -1,5 +1,6 @@
 """Short ways to make runs, claim them and move them about, over any store."""
 
+import asyncio
 import itertools
 import os
 from typing import Any
@@ -188,11 +189,17 @@ async def register(store: Store, worker: bytes = WORKER, lease_us: int = LEASE_U
 async def claim(
     store: Store, limit: int = 100, *kinds: tuple[str, str, str, int], worker: bytes = WORKER, id: bytes | None = None
 ) -> list[ClaimedRun]:
-    """Claim ready runs."""
+    """Claim ready runs; again while the store says that it has not looked everywhere, as a worker does."""
     served = kinds or (KIND, CHILD)
-    (runs,) = (await commit(store, claims=[Claim(worker, id or os.urandom(16), limit, served)])).claims
-    assert isinstance(runs, list), runs
-    return runs
+    found: list[ClaimedRun] = []
+    while True:
+        results = await commit(store, claims=[Claim(worker, id or os.urandom(16), limit - len(found), served)])
+        (runs,) = results.claims
+        assert isinstance(runs, list), runs
+        found += runs
+        if not results.rationed or id is not None or len(found) >= limit:
+            return found
+        await asyncio.sleep(0.005)
 
 
 async def running(store: Store, id: str, **changes: Any) -> ClaimedRun:

@@ -84,4 +84,4 @@ async def test_runs_survive_their_worker(system_postgres: str) -> None:
         async with hf.Worker(system_postgres, [flow, leaf]):
             assert await run.result(timeout="20s") == 10
         assert sorted(seen) == [0, 1, 2, 2, 3, 4]
-        assert [entry.name for entry in await client.history("o-1")] == ["work", "work", "work", "leaf", "leaf"]
+        assert [entry.name for entry in await client.history("o-1")] == ["work", "work", "work", "leaf", "started"]

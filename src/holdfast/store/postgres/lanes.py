@@ -153,9 +153,11 @@ async def change_lanes(
     ids = list({*told, *joining, *(leave.lane for leave in leaves)})
     if not ids:
         return 0
-    await connection.execute(_SQL["lock_lanes"], [_lane_row(id, told.get(id), joining.get(id)) for id in ids])
+    rows = [_lane_row(id, told.get(id), joining.get(id, [])) for id in ids]
+    made = {row[0] for row in await connection.fetch(_SQL["lock_lanes"], rows)}
     found = await connection.fetch(_SQL["leave_lanes"], ids, *columns(leaves, 3), *columns(joins, 3))
-    before = {row[1]: (row[2], row[3]) for row in found if row[0] == "lane"}
+    stored = {row[1]: (row[2], row[3]) for row in found if row[0] == "lane"}
+    before = {id: (slots, 0 if id in made else held) for id, (slots, held) in stored.items()}
     freed = Counter(row[1] for row in found if row[0] == "left" and row[5] is not None)
     members = {row[4]: row[5] for row in found if row[0] == "member"}
     after = {id: (told[id].slots if id in told else slots, held - freed[id]) for id, (slots, held) in before.items()}
@@ -186,15 +188,16 @@ async def change_lanes(
         held += len(holders)
         if held == 0 and slots > 0:
             emptied.append(id)
-        elif (slots, held) != before[id]:
+        elif (slots, held) != stored[id]:
             changed.append((id, slots, held))
     if called or joined or changed or emptied:
         await connection.execute(_SQL["change_lanes"], *columns(called, 3), joined, *columns(changed, 3), emptied)
     return ready
 
 
-def _lane_row(id: bytes, told: Terms | None, joining: list[Join] | None) -> tuple[Any, ...]:
-    return (*told, None) if told else (id, None, None, None, None, joining[0].run if joining else None)
+def _lane_row(id: bytes, told: Terms | None, joining: list[Join]) -> tuple[Any, ...]:
+    run = None if told or not joining else joining[0].run
+    return (*(told or (id, None, None, None, None)), run, len(joining))
 
 
 async def _first_in_line(connection: Connection, vacant: dict[bytes, int], lines: Lines) -> dict[bytes, list[Place]]:

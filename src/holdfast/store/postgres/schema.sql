@@ -335,7 +335,7 @@ CREATE TYPE holdfast.topic_row AS (
     id bytea, tenant text, name text, key text
 );
 CREATE TYPE holdfast.lane_row AS (
-    id bytea, tenant text, name text, key text, slots bigint, run bytea
+    id bytea, tenant text, name text, key text, slots bigint, run bytea, held bigint
 );
 CREATE TYPE holdfast.join_row AS (
     lane bytea, rank bigint, run bytea, queue text, workflow text, version text, protocol integer, fresh boolean,
