@@ -534,6 +534,19 @@ async def test_limits_and_pauses_are_what_was_set_last(store: Store) -> None:
     assert (await store.flow()).paused == ("b",)
 
 
+async def test_only_the_settings_that_are_named_are_set(store: Store) -> None:
+    await store.set_queue(QueueRow("main", 3, 4, False), ["per_worker"])
+    assert (await store.flow()).queues == (QueueRow("main", 3, 4, False),)  # a new one is set as a whole
+    await store.set_queue(QueueRow("main", None, None, True), ["paused"])
+    assert (await store.flow()).queues == (QueueRow("main", 3, 4, True),)
+    await store.set_queue(QueueRow("main", None, 9, False), ["total"])
+    assert (await store.flow()).queues == (QueueRow("main", None, 4, True),)
+    await store.set_queue(QueueRow("main", 1, None, False), ["per_worker"])
+    assert (await store.flow()).queues == (QueueRow("main", None, None, True),)
+    await store.set_queue(QueueRow("main", 1, 1, False), [])
+    assert (await store.flow()).queues == (QueueRow("main", None, None, True),)
+
+
 async def test_a_limit_counts_what_executes_already(store: Store) -> None:
     await running(store, "a")
     await make(store, start("b"), start("c"))

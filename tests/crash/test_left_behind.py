@@ -347,12 +347,12 @@ async def test_a_slot_that_a_child_process_gave_back_goes_to_the_run_that_waits_
         runs = world.process.worker._dispatcher
         real_begin = runs._begin
 
-        def begin(run: Any, journal: Any, attempts: Any) -> Any:
+        def begin(run: Any, recorded: Any) -> Any:
             if run.workflow == "suspect" and not isolated.is_set():
                 isolated.set()
                 runs._isolate(run, runs._term)
                 return None
-            return real_begin(run, journal, attempts)
+            return real_begin(run, recorded)
 
         async def in_child(self: Isolation, run: Any, workflow: Any) -> bool:
             # As a child process does: the run ends through another connection, while its slot is still held here.
@@ -390,8 +390,8 @@ async def test_a_child_process_that_cannot_be_made_leaves_no_run_behind(
         runs = world.process.worker._dispatcher
         real_begin = runs._begin
 
-        def begin(run: Any, journal: Any, attempts: Any) -> Any:
-            return runs._isolate(run, runs._term) if failures == 0 else real_begin(run, journal, attempts)
+        def begin(run: Any, recorded: Any) -> Any:
+            return runs._isolate(run, runs._term) if failures == 0 else real_begin(run, recorded)
 
         monkeypatch.setattr(runs, "_begin", begin)
         await world.process.client.start(simple.options(id="r"), 1)

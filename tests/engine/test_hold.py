@@ -353,6 +353,12 @@ async def test_what_cannot_be_held_released_or_rejected(store_url: str, park_at_
         await client.release(waiting.id)
         with pytest.raises(hf.NotPossible, match="is not held"):
             await client.release(waiting.id)
+        await client.hold(waiting.id)
+        await held(client, waiting)
+        answers = await asyncio.gather(*(client.release(waiting.id) for _ in range(3)), return_exceptions=True)
+        assert answers.count(None) == 1
+        refused = [answer for answer in answers if answer is not None]
+        assert not [answer for answer in refused if "it is held" in str(answer)]
         for given in ("a\0b", "x" * 1001, 7):
             with pytest.raises(hf.UsageError, match="text of at most 1000"):
                 await client.hold(waiting.id, reason=given)  # type: ignore[arg-type]

@@ -30,6 +30,9 @@ async def by_name(key: Any = None) -> str:
         ("", "key of workflow 'by_name'"),
         ("a\0b", "NUL"),
         ("x" * 100_000, "100000 characters"),
+        (10**512, "513 characters"),
+        (10**600, "more than 512 digits"),
+        (-(10**511), "513 characters"),
     ],
 )
 async def test_what_is_no_key(key: Any, said: str) -> None:

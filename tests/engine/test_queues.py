@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import holdfast as hf
+from holdfast.engine import dispatcher
 from tests.engine.helpers import serving, until, until_status
 
 
@@ -85,11 +86,11 @@ async def test_settings_stay_until_they_are_changed(store_url: str) -> None:
         assert await queue(client, "gpu") == hf.QueueView("gpu", None, 2, False, 0, 0)
 
 
-@pytest.mark.parametrize("limit", [0, -1, True, 1.5, "4"])
-async def test_a_limit_below_one_is_refused(limit: object) -> None:
+@pytest.mark.parametrize("limit", [0, -1, True, 1.5, "4", 2**63])
+async def test_a_limit_out_of_range_is_refused(limit: object) -> None:
     async with hf.connect("memory://") as client:
         for name in ("total", "per_worker"):
-            with pytest.raises(hf.UsageError, match=f"{name} is {limit!r}; give a whole number, 1 or more"):
+            with pytest.raises(hf.UsageError, match=f"{name} is {limit!r}; give a whole number from 1 to 1000000000"):
                 await client.set_queue("gpu", **{name: limit})  # type: ignore[arg-type]
         assert await client.queues() == []
 
@@ -164,6 +165,33 @@ async def test_a_limit_that_is_lifted_lets_the_rest_go_at_once(store_url: str) -
         await client.set_queue("gpu", total=None)
         await executing(4)
         gauge.gate.set()
+
+
+async def test_settings_that_are_changed_at_once_are_all_kept(store_url: str) -> None:
+    async with hf.connect(store_url) as client:
+        for n in range(1, 6):
+            await client.set_queue("gpu", total=None, per_worker=None)
+            await client.resume_queue("gpu")
+            await asyncio.gather(
+                client.set_queue("gpu", total=n), client.pause_queue("gpu"), client.set_queue("gpu", per_worker=n)
+            )
+            assert await queue(client, "gpu") == hf.QueueView("gpu", n, n, True, 0, 0)
+
+
+async def test_a_pause_by_another_process_is_seen_before_the_next_poll(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "POLL_SECONDS", 60.0)
+    async with hf.connect(sqlite_url) as client, hf.Worker(client, [quick]):
+        await (await client.start(quick, 0)).result(timeout="10s")
+        # Nothing is announced by the store itself: as when another process writes.
+        await client.core.store.pause_workflow("quick", True)
+        await asyncio.sleep(1)
+        run = await client.start(quick, 1)
+        await asyncio.sleep(0.2)
+        assert (await run.view()).status == hf.Status.QUEUED
+        await client.core.store.pause_workflow("quick", False)
+        await run.result(timeout="10s")
 
 
 async def test_a_paused_queue_and_the_others(store_url: str) -> None:

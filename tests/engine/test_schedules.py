@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -425,6 +426,26 @@ async def test_backfill(store_url: str) -> None:
         assert await client.backfill("tick", since, until) == []
         assert await ids(client) == times("11:50:00", "12:00:00", "12:10:00")
         assert (await client.get_schedule("tick")).last_run == "tick/2027-06-01T12:10:00Z"
+
+
+async def test_backfill_until_a_now_that_is_a_little_ahead(store_url: str) -> None:
+    async with office(store_url, report) as client:
+        await client.schedule("tick", report, every=1)
+        ahead = BEGIN + timedelta(seconds=45)
+        made = await client.backfill("tick", BEGIN - timedelta(seconds=1), ahead)
+        assert made[:2] == times("12:00:29", "12:00:30")
+        assert made[-1] < f"tick/{ahead:%Y-%m-%dT%H:%M:%SZ}"
+        with pytest.raises(hf.UsageError, match="times that have passed"):
+            await client.backfill("tick", BEGIN, BEGIN + timedelta(minutes=2))
+
+
+async def test_names_that_no_index_holds_are_refused(postgres_database: str) -> None:
+    # Text that repeats itself would be compressed, and fit.
+    long = "".join(chr(number) for number in random.Random(1).sample(range(0x20000, 0x2A000), 490))
+    async with hf.connect(postgres_database, tenant=long) as client:
+        await register(client, report)
+        with pytest.raises(hf.PayloadError, match="the database refuses a value"):
+            await client.schedule(long, report, every="1h")
 
 
 async def test_backfill_is_bounded(store_url: str) -> None:

@@ -40,7 +40,7 @@ from holdfast.model.run import JournalEntry, RunView, Status
 from holdfast.model.schema import input_from, terms_of
 from holdfast.model.signature import Signature
 from holdfast.model.terms import Terms
-from holdfast.store.base import RunOutcome, RunRow, Start, Started, WorkflowRow
+from holdfast.store.base import Rejected, RunOutcome, RunRow, Start, Started, WorkflowRow
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -338,10 +338,13 @@ class Client(Finding, Levers, Schedules, Keeping):
 
         Raises:
             StoreUnavailable: it did not answer.
+            PayloadError: it refuses a value.
         """
         try:
             async with asyncio.timeout(PATIENCE_SECONDS) as patience:
                 return await work
+        except Rejected as error:
+            raise PayloadError("the database refuses a value of this operation", str(error)) from None
         except TimeoutError:
             if not patience.expired():
                 raise

@@ -49,6 +49,7 @@ class Committer:
         self._checkpoint_futures: list[asyncio.Future[Any] | None] = []
         self._others: list[Operation] = []
         self._wake = asyncio.Event()
+        self._awake = False
         self._idle = asyncio.Event()
         self._idle.set()
         self.trouble: StoreError | None = None
@@ -59,31 +60,40 @@ class Committer:
         future: asyncio.Future[Any] = self._loop.create_future()
         self._checkpoints.append(row)
         self._checkpoint_futures.append(future)
-        self._wake.set()
+        if not self._awake:
+            self._rouse()
         return future
 
     def note(self, row: tuple[Any, ...]) -> None:
         """Record a journal entry that nobody waits for; it is committed with or before what comes after it."""
         self._checkpoints.append(row)
         self._checkpoint_futures.append(None)
-        self._wake.set()
+        if not self._awake:
+            self._rouse()
 
     def submit(self, kind: str, row: Any) -> asyncio.Future[Any]:
         """Queue an operation of any other kind; the future gives its result."""
         future: asyncio.Future[Any] = self._loop.create_future()
         self._others.append((kind, row, future))
-        self._wake.set()
+        if not self._awake:
+            self._rouse()
         return future
 
     def post(self, kind: str, row: Any) -> None:
         """Queue an operation that nobody waits for."""
         self._others.append((kind, row, None))
+        if not self._awake:
+            self._rouse()
+
+    def _rouse(self) -> None:
+        self._awake = True
         self._wake.set()
 
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            self._awake = False
             self._idle.clear()
             while self._checkpoints or self._others:
                 rows, futures, others = self._checkpoints, self._checkpoint_futures, self._others

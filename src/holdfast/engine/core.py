@@ -48,6 +48,7 @@ class Core:
         self.store = store
         self.users = 0
         self.closing = False
+        self.loop = asyncio.get_running_loop()
         self.offset_us = 0
         self.linger_seconds: float | None = None
         """How long waits stay in memory, if not as long as usual; time that skips wants 0."""

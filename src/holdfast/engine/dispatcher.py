@@ -48,6 +48,12 @@ PROMOTE_AT_MOST = 1000
 POLL_SECONDS = 1.0
 """How often an idle dispatcher looks for work when no hint comes."""
 
+FLOW_SECONDS = 0.05
+"""How often it looks for new limits and pauses, at most, where hints do not say what happened."""
+
+ASKED_SECONDS = 0.05
+"""So long after a look at what is asked of runs the next one comes at the earliest: every commit is a hint on SQLite."""
+
 CLAIM_SECONDS = 2.0
 """How long a stopping dispatcher waits for the answer to its last claim."""
 
@@ -94,7 +100,7 @@ class Dispatcher:
         self._queues = None if queues is None else tuple(queues)
         self._built_in: set[str] = set()
         self._flow = Flow((), ())
-        self._flow_at = float("-inf")
+        self._flow_due = float("-inf")
         self._limited: dict[str, QueueRow] = {}
         self._asked = asyncio.Event()
         self._served: tuple[tuple[str, str, str, int], ...] = ()
@@ -193,9 +199,9 @@ class Dispatcher:
 
     async def _heed_flow(self) -> None:
         began = time.monotonic()
-        if began - self._flow_at < POLL_SECONDS:
+        if began < self._flow_due:
             return
-        self._flow_at = began  # before it is read: what is announced meanwhile is looked up again
+        self._flow_due = began + POLL_SECONDS  # before it is read: what is announced meanwhile is looked up again
         flow = await self.core.store.flow()
         if flow != self._flow:
             self._flow = flow
@@ -237,8 +243,10 @@ class Dispatcher:
         if kind in ("asked", "any"):
             self._asked.set()
         if kind == "flow":
-            self._flow_at = float("-inf")
+            self._flow_due = float("-inf")
             self.wake()
+        if kind == "any":
+            self._flow_due = min(self._flow_due, time.monotonic() + FLOW_SECONDS)
 
     def look_for_asked(self) -> None:
         """Look now whether something is asked of a run."""
@@ -262,7 +270,7 @@ class Dispatcher:
             except StoreError:
                 await asyncio.sleep(POLL_SECONDS)
             # Looking must stay a small part of the time.
-            await asyncio.sleep(max(0.005, 4 * (time.monotonic() - began)))
+            await asyncio.sleep(max(ASKED_SECONDS, 4 * (time.monotonic() - began)))
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Let something go on beside, until the dispatcher stops."""
@@ -298,6 +306,7 @@ class Dispatcher:
         pause = POLL_SECONDS * (0.75 + random.random() / 2)
         if self._next_due is not None:
             pause = min(pause, max(0.0, (self._next_due - self.core.now_us()) / 1e6))
+        pause = min(pause, max(0.0, self._flow_due - time.monotonic()))
         self._wake.clear()
         if self._stopping:
             return

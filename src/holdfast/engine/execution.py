@@ -260,7 +260,9 @@ class Execution:
                 output = encode_failure(error)
             if self.dead:
                 return
-            await self._come_to_the_end()
+            if self._telling is not None or self.holding:
+                await self._come_to_the_end()
+            self.waits.parking = True
             if self._hold is not None:
                 status, output = "held", encode_failure(self._hold)
             elif self._failure is not None:
@@ -594,14 +596,17 @@ class Execution:
         except PayloadError:
             raise
         except StoreError as error:
-            log.error("run %s cannot be recorded here, giving it back: %s", self.run.id, error)
-            self.leave()
-            raise Evicted(str(error)) from error
+            raise self._unrecorded(error) from error
         if result is None:
             return None
         if isinstance(result, Adopted):
             return result.entry
         raise self.lost()
+
+    def _unrecorded(self, error: StoreError) -> Evicted:
+        log.error("run %s cannot be recorded here, giving it back: %s", self.run.id, error)
+        self.leave()
+        return Evicted(str(error))
 
     async def read(self, query: Callable[[Store], Awaitable[T]]) -> T:
         """Read from the database, again while it cannot be reached."""
@@ -683,16 +688,17 @@ class Execution:
         if self.edits and position in self.edits:
             given = self.edits[position]
             args, kwargs = step.signature.decode_input(given)
+        is_async = step.is_async
         while True:
             failure: BaseException | None = None
             frame = place.set(StepFrame(self, position, attempt))
+            if is_async:
+                # A plain step's thread cannot be stopped; what it gives is recorded.
+                calls[position] = asyncio.current_task(self.core.loop)
             began = now_us()
             try:
                 if given is None:
                     given = step.signature.encode_input(args, kwargs)
-                if step.is_async:
-                    # A plain step's thread cannot be stopped; what it gives is recorded.
-                    calls[position] = asyncio.current_task()
                 result = await step.attempt(self, args, kwargs)
                 output, value = step.signature.result.settle(result, step.signature.result_place)
             except BaseException as error:
@@ -701,7 +707,8 @@ class Execution:
                 failure = error
             finally:
                 place.reset(frame)
-                calls.pop(position, None)
+                if is_async:
+                    del calls[position]
             if self.dead:
                 raise Evicted(f"run {run.id!r} left this process")
             ended = now_us()
@@ -711,11 +718,15 @@ class Execution:
                     began, ended, run.epoch,
                 )  # fmt: skip
                 try:
+                    if await self.committer.checkpoint(row) is None:
+                        return value  # nearly always
+                    # Recorded by an earlier owner, or the lease is gone; the same row tells again.
                     stood = await self.record(row)
+                    return value if stood is None else self._replayed(step, stood)
                 except PayloadError as error:
                     failure = error
-                else:
-                    return value if stood is None else self._replayed(step, stood)
+                except StoreError as error:
+                    raise self._unrecorded(error) from error
             payload = encode_failure(failure)
             delay = retry_delay(step.retry, attempt, failure, random.random())
             if delay is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.engine.levers import UNSET, Unset
 from holdfast.engine.views import run_view
@@ -29,6 +29,9 @@ RunViews = list[RunView]
 
 STRANDED_AT_MOST = 10_000
 """Up to here the stranded runs of a kind are counted."""
+
+LIMIT_AT_MOST = 1_000_000_000
+"""More than any number of runs that execute."""
 
 HOPS = 20
 """So far a cycle of lanes is followed."""
@@ -353,18 +356,14 @@ class Finding:
             per_worker: on each worker, 1 or more; None for any number.
 
         Raises:
-            UsageError: not the name of a queue, or a limit below 1.
+            UsageError: not the name of a queue, or a limit out of range.
         """
-        for what, value in (("total", total), ("per_worker", per_worker)):
-            if value is not None and not isinstance(value, Unset):
-                _whole(value, what)
-        queue = await self._queue(name)
-        await self._set(
-            queue._replace(
-                total=queue.total if isinstance(total, Unset) else total,
-                per_worker=queue.per_worker if isinstance(per_worker, Unset) else per_worker,
-            )
-        )
+        given = {"total": total, "per_worker": per_worker}
+        limits = {what: value for what, value in given.items() if not isinstance(value, Unset)}
+        for what, value in limits.items():
+            if value is not None:
+                _whole(value, what, LIMIT_AT_MOST)
+        await self._set_queue(name, **limits)
 
     async def pause_queue(self, name: str) -> None:
         """Let no worker claim runs from a queue; what executes goes on.
@@ -372,7 +371,7 @@ class Finding:
         Raises:
             UsageError: not the name of a queue.
         """
-        await self._set((await self._queue(name))._replace(paused=True))
+        await self._set_queue(name, paused=True)
 
     async def resume_queue(self, name: str) -> None:
         """Let workers claim runs from a queue again.
@@ -380,7 +379,7 @@ class Finding:
         Raises:
             UsageError: not the name of a queue.
         """
-        await self._set((await self._queue(name))._replace(paused=False))
+        await self._set_queue(name, paused=False)
 
     async def pause_workflow(self, name: str) -> None:
         """Let no worker claim runs of a workflow, in any queue and version; what executes goes on.
@@ -400,12 +399,10 @@ class Finding:
         await self._patiently(self.core.store.pause_workflow(check_id(name, "the name of a workflow"), False))
         self.core.announce("flow")
 
-    async def _queue(self, name: str) -> QueueRow:
+    async def _set_queue(self, name: str, **settings: Any) -> None:
         check_id(name, "the name of a queue")
-        return _settings(await self._patiently(self.core.store.flow()), name)
-
-    async def _set(self, queue: QueueRow) -> None:
-        await self._patiently(self.core.store.set_queue(queue))
+        queue = QueueRow(name, None, None, False)._replace(**settings)
+        await self._patiently(self.core.store.set_queue(queue, settings))
         self.core.announce("flow")
 
 

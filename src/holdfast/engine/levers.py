@@ -188,9 +188,10 @@ class Levers:
             await asyncio.sleep(0.05)
         if found.outcome == "missing":
             raise RunNotFound(f"tenant {self.tenant!r} has no run {row.id!r}", run_id=row.id)
+        stands = "it was until just now" if row.status == Status.HELD else f"it is {row.status}"
         refusals = {
             "ended": f"run {row.id!r} has ended: it is {found.status}",
-            "not held": f"run {row.id!r} is not held: it is {row.status}; only a held run is released or rejected",
+            "not held": f"run {row.id!r} is not held: {stands}; only a held run is released or rejected",
             "cancelling": f"run {row.id!r} is being cancelled",
             "no value": f"run {row.id!r} was held from outside, and its code asks for no value: release it without "
             "one, or fork it with an edited input or output",

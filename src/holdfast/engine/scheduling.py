@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -34,6 +34,9 @@ TRIES = 3
 BACKFILL_AT_MOST = 10_000
 START_AT_ONCE = 1000
 LOOK_AT_ONCE = 1000
+
+CLOCKS_MAY_DIFFER = timedelta(minutes=1)
+"""So far ahead of the database's clock may that be which a client calls now."""
 
 _ANY = codec_of(Any)
 
@@ -239,7 +242,7 @@ class Schedules:
         Args:
             name: of the schedule.
             since: aware; a time at this instant is included.
-            until: aware, not in the future; a time at this instant is included.
+            until: aware, not in the future by more than clocks may differ; a time at this instant is included.
 
         Returns:
             The ids of the runs that were started, the earliest time first.
@@ -252,9 +255,10 @@ class Schedules:
         for what, at in (("since", since), ("until", until)):
             if not isinstance(at, datetime) or at.tzinfo is None:
                 raise UsageError(f"backfill: {what} is {at!r}; give an aware instant, such as datetime(…, tzinfo=UTC)")
-        if until < since or microseconds(until) > self.core.now_us():
+        now = instant(self.core.now_us())
+        if until < since or until > now + CLOCKS_MAY_DIFFER:
             raise UsageError(f"backfill is for times that have passed: since {since}, until {until} is no such range")
-        times = await asyncio.to_thread(_times_in, decode_schedule(row.definition), since, until)
+        times = await asyncio.to_thread(_times_in, decode_schedule(row.definition), since, min(until, now))
         if len(times) > BACKFILL_AT_MOST:
             raise UsageError(
                 f"schedule {name!r} has more than {BACKFILL_AT_MOST:,} times from {since} until {until}; backfill in "

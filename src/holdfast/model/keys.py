@@ -10,11 +10,14 @@ from typing import Any
 import msgspec
 
 from holdfast.errors import UsageError
-from holdfast.model.ids import check_id
+from holdfast.model.ids import MAX_ID_CHARACTERS, check_id
 from holdfast.model.payload import body_of
 
 KeySpec = str | Callable[..., object]
 """Where a key comes from: an argument's name, a dotted path in one, or a function of the arguments."""
+
+LARGEST_BITS = 1701
+"""Of a whole number that is a key: what is larger has too many digits for an id."""
 
 _split = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _plain = msgspec.json.Decoder().decode
@@ -38,12 +41,16 @@ def check_key(value: object, what: str) -> str:
     """A key as text: a text, a whole number or a UUID; 5 and "5" are the same key.
 
     Raises:
-        UsageError: anything else, none, or a text that is empty, too long, or holds NUL.
+        UsageError: anything else, none, what is too long, or a text that is empty or holds NUL.
     """
     if isinstance(value, str):
         return check_id(value, what)
-    if isinstance(value, int | uuid.UUID) and not isinstance(value, bool):
+    if isinstance(value, uuid.UUID):
         return str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value.bit_length() > LARGEST_BITS:
+            raise UsageError(f"{what} is a whole number of more than {MAX_ID_CHARACTERS} digits")
+        return check_id(str(value), what)
     raise UsageError(f"{what} is {value!r}; it must be a text, a whole number or a UUID")
 
 

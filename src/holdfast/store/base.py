@@ -10,7 +10,7 @@ so that doing it again gives what it gave, or what it would have given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -519,6 +519,9 @@ class QueueRow(NamedTuple):
     paused: bool
 
 
+QUEUE_SETTINGS = ("total", "per_worker", "paused")
+
+
 class Flow(NamedTuple):
     """What limits and pauses are set: queues, and the names of paused workflows."""
 
@@ -846,8 +849,13 @@ class Store(Protocol):
     async def flow(self) -> Flow:
         """The limits and pauses that are set."""
 
-    async def set_queue(self, queue: QueueRow) -> None:
-        """Set a queue's limits; they hold at once, also for what executes already."""
+    async def set_queue(self, queue: QueueRow, only: Collection[str] = QUEUE_SETTINGS) -> None:
+        """Set a queue's limits; they hold at once, also for what executes already.
+
+        Args:
+            queue: its settings.
+            only: which of them to set; the others stay, whoever sets them meanwhile.
+        """
 
     async def pause_workflow(self, name: str, paused: bool) -> None:
         """Let no more runs of a workflow be claimed, or again."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from holdfast.store.base import Flow, QueueRow
+from holdfast.store.base import QUEUE_SETTINGS, Flow, QueueRow
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.sql import statements
 
@@ -18,10 +18,11 @@ async def flow(connection: Connection) -> Flow:
     return Flow(tuple(QueueRow(*row) for row in queues), tuple(row[0] for row in paused))
 
 
-async def set_queue(connection: Connection, queue: QueueRow) -> None:
-    """Set a queue's limits, and count what executes from it, or no more."""
-    await connection.execute(_SQL["count_no_more" if queue.total is None else "count_executing"], queue.name)
-    await connection.execute(_SQL["upsert_queue"], *queue)
+async def set_queue(connection: Connection, queue: QueueRow, only: Collection[str]) -> None:
+    """Set some of a queue's settings; with a total, count what executes from it, or no more."""
+    if "total" in only:
+        await connection.execute(_SQL["count_no_more" if queue.total is None else "count_executing"], queue.name)
+    await connection.execute(_SQL["upsert_queue"], *queue, *(setting in only for setting in QUEUE_SETTINGS))
 
 
 async def pause_workflow(connection: Connection, name: str, paused: bool) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from holdfast.errors import StoreUnavailable
 from holdfast.model.search import And, Compare, Condition
 from holdfast.store.base import (
+    QUEUE_SETTINGS,
     AttemptRow,
     Batch,
     ChildRow,
@@ -283,9 +284,9 @@ class PostgresStore:
         """See `Store.flow`."""
         return await self._read(flow.flow)
 
-    async def set_queue(self, queue: QueueRow) -> None:
+    async def set_queue(self, queue: QueueRow, only: Collection[str] = QUEUE_SETTINGS) -> None:
         """See `Store.set_queue`."""
-        await self._tend(lambda connection: flow.set_queue(connection, queue))
+        await self._tend(lambda connection: flow.set_queue(connection, queue, only))
 
     async def pause_workflow(self, name: str, paused: bool) -> None:
         """See `Store.pause_workflow`."""

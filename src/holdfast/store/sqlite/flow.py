@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from holdfast.store.base import Flow, QueueRow
+from holdfast.store.base import QUEUE_SETTINGS, Flow, QueueRow
 from holdfast.store.sql import statements
 from holdfast.store.sqlite.rows import execute_many
 
@@ -25,10 +25,11 @@ def queue_row(row: tuple[str, int | None, int | None, int]) -> QueueRow:
     return QueueRow(name, total, per_worker, bool(paused))
 
 
-def set_queue(connection: sqlite3.Connection, queue: QueueRow) -> None:
-    """Set a queue's limits, and count what executes from it, or no more."""
-    connection.execute(_SQL["count_no_more" if queue.total is None else "count_executing"], (queue.name,))
-    connection.execute(_SQL["upsert_queue"], queue)
+def set_queue(connection: sqlite3.Connection, queue: QueueRow, only: Collection[str]) -> None:
+    """Set some of a queue's settings; with a total, count what executes from it, or no more."""
+    if "total" in only:
+        connection.execute(_SQL["count_no_more" if queue.total is None else "count_executing"], (queue.name,))
+    connection.execute(_SQL["upsert_queue"], (*queue, *(setting in only for setting in QUEUE_SETTINGS)))
 
 
 def pause_workflow(connection: sqlite3.Connection, name: str, paused: bool) -> None:

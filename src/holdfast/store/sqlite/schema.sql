@@ -61,7 +61,6 @@ CREATE TABLE runs (
 );
 CREATE UNIQUE INDEX runs_uid ON runs (uid);
 CREATE UNIQUE INDEX runs_id ON runs (tenant, id);
-CREATE INDEX runs_tenant ON runs (tenant, uid);
 CREATE INDEX runs_parent ON runs (parent_uid, parent_position) WHERE parent_uid IS NOT NULL;
 CREATE INDEX runs_forked ON runs (forked_from) WHERE forked_from IS NOT NULL;
 

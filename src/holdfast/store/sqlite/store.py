@@ -13,7 +13,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from holdfast.model.failure import encode_failure
 from holdfast.model.rescue import crash_error, next_rescue
 from holdfast.model.search import And, Compare, Condition
 from holdfast.store.base import (
+    QUEUE_SETTINGS,
     AttemptRow,
     Batch,
     ChildRow,
@@ -390,9 +391,9 @@ class SqliteStore:
         """See `Store.flow`."""
         return await self._read(flow.flow)
 
-    async def set_queue(self, queue: QueueRow) -> None:
+    async def set_queue(self, queue: QueueRow, only: Collection[str] = QUEUE_SETTINGS) -> None:
         """See `Store.set_queue`."""
-        await self._transaction(lambda connection: flow.set_queue(connection, queue))
+        await self._transaction(lambda connection: flow.set_queue(connection, queue, only))
 
     async def pause_workflow(self, name: str, paused: bool) -> None:
         """See `Store.pause_workflow`."""

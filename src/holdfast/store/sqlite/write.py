@@ -40,6 +40,8 @@ from holdfast.store.sqlite.waking import count_down
 
 _SQL = statements("holdfast.store.sqlite", "batch.sql")
 _STORED = Start._fields.index("slots") + 1
+_PLAIN = Start._fields.index("parent_uid")
+_NOTHING = (None,) * (_STORED - _PLAIN)
 """So many fields of a start are stored with the run."""
 
 _TROUBLED = ("failed", "cancelled", "held")
@@ -106,9 +108,13 @@ def start_runs(
     Returns:
         What each start found or made; who of the new runs joins a lane now; what they say of their lanes.
     """
-    rows = [start[:_STORED] for start in starts]
+    rows: list[tuple[Any, ...]]
+    if all(start[_PLAIN:_STORED] == _NOTHING for start in starts):
+        statement, rows = "insert_plain_runs", [start[:_PLAIN] for start in starts]
+    else:
+        statement, rows = "insert_runs", [start[:_STORED] for start in starts]
     connection.execute("SAVEPOINT starts")
-    if execute_many(connection, "insert_runs", rows, _SQL) == len(rows):
+    if execute_many(connection, statement, rows, _SQL) == len(rows):
         connection.execute("RELEASE starts")
         created = list(starts)
         results: list[Started | Refusal] = [Started(True, start.uid, start.workflow, start.input) for start in starts]
@@ -117,7 +123,7 @@ def start_runs(
         connection.execute("RELEASE starts")
         created, results = [], []
         for start, row in zip(starts, rows, strict=True):
-            if execute_many(connection, "insert_runs", [row], _SQL):
+            if execute_many(connection, statement, [row], _SQL):
                 created.append(start)
                 results.append(Started(True, start.uid, start.workflow, start.input))
                 continue

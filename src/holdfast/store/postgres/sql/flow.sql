@@ -7,8 +7,11 @@
 -- it claims. A worker's row, for what it serves.
 
 -- name: upsert_queue
-INSERT INTO holdfast.queues (name, total, per_worker, paused) VALUES ($1, $2, $3, $4)
-ON CONFLICT (name) DO UPDATE SET total = excluded.total, per_worker = excluded.per_worker, paused = excluded.paused
+INSERT INTO holdfast.queues AS q (name, total, per_worker, paused) VALUES ($1, $2, $3, $4)
+ON CONFLICT (name) DO UPDATE SET
+    total = CASE WHEN $5::boolean THEN excluded.total ELSE q.total END,
+    per_worker = CASE WHEN $6::boolean THEN excluded.per_worker ELSE q.per_worker END,
+    paused = CASE WHEN $7::boolean THEN excluded.paused ELSE q.paused END
 
 -- name: count_executing
 UPDATE holdfast.running SET queue = $1 WHERE run = ANY (ARRAY(

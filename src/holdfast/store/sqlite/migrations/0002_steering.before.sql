@@ -10,7 +10,6 @@ ALTER TABLE runs ADD COLUMN failed_seq INTEGER;
 ALTER TABLE runs ADD COLUMN lane_name TEXT;
 ALTER TABLE runs ADD COLUMN lane_key TEXT;
 ALTER TABLE runs ADD COLUMN lane_slots INTEGER;
-CREATE INDEX runs_tenant ON runs (tenant, uid);
 CREATE INDEX runs_parent ON runs (parent_uid, parent_position) WHERE parent_uid IS NOT NULL;
 CREATE INDEX runs_forked ON runs (forked_from) WHERE forked_from IS NOT NULL;
 

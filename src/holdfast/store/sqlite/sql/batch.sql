@@ -16,6 +16,13 @@ FROM (VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 
 WHERE column17 IS NULL OR EXISTS (SELECT 1 FROM running WHERE run = v.column14 AND epoch = v.column17)
 ON CONFLICT DO NOTHING
 
+-- Runs of which nothing but the first columns is known, as most are that clients start.
+-- name: insert_plain_runs
+INSERT INTO runs (uid, tenant, id, workflow, version, protocol, queue, priority, rank, input, attributes, created_at,
+                  due_at, status, generation, rescues, rescue_seq, epoch)
+VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', 1, 0, 0, 0)
+ON CONFLICT DO NOTHING
+
 -- name: insert_deadlines
 INSERT INTO deadlines (at, run, tenant) VALUES /*rows*/ (?, ?, ?)
 

@@ -7,8 +7,11 @@ SELECT name, total, per_worker, paused FROM queues ORDER BY name
 SELECT name FROM paused_workflows ORDER BY name
 
 -- name: upsert_queue
-INSERT INTO queues (name, total, per_worker, paused) VALUES (?, ?, ?, ?)
-ON CONFLICT (name) DO UPDATE SET total = excluded.total, per_worker = excluded.per_worker, paused = excluded.paused
+INSERT INTO queues (name, total, per_worker, paused) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (name) DO UPDATE SET
+    total = iif(?5, excluded.total, total),
+    per_worker = iif(?6, excluded.per_worker, per_worker),
+    paused = iif(?7, excluded.paused, paused)
 
 -- name: count_executing
 UPDATE running SET queue = ?1 WHERE EXISTS (SELECT 1 FROM runs WHERE uid = running.run AND queue = ?1)
