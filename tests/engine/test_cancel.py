@@ -293,6 +293,21 @@ async def test_between_attempts(store_url: str) -> None:
         await ends_cancelled(client, run)
 
 
+async def test_a_held_run_ends_cancelled_though_its_code_has_nothing_left_to_do(store_url: str) -> None:
+    @hf.workflow
+    async def nearly() -> str:
+        await nap(0.1)
+        return "done"
+
+    async with serving(store_url, nearly) as client:
+        run = await client.start(nearly)
+        await until_status(client, run.id, "running")
+        await client.hold(run.id)
+        await until_status(client, run.id, "held")
+        await client.cancel(run.id)
+        await ends_cancelled(client, run)
+
+
 async def test_cancelled_twice_and_too_late(store_url: str) -> None:
     async with serving(store_url, sleeps) as client:
         run = await client.start(sleeps, 600)

@@ -284,7 +284,7 @@ async def test_what_is_no_call_is_refused() -> None:
         return ""
 
     assert "give it calls" in await hf.execute(wrong, "gather")
-    assert "limit=0" in await hf.execute(wrong, "limit")
+    assert "limit is 0" in await hf.execute(wrong, "limit")
     assert "hf.map" in await hf.execute(wrong, "map")
     with pytest.raises(hf.UsageError, match=r"hf.map outside a run"):
         await hf.map(increment, [1])

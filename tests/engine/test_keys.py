@@ -93,7 +93,7 @@ async def test_a_key_from_a_function_that_fails(store_url: str) -> None:
 
 @pytest.mark.parametrize("limit", [0, -1, True, "2", 1.5])
 def test_a_limit_that_is_none(limit: Any) -> None:
-    with pytest.raises(hf.UsageError, match=r"limit of workflow 'by_name' is .*; give a whole number, 1 or more"):
+    with pytest.raises(hf.UsageError, match=r"limit of workflow 'by_name' is .*; give a whole number from 1 to"):
         hf.workflow(limit=limit)(by_name.fn)
 
 

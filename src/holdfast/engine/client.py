@@ -222,7 +222,10 @@ class Client(Finding, Levers, Schedules, Keeping):
         found = latest(known, name, version)
         if found is not None:
             return found
+        versions = sorted(row.version for row in known if row.name == name)
         names = ", ".join(sorted({row.name for row in known})) or "none"
+        if versions:
+            names = f"{name} of version {', '.join(versions)}"
         raise UnknownWorkflow(
             f"no worker has registered a workflow {name!r}{f' of version {version!r}' if version else ''} "
             f"in this database; known are: {names}. Start a worker that serves it first",

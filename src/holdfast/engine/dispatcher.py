@@ -52,7 +52,7 @@ FLOW_SECONDS = 0.05
 """How often it looks for new limits and pauses, at most, where hints do not say what happened."""
 
 ASKED_SECONDS = 0.05
-"""So long after a look at what is asked of runs the next one comes at the earliest: every commit is a hint on SQLite."""
+"""So long after a look at what is asked of runs the next one comes at the earliest: on SQLite each commit is a hint."""
 
 CLAIM_SECONDS = 2.0
 """How long a stopping dispatcher waits for the answer to its last claim."""

@@ -105,6 +105,7 @@ class Execution:
 
     __slots__ = (
         "_deadline",
+        "_doomed",
         "_failure",
         "_hold",
         "_note",
@@ -181,6 +182,7 @@ class Execution:
         self._task: asyncio.Task[None] | None = None
         self._unmarked: bytes | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._doomed = False  # it was to end before it was executed here: it does, whatever its code has left to do
 
     @property
     def lanes_below(self) -> bytes | None:
@@ -194,6 +196,7 @@ class Execution:
         """Start to execute, in a task of its own."""
         if self.run.control is not None:
             self.heed(self.run.control)
+            self._doomed = self.cancelling
         if self.run.deadline_at is not None:
             seconds = max(0.0, (self.run.deadline_at - self.core.now_us()) / 1e6)
             self._deadline = asyncio.get_running_loop().call_later(seconds, self.core.announce, "fired")
@@ -267,7 +270,7 @@ class Execution:
                 status, output = "held", encode_failure(self._hold)
             elif self._failure is not None:
                 status, output = "failed", encode_failure(self._failure)
-            elif self.delivered:
+            elif self.delivered or self._doomed:
                 (status, output), failed_seq = self._cut_short(), None
             await self._settle(status, output, failed_seq)
         except Interruption:

@@ -21,6 +21,7 @@ from holdfast.engine.workflow import Workflow
 from holdfast.errors import Evicted, Interruption, UsageError
 from holdfast.model.decision import Decision, Open, decode_decision, encode_decision
 from holdfast.model.failure import decode_failure, encode_failure
+from holdfast.model.lanes import check_limit
 from holdfast.model.position import encode_number
 from holdfast.model.run import Kind, Outcome
 
@@ -91,8 +92,8 @@ def map(
         UsageError: the limit is below 1.
         Exception: after all have ended, the error of the first item, in their order, that failed.
     """
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise UsageError(f"hf.map(limit={limit!r}): give a whole number, 1 or more")
+    if limit is not None:
+        check_limit(limit, "hf.map's limit")
     here = scope("hf.map")
     position = here.allocate()
     one_by_one = (

@@ -16,6 +16,7 @@ from holdfast.errors import UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.ids import check_id
 from holdfast.model.keys import KeySpec, check_spec
+from holdfast.model.lanes import check_limit
 from holdfast.model.signature import Signature
 from holdfast.model.terms import Terms
 
@@ -200,8 +201,8 @@ def _terms(
     cancel_on: str | tuple[str, KeySpec] | None,
 ) -> Terms:
     of = f"of workflow {name!r}"
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise UsageError(f"limit {of} is {limit!r}; give a whole number, 1 or more")
+    if limit is not None:
+        check_limit(limit, f"limit {of}")
     in_lane = key is not None or limit is not None or lane is not None
     event, event_key = cancel_on if isinstance(cancel_on, tuple) and len(cancel_on) == 2 else (cancel_on, None)
     return Terms(

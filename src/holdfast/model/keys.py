@@ -62,7 +62,7 @@ def check_spec(spec: object, parameters: Mapping[str, object], what: str) -> Key
     """
     if callable(spec):
         return spec
-    if not isinstance(spec, str) or not spec:
+    if not isinstance(spec, str) or not all(spec.split(".")):
         raise UsageError(f"{what} is {spec!r}; give an argument's name, a dotted path in one, or a function")
     first = spec.split(".")[0]
     if first not in parameters:

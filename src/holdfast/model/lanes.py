@@ -5,8 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
+from holdfast.errors import UsageError
+
+MOST_SLOTS = 1_000_000_000
+"""No lane has more."""
+
 Place = TypeVar("Place", bound=tuple[Any, ...])
 """A row that begins with a run's rank and uid: its place in line."""
+
+
+def check_limit(limit: object, what: str) -> int:
+    """How many runs may go on at once.
+
+    Raises:
+        UsageError: no whole number from 1 to 1,000,000,000.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST_SLOTS:
+        raise UsageError(f"{what} is {limit!r}; give a whole number from 1 to {MOST_SLOTS:,}")
+    return limit
 
 
 def free_slots(slots: int, held: int) -> int:
