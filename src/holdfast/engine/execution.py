@@ -599,17 +599,14 @@ class Execution:
         except PayloadError:
             raise
         except StoreError as error:
-            raise self._unrecorded(error) from error
+            log.error("run %s cannot be recorded here, giving it back: %s", self.run.id, error)
+            self.leave()
+            raise Evicted(str(error)) from error
         if result is None:
             return None
         if isinstance(result, Adopted):
             return result.entry
         raise self.lost()
-
-    def _unrecorded(self, error: StoreError) -> Evicted:
-        log.error("run %s cannot be recorded here, giving it back: %s", self.run.id, error)
-        self.leave()
-        return Evicted(str(error))
 
     async def read(self, query: Callable[[Store], Awaitable[T]]) -> T:
         """Read from the database, again while it cannot be reached."""
@@ -721,15 +718,11 @@ class Execution:
                     began, ended, run.epoch,
                 )  # fmt: skip
                 try:
-                    if await self.committer.checkpoint(row) is None:
-                        return value  # nearly always
-                    # Recorded by an earlier owner, or the lease is gone; the same row tells again.
                     stood = await self.record(row)
-                    return value if stood is None else self._replayed(step, stood)
                 except PayloadError as error:
                     failure = error
-                except StoreError as error:
-                    raise self._unrecorded(error) from error
+                else:
+                    return value if stood is None else self._replayed(step, stood)
             payload = encode_failure(failure)
             delay = retry_delay(step.retry, attempt, failure, random.random())
             if delay is None:
