@@ -351,7 +351,7 @@ async def test_a_line_is_searched_from_where_it_was_used_up(store: PostgresStore
     lines.queued(lane, (3, b"c"))
     assert lines.begin(lane, 1.0) == (3, b"c")
     assert lines.begin(lane, 0.5 + lanes.SHARE * 0.5) == lanes.BEGINNING  # it is time again
-    lines.searched([lane], 3.0, 3.0005, 1)
+    lines.searched([lane], 3.0, 3.0 + lanes.CHEAP_SECONDS / 2, 1)
     lines.called(lane, (9, b"i"))
     assert lines.begin(lane, 3.1) == lanes.BEGINNING  # it is cheap
     for n in range(lanes.REMEMBERED + 5):

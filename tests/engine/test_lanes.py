@@ -297,6 +297,11 @@ async def test_a_run_that_fails_or_is_cancelled_gives_up_its_slot(store_url: str
 async def test_a_fork_gets_in_line(store_url: str) -> None:
     async with serving(store_url, holds, passes) as client, empty_lanes(client):
         first = await holding(client, "k")
+
+        async def waits() -> bool:
+            return any(entry.name == "go" for entry in await client.history(first.id))
+
+        await until(waits)
         fork = await client.fork(first.id, from_step="go", output="forked")
         await not_started(client)
         assert (await client.get(fork)).status == "queued"

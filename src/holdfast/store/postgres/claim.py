@@ -22,13 +22,13 @@ LOWEST = -(2**63)
 AGAIN_SECONDS = 0.25
 """So often at least a search begins at the lowest rank, for what came later and belongs earlier."""
 
-CHEAP_SECONDS = 0.0005
+CHEAP_SECONDS = 0.0003
 """A search from the lowest that took no longer is made whenever one from further on found too little."""
 
 BUSY_SHARE = 20
 """A dearer one is made again after so many times its duration, while there is enough to do without it."""
 
-IDLE_SHARE = 4
+IDLE_SHARE = 10
 """And after so many times when there is not."""
 
 ROW_SECONDS = 20e-6

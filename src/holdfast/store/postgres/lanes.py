@@ -17,7 +17,7 @@ _SQL = statements("holdfast.store.postgres", "lanes.sql")
 AGAIN_SECONDS = 0.25
 """So often at least a line is searched from its beginning, for what came later and belongs earlier."""
 
-CHEAP_SECONDS = 0.001
+CHEAP_SECONDS = 0.0003
 """A line whose search from the beginning took no longer is always searched from there."""
 
 SHARE = 4
