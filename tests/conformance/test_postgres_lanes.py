@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from holdfast.model.lanes import Join, Leave, Terms
 from holdfast.store.base import (
     ASKED,
     SATISFIED,
@@ -30,7 +31,7 @@ from holdfast.store.postgres import lanes
 from holdfast.store.postgres import store as store_module
 from holdfast.store.postgres.claim import Heads, claim_runs, lock_queues
 from holdfast.store.postgres.connection import WRITE
-from holdfast.store.postgres.lanes import Join, Leave, Lines, Terms, change_lanes
+from holdfast.store.postgres.lanes import Lines, change_lanes
 from holdfast.store.postgres.store import PostgresStore
 from holdfast.store.postgres.write import write
 from tests.conformance.kit import (

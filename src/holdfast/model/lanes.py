@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from holdfast.errors import UsageError
 
@@ -12,6 +12,37 @@ MOST_SLOTS = 1_000_000_000
 
 Place = TypeVar("Place", bound=tuple[Any, ...])
 """A row that begins with a run's rank and uid: its place in line."""
+
+
+class Join(NamedTuple):
+    """A run that wants a slot of its lane, and then to be ready. ``fresh``: never executed before."""
+
+    lane: bytes
+    rank: int
+    run: bytes
+    queue: str
+    workflow: str
+    version: str
+    protocol: int
+    fresh: bool
+
+
+class Leave(NamedTuple):
+    """A run that gives up its slot, or its place in line, if it has one."""
+
+    lane: bytes
+    rank: int
+    run: bytes
+
+
+class Terms(NamedTuple):
+    """A lane as a start describes it. ``slots``: how many runs may hold it at once."""
+
+    id: bytes
+    tenant: str
+    name: str
+    key: str
+    slots: int
 
 
 def check_limit(limit: object, what: str) -> int:

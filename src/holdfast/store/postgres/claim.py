@@ -10,9 +10,10 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from holdfast.model.lanes import Join
 from holdfast.store.base import LOST, Claim, ClaimedRun, Refusal
 from holdfast.store.postgres.connection import Connection
-from holdfast.store.postgres.lanes import Join, Lines
+from holdfast.store.postgres.lanes import Lines
 from holdfast.store.sql import statements
 
 _SQL = statements("holdfast.store.postgres", "claim.sql")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from holdfast.model.lanes import free_slots, next_holders
+from holdfast.model.lanes import Join, Leave, Terms, free_slots, next_holders
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.entries import columns
 from holdfast.store.sql import statements
@@ -33,37 +33,6 @@ Place = tuple[int, bytes]
 """In a line: (rank, run)."""
 
 BEGINNING: Place = (-(2**63), b"")
-
-
-class Join(NamedTuple):
-    """A run that wants a slot of its lane, and then to be ready. ``fresh``: never executed before."""
-
-    lane: bytes
-    rank: int
-    run: bytes
-    queue: str
-    workflow: str
-    version: str
-    protocol: int
-    fresh: bool
-
-
-class Leave(NamedTuple):
-    """A run that gives up its slot, or its place in line, if it has one."""
-
-    lane: bytes
-    rank: int
-    run: bytes
-
-
-class Terms(NamedTuple):
-    """A lane as a start describes it. ``slots``: how many runs may hold it at once."""
-
-    id: bytes
-    tenant: str
-    name: str
-    key: str
-    slots: int
 
 
 class _Line:

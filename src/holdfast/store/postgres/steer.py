@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from holdfast.model.lanes import Join, Leave
 from holdfast.model.notes import decode_note
 from holdfast.store.base import Batch, Continue, Control, Controlled, Fork, Retry, Settle, Started
 from holdfast.store.postgres.claim import Heads
@@ -14,7 +15,7 @@ from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.entries import Key, lock_entries
 from holdfast.store.postgres.errors import Again
 from holdfast.store.postgres.events import lock_topics, watch
-from holdfast.store.postgres.lanes import Join, Leave, change_lanes
+from holdfast.store.postgres.lanes import change_lanes
 from holdfast.store.postgres.write import satisfy_parents, write
 from holdfast.store.sql import statements
 

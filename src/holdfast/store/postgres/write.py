@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from holdfast.model.lanes import Join, Leave, Terms
 from holdfast.model.notes import decode_note
 from holdfast.model.run import Entry
 from holdfast.store.base import (
@@ -36,7 +37,7 @@ from holdfast.store.postgres.claim import Heads, claim_runs, lock_queues, promot
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.entries import Key, Lease, columns, hold, lock_entries, satisfy, wake
 from holdfast.store.postgres.events import exchange, forget_runs
-from holdfast.store.postgres.lanes import Join, Leave, Terms, change_lanes
+from holdfast.store.postgres.lanes import change_lanes
 from holdfast.store.sql import statements
 
 _CHECKPOINT = statements("holdfast.store.postgres", "checkpoint.sql")

@@ -5,44 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from holdfast.model.lanes import free_slots, next_holders
+from holdfast.model.lanes import Join, Leave, Terms, free_slots, next_holders
 from holdfast.store.sql import statements
 from holdfast.store.sqlite.rows import execute_many, select_first, select_many
 
 _SQL = statements("holdfast.store.sqlite", "lanes.sql")
-
-
-class Join(NamedTuple):
-    """A run that wants a slot of its lane, and then to be ready. ``fresh``: never executed before."""
-
-    lane: bytes
-    rank: int
-    run: bytes
-    queue: str
-    workflow: str
-    version: str
-    protocol: int
-    fresh: bool
-
-
-class Leave(NamedTuple):
-    """A run that gives up its slot, or its place in line, if it has one."""
-
-    lane: bytes
-    rank: int
-    run: bytes
-
-
-class Terms(NamedTuple):
-    """A lane as a start describes it. ``slots``: how many runs may hold it at once."""
-
-    id: bytes
-    tenant: str
-    name: str
-    key: str
-    slots: int
 
 
 def change_lanes(

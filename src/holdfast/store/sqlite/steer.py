@@ -8,11 +8,12 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
+from holdfast.model.lanes import Join, Leave
 from holdfast.model.notes import decode_note
 from holdfast.store.base import Continue, Control, Controlled, Fork, Retry, Settle, Started
 from holdfast.store.sql import statements
 from holdfast.store.sqlite.events import watch
-from holdfast.store.sqlite.lanes import Join, Leave, change_lanes
+from holdfast.store.sqlite.lanes import change_lanes
 from holdfast.store.sqlite.rows import execute_many
 from holdfast.store.sqlite.write import satisfy_parents, start_runs
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from holdfast.model.lanes import Join, Leave, Terms
 from holdfast.model.notes import decode_note
 from holdfast.model.run import Entry
 from holdfast.store.base import (
@@ -34,7 +35,7 @@ from holdfast.store.base import (
 )
 from holdfast.store.sql import statements
 from holdfast.store.sqlite.events import add_waits, forget_waits, resolve_waits, send_events, watch
-from holdfast.store.sqlite.lanes import Join, Leave, Terms, change_lanes
+from holdfast.store.sqlite.lanes import change_lanes
 from holdfast.store.sqlite.rows import execute_many, select_many
 from holdfast.store.sqlite.waking import count_down
 
