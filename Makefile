@@ -25,16 +25,17 @@ unexport PYTHONPATH
 unexport PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench bench-full verify lock clean
+.PHONY: help demo test check format bench bench-full verify screenshots lock clean
 
 help:
 	@echo 'make demo        run the e-mail desk example; its database and drafts go to .demo/'
 	@echo 'make test        run the tests, then build the wheel and try it in an empty environment'
 	@echo 'make check       lint, formatting, types, and who imports whom'
 	@echo 'make format      format the code and mend what the linter can mend'
-	@echo 'make bench       measure against the machine and against a peer, a few minutes'
+	@echo 'make bench       measure against the machine and against a peer'
 	@echo 'make bench-full  the same at full size'
 	@echo 'make verify      the long search for faults'
+	@echo 'make screenshots take the pictures of the dashboard in docs/images anew'
 	@echo 'make lock        compile requirements/*.txt again; UPGRADE=--upgrade moves to newer versions'
 	@echo 'make clean       remove .venv and everything that make wrote'
 
@@ -44,7 +45,7 @@ demo: $(VENV)/.run
 
 test: $(VENV)/.dev
 	@mkdir -p .test
-	$(BIN)/python -m pytest --junitxml=.test/junit.xml
+	$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --junitxml=.test/junit.xml
 	$(BIN)/python -m tests.wheel_check
 
 check: $(VENV)/.dev
@@ -64,12 +65,15 @@ bench-full: $(VENV)/.bench
 	$(BIN)/python -m benchmarks --full
 
 verify: $(VENV)/.dev
-	$(BIN)/python -m pytest -m verify --hypothesis-profile=explore
+	$(BIN)/python -m pytest -m verify --hypothesis-profile=explore --numprocesses=3
+
+screenshots: $(VENV)/.dev
+	$(BIN)/python -m tests.web.screenshots
 
 lock: $(VENV)/.uv
 	$(COMPILE) pyproject.toml -o requirements/run.txt
 	$(COMPILE) requirements/build.in -c requirements/run.txt -o requirements/build.txt
-	$(COMPILE) pyproject.toml requirements/build.in requirements/dev.in \
+	$(COMPILE) --extra server --extra otel --extra work pyproject.toml requirements/build.in requirements/dev.in \
 		-c requirements/run.txt -c requirements/build.txt -o requirements/dev.txt
 	$(COMPILE) requirements/bench.in -c requirements/dev.txt -o requirements/bench.txt
 

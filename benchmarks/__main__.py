@@ -6,6 +6,7 @@ It ends with a status other than 0 only when a case could not be measured.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
 import os
 import sys
@@ -34,6 +35,10 @@ CASES = (
     "long",
     "retention",
     "pressure",
+    "http",
+    "pages",
+    "live",
+    "work",
 )
 BACKENDS = ("sqlite", "postgres")
 
@@ -43,6 +48,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--full", action="store_true", help="full size: a million rows; takes long")
     parser.add_argument("--only", nargs="+", choices=CASES, default=CASES, metavar="NAME", help=", ".join(CASES))
+    parser.add_argument("--rounds", type=int, metavar="N", help="so often the contenders take turns; 3 unless given")
     parser.add_argument("--backend", choices=BACKENDS, action="append", help="only this one")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
     parser.add_argument("--dir", type=Path, default=None, help="where the databases are made, on a disk")
@@ -55,6 +61,8 @@ def main() -> int:
     rows: list[Row] = []
     errors: list[str] = []
     sizes = FULL if arguments.full else QUICK
+    if arguments.rounds is not None:
+        sizes = dataclasses.replace(sizes, rounds=max(arguments.rounds, 1))
     for name in arguments.backend or BACKENDS:
         with ExitStack() as stack:
             try:

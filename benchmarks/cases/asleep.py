@@ -17,7 +17,7 @@ from benchmarks.child import Child
 from benchmarks.report import Required, Row
 from benchmarks.sizes import Sizes
 from holdfast.model.run import PROTOCOL
-from holdfast.store.base import Batch, Claim, Promote, Settle
+from holdfast.store.operations import Batch, Claim, Promote, Settle
 
 CASE = "asleep"
 AT_ONCE = 100

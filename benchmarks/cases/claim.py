@@ -27,7 +27,7 @@ from benchmarks.child import Child
 from benchmarks.report import Required, Row
 from benchmarks.sizes import Sizes
 from holdfast.model.run import PROTOCOL
-from holdfast.store.base import Batch, Claim, ClaimedRun, Settle
+from holdfast.store.operations import Batch, Claim, ClaimedRun, Settle
 
 CASE = "claim"
 AT_ONCE = 100

@@ -19,7 +19,7 @@ from benchmarks.child import Child
 from benchmarks.ours import flow
 from benchmarks.report import Required, Row
 from benchmarks.sizes import IN_FLIGHT, STEPS, Sizes
-from holdfast.store.base import Batch, Results
+from holdfast.store.operations import Batch, Results
 
 CASE = "neighbours"
 RUNS_FOR_A_WRITE = 60

@@ -19,7 +19,7 @@ from holdfast.engine.starting import start_row
 from holdfast.engine.workflow import StartOptions
 from holdfast.model.run import PROTOCOL
 from holdfast.services import pruner
-from holdfast.store.base import Batch, Checkpoint, Claim, Settle
+from holdfast.store.operations import Batch, Checkpoint, Claim, Settle
 
 CASE = "retention"
 LOAD = 2000

@@ -5,29 +5,45 @@ import sys
 if sys.platform == "win32":
     raise ImportError("holdfast runs on Linux and macOS; on Windows use it in WSL 2")
 
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
+
+from holdfast.engine.auditing import AuditView, SavedView
 from holdfast.engine.bulk import BulkPreview, BulkResult
 from holdfast.engine.client import Client, RunHandle, connect
 from holdfast.engine.context import Current, current, now, random, uuid
 from holdfast.engine.durable import sleep, sleep_until
 from holdfast.engine.events import send_event, wait_for_event
 from holdfast.engine.fan_out import First, first, gather, map
-from holdfast.engine.finding import Count, LaneView, QueueView, Stranded, WorkerView, WorkflowView
+from holdfast.engine.finding import Count, LaneView, QueueView, Stranded, WorkflowView
+from holdfast.engine.fleet import WorkerView
 from holdfast.engine.keeping import RetentionView
 from holdfast.engine.levers import Delivery, StepReplay
+from holdfast.engine.overview import FailureGroup, Overview, StatPoint, Stats, WorkflowStats
+from holdfast.engine.people import KeyView, NewKey, UserView
 from holdfast.engine.scheduling import ScheduleView
 from holdfast.engine.steering import continue_as_new, hold, patched, progress, set_attributes, shield
 from holdfast.engine.step import Step, step
 from holdfast.engine.workflow import RunFailure, Workflow, workflow
 from holdfast.errors import (
+    AskSkipped,
     BadURL,
     Cancelled,
     ContinuedAsNew,
     CrashedWorker,
+    DefinitionNotFound,
     EventTimeout,
     Evicted,
     Fatal,
+    Forbidden,
     HoldfastError,
+    IllegalMove,
     Interruption,
+    ItemChanged,
+    ItemError,
+    ItemExists,
+    ItemNotFound,
+    KeyNotFound,
     NonDeterminism,
     NotDurable,
     NotOurs,
@@ -35,6 +51,7 @@ from holdfast.errors import (
     PayloadError,
     Rejected,
     RetryAfter,
+    RuleError,
     RunCancelled,
     RunError,
     RunExists,
@@ -54,18 +71,95 @@ from holdfast.errors import (
     StoreFull,
     StoreReadOnly,
     StoreUnavailable,
+    SubjectNotFound,
+    Unauthorised,
     UnknownWorkflow,
     UsageError,
+    UserExists,
+    UserNotFound,
+    WorkChanged,
 )
+from holdfast.model.access import Role
 from holdfast.model.retry import Retry
 from holdfast.model.run import AttemptView, JournalEntry, RunView, Status
 from holdfast.services.execute import execute
 from holdfast.services.worker import Worker
 
+if TYPE_CHECKING:
+    from holdfast.model.policies import Policy
+    from holdfast.model.work import ItemStatus, NextStep
+    from holdfast.workqueue.asking import ask
+    from holdfast.workqueue.policies import register_policy
+    from holdfast.workqueue.queue import WorkQueue, work_queue
+    from holdfast.workqueue.views import (
+        DailyView,
+        DefinitionView,
+        DemoStarted,
+        DemoStatus,
+        DryRun,
+        ExplainView,
+        FigureGroup,
+        FiguresView,
+        Imported,
+        ItemCount,
+        ItemEventView,
+        ItemsOutcome,
+        ItemsPreview,
+        ItemView,
+        LinksView,
+        LinkView,
+        LoadView,
+        PartView,
+        PlannedMove,
+        PlanView,
+        RowFault,
+        ScoreView,
+        SettingsView,
+        SignalChange,
+        SignalView,
+        SpreadView,
+        StepView,
+        SubjectView,
+        TimerView,
+    )
+
 __version__ = "0.1.0"
 
+if not TYPE_CHECKING:
+    # The names of the work queue are imported when they are first asked for: with them the import would take half as
+    # long again.
+    _LATER = {
+        name: module
+        for module, names in {
+            "holdfast.model.policies": "Policy",
+            "holdfast.model.work": "ItemStatus NextStep",
+            "holdfast.workqueue.asking": "ask",
+            "holdfast.workqueue.policies": "register_policy",
+            "holdfast.workqueue.queue": "WorkQueue work_queue",
+            "holdfast.workqueue.views": (
+                "DailyView DefinitionView DemoStarted DemoStatus DryRun ExplainView FigureGroup FiguresView "
+                "Imported ItemCount ItemEventView ItemsOutcome ItemsPreview ItemView LinksView LinkView LoadView "
+                "PartView PlannedMove PlanView RowFault ScoreView SettingsView SignalChange SignalView SpreadView "
+                "StepView SubjectView TimerView"
+            ),
+        }.items()
+        for name in names.split()
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _LATER:
+            raise AttributeError(f"module 'holdfast' has no attribute {name!r}")
+        value = globals()[name] = getattr(_import_module(_LATER[name]), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_LATER})
+
+
 __all__ = [
+    "AskSkipped",
     "AttemptView",
+    "AuditView",
     "BadURL",
     "BulkPreview",
     "BulkResult",
@@ -75,25 +169,63 @@ __all__ = [
     "Count",
     "CrashedWorker",
     "Current",
+    "DailyView",
+    "DefinitionNotFound",
+    "DefinitionView",
     "Delivery",
+    "DemoStarted",
+    "DemoStatus",
+    "DryRun",
     "EventTimeout",
     "Evicted",
+    "ExplainView",
+    "FailureGroup",
     "Fatal",
+    "FigureGroup",
+    "FiguresView",
     "First",
+    "Forbidden",
     "HoldfastError",
+    "IllegalMove",
+    "Imported",
     "Interruption",
+    "ItemChanged",
+    "ItemCount",
+    "ItemError",
+    "ItemEventView",
+    "ItemExists",
+    "ItemNotFound",
+    "ItemStatus",
+    "ItemView",
+    "ItemsOutcome",
+    "ItemsPreview",
     "JournalEntry",
+    "KeyNotFound",
+    "KeyView",
     "LaneView",
+    "LinkView",
+    "LinksView",
+    "LoadView",
+    "NewKey",
+    "NextStep",
     "NonDeterminism",
     "NotDurable",
     "NotOurs",
     "NotPossible",
+    "Overview",
+    "PartView",
     "PayloadError",
+    "PlanView",
+    "PlannedMove",
+    "Policy",
     "QueueView",
     "Rejected",
     "RetentionView",
     "Retry",
     "RetryAfter",
+    "Role",
+    "RowFault",
+    "RuleError",
     "RunCancelled",
     "RunError",
     "RunExists",
@@ -104,29 +236,49 @@ __all__ = [
     "RunNotFound",
     "RunTimeout",
     "RunView",
+    "SavedView",
     "ScheduleExists",
     "ScheduleNotFound",
     "ScheduleView",
     "SchemaTooNew",
     "SchemaTooOld",
+    "ScoreView",
     "SearchError",
+    "SettingsView",
+    "SignalChange",
+    "SignalView",
+    "SpreadView",
+    "StatPoint",
+    "Stats",
     "Status",
     "Step",
     "StepError",
     "StepNotFound",
     "StepReplay",
     "StepTimeout",
+    "StepView",
     "StoreError",
     "StoreFull",
     "StoreReadOnly",
     "StoreUnavailable",
     "Stranded",
+    "SubjectNotFound",
+    "SubjectView",
+    "TimerView",
+    "Unauthorised",
     "UnknownWorkflow",
     "UsageError",
+    "UserExists",
+    "UserNotFound",
+    "UserView",
+    "WorkChanged",
+    "WorkQueue",
     "Worker",
     "WorkerView",
     "Workflow",
+    "WorkflowStats",
     "WorkflowView",
+    "ask",
     "connect",
     "continue_as_new",
     "current",
@@ -139,6 +291,7 @@ __all__ = [
     "patched",
     "progress",
     "random",
+    "register_policy",
     "send_event",
     "set_attributes",
     "shield",
@@ -147,5 +300,6 @@ __all__ = [
     "step",
     "uuid",
     "wait_for_event",
+    "work_queue",
     "workflow",
 ]

@@ -6,6 +6,11 @@ HoldfastError
 │   ├── UnknownWorkflow   no such workflow, here or in the database
 │   ├── NotDurable        a durable call from where the engine cannot number it
 │   ├── NonDeterminism    replay asked for something else than was recorded
+│   ├── UserNotFound      the tenant has no person of this id
+│   ├── KeyNotFound       the tenant has no API key of this prefix
+│   ├── SubjectNotFound   the tenant has no subject of this id
+│   ├── DefinitionNotFound  it has no definition of this id, or not this version of it
+│   ├── RuleError         a rule that cannot be read, and the place in it
 │   └── SearchError       a search that cannot be read, and the place in it
 ├── PayloadError          a value that cannot be stored exactly (also a ValueError)
 ├── RunError              about one run
@@ -19,10 +24,20 @@ HoldfastError
 │   ├── NotPossible       the run is in no state for what was asked of it
 │   ├── StepNotFound      it has recorded no such step
 │   └── CrashedWorker     it lost too many workers in a row, and is held
+├── ItemError             about one work item
+│   ├── ItemNotFound
+│   ├── ItemExists        the id is taken, or there is an open item of this definition and subject
+│   ├── ItemChanged       somebody else changed it meanwhile
+│   ├── IllegalMove       it is in no state for what was asked of it; says what is allowed
+│   └── AskSkipped        a person skipped what ``hf.ask`` asked
 ├── StepError             a recorded error whose class this process has not imported
 ├── StepTimeout           an attempt ran longer than its step allows (also a TimeoutError)
 ├── EventTimeout          no event came in time (also a TimeoutError)
 ├── ScheduleExists        another client changed the schedule meanwhile
+├── UserExists            another person has the address, or the person was changed meanwhile
+├── WorkChanged           somebody changed a subject, a definition or the settings of work meanwhile
+├── Unauthorised          who asks is not known: no key, or none that is good
+├── Forbidden             who asks may not do this
 ├── Fatal                 raised by a step: give up now, whatever the retry policy says
 ├── RetryAfter            raised by a step: try again after so many seconds
 └── StoreError            about the database
@@ -75,6 +90,14 @@ class NonDeterminism(UsageError):
     """The code asked for another durable call than was recorded at that position; the run is held."""
 
 
+class UserNotFound(UsageError):
+    """The tenant has no person of this id."""
+
+
+class KeyNotFound(UsageError):
+    """The tenant has no API key of this prefix."""
+
+
 class SearchError(UsageError):
     """A search cannot be read; the message shows the place in it and says what was expected there.
 
@@ -85,6 +108,28 @@ class SearchError(UsageError):
     def __init__(self, message: str, *, position: int = 0) -> None:
         super().__init__(message)
         self.position = position
+
+
+class SubjectNotFound(UsageError):
+    """The tenant has no subject of this id."""
+
+
+class DefinitionNotFound(UsageError):
+    """The tenant has no definition of this id, or not this version of it."""
+
+
+class RuleError(UsageError):
+    """A rule cannot be read; the message shows the place in it and says what to write instead.
+
+    Attributes:
+        line: the place in the rule, from 1.
+        column: likewise.
+    """
+
+    def __init__(self, message: str, *, line: int = 1, column: int = 1) -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
 
 
 class PayloadError(HoldfastError, ValueError):
@@ -134,7 +179,15 @@ class RunTimeout(RunError, TimeoutError):
 
 
 class RunHeld(RunError):
-    """The reason that a run is held with: what a person, or the run's own code, said."""
+    """The reason that a run is held with: what a person, or the run's own code, said.
+
+    Attributes:
+        terms: who is to see to it and until when, plain JSON; None for nobody.
+    """
+
+    def __init__(self, message: str, *, run_id: str = "", terms: dict[str, object] | None = None) -> None:
+        super().__init__(message, run_id=run_id)
+        self.terms = terms
 
 
 class Rejected(RunError):
@@ -151,6 +204,60 @@ class StepNotFound(RunError):
 
 class CrashedWorker(RunError):
     """The run lost its worker so often without a new checkpoint that it is held."""
+
+
+class ItemError(HoldfastError):
+    """An error about one work item.
+
+    Attributes:
+        item_id: the item's id within its tenant.
+    """
+
+    def __init__(self, message: str, *, item_id: str = "") -> None:
+        super().__init__(message)
+        self.item_id = item_id
+
+
+class ItemNotFound(ItemError):
+    """The tenant has no work item of this id."""
+
+
+class ItemExists(ItemError):
+    """The id is taken; or there is an open item of this definition and subject, or was one a short while ago."""
+
+
+class ItemChanged(ItemError):
+    """Somebody else changed the item meanwhile; nothing was changed: look at it and try again."""
+
+
+class IllegalMove(ItemError):
+    """The item is in no state for what was asked of it; nothing was changed.
+
+    Attributes:
+        status: where it stands.
+        allowed: the statuses that it may get.
+    """
+
+    def __init__(
+        self, message: str, *, item_id: str = "", status: str = "", allowed: list[str] | tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message, item_id=item_id)
+        self.status = status
+        self.allowed = list(allowed)
+
+
+class AskSkipped(ItemError):
+    """A person skipped what ``hf.ask`` asked; raised there.
+
+    Attributes:
+        reason: what they said.
+        by: who.
+    """
+
+    def __init__(self, message: str, *, item_id: str = "", reason: str = "", by: str = "") -> None:
+        super().__init__(message, item_id=item_id)
+        self.reason = reason
+        self.by = by
 
 
 class StepError(HoldfastError):
@@ -179,6 +286,22 @@ class EventTimeout(HoldfastError, TimeoutError):
 
 class ScheduleExists(HoldfastError):
     """Another client made or changed the schedule meanwhile: look at it and try again."""
+
+
+class UserExists(HoldfastError):
+    """Another person of the tenant has this address, or somebody changed the person meanwhile; nothing was changed."""
+
+
+class WorkChanged(HoldfastError):
+    """Somebody changed the subject, the definition or the settings of the work queue meanwhile: look and try again."""
+
+
+class Unauthorised(HoldfastError):
+    """A server does not know who asks: there is no key or session, or none that is good."""
+
+
+class Forbidden(HoldfastError):
+    """Who asks is known, and may not do this."""
 
 
 class Fatal(HoldfastError):

@@ -24,22 +24,22 @@ def _ids(url: str = URL) -> list[str]:
     return [run["id"] for run in json.loads(inside("runs", "list", "--url", url, "--json")[0])]
 
 
-def test_the_schema_is_made_and_told(shop: Path, disk_url: str) -> None:
-    made = json.loads(inside("db", "migrate", "--url", disk_url, "--json")[0])
+def test_the_schema_is_made_and_told(shop: Path, empty_disk_url: str) -> None:
+    made = json.loads(inside("db", "migrate", "--url", empty_disk_url, "--json")[0])
     assert (made["before"], made["after"], made["applied"]) == (0, made["after"], [])
-    assert "nothing to do" in inside("db", "migrate", "--url", disk_url)[0]
-    status = json.loads(inside("db", "status", "--url", disk_url, "--json")[0])
+    assert "nothing to do" in inside("db", "migrate", "--url", empty_disk_url)[0]
+    status = json.loads(inside("db", "status", "--url", empty_disk_url, "--json")[0])
     assert (status["version"], status["pending"]) == (status["wanted"], [])
     assert status["runs"] == {"ready": 0, "running": 0, "parked": 0}
     assert status["size_bytes"]["database"] > 0
     assert "synchronous" in status["durable"]
-    assert "schema version" in inside("db", "status", "--url", disk_url)[0]
+    assert "schema version" in inside("db", "status", "--url", empty_disk_url)[0]
 
 
-def test_an_empty_postgres_database_is_left_empty_by_looking(postgres_database: str) -> None:
-    status = json.loads(inside("db", "status", "--url", postgres_database, "--json")[0])
+def test_an_empty_postgres_database_is_left_empty_by_looking(empty_postgres_database: str) -> None:
+    status = json.loads(inside("db", "status", "--url", empty_postgres_database, "--json")[0])
     assert (status["version"], status["workers"]) == (0, None)
-    assert json.loads(inside("db", "status", "--url", postgres_database, "--json")[0])["version"] == 0
+    assert json.loads(inside("db", "status", "--url", empty_postgres_database, "--json")[0])["version"] == 0
 
 
 def test_a_newer_schema_is_told_and_refused(shop: Path) -> None:

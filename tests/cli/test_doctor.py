@@ -198,9 +198,11 @@ def test_a_database_clock_that_is_off(shop: Path) -> None:
 
 
 @pytest.mark.slow
-def test_postgres(shop: Path, postgres_database: str) -> None:
-    assert "none yet" in next(one["text"] for one in _examine(postgres_database, code=0) if one["name"] == "schema")
-    inside("db", "migrate", "--url", postgres_database)
+def test_postgres(shop: Path, empty_postgres_database: str) -> None:
+    assert "none yet" in next(
+        one["text"] for one in _examine(empty_postgres_database, code=0) if one["name"] == "schema"
+    )
+    inside("db", "migrate", "--url", empty_postgres_database)
     assert "a commit may not reach the disk" in _problem(
-        postgres_database
+        empty_postgres_database
     )  # the tests' server does not wait for the disk

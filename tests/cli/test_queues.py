@@ -46,7 +46,8 @@ def test_a_queue_is_limited_and_paused(till: Path, disk_url: str) -> None:
     registered(disk_url)
     start(disk_url, "p-1", "o-1", "--queue", "slow")
     limited = said("queues", "limit", "slow", "--total", "5", "--per-worker", "2", url=disk_url)
-    assert limited == {"name": "slow", "total": 5, "per_worker": 2, "paused": False, "ready": 1, "executing": 0}
+    assert limited.items() >= {"name": "slow", "total": 5, "per_worker": 2, "paused": False, "ready": 1}.items()
+    assert (limited["executing"], limited["oldest_at"] is None) == (0, False)
     lifted = inside("queues", "limit", "slow", "--per-worker", "none", "--url", disk_url)[0]
     assert lifted == "queue slow, at most 5 runs at once\n"
     assert inside("queues", "pause", "slow", "--url", disk_url)[0].endswith("at most 5 runs at once, paused\n")

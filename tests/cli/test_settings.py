@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cli.settings import SETTINGS, ConfigError, load
+from holdfast.cli.kinds import Secret
+from holdfast.cli.settings import SETTINGS, ConfigError, as_variables, load
+from holdfast.cli.webhooks import Webhook
+from holdfast.errors import UsageError
 from tests.cli.tool import inside
 
 
@@ -34,14 +37,28 @@ def test_every_setting_can_be_a_variable(tmp_path: Path, monkeypatch: pytest.Mon
     texts = {
         "url": "sqlite:///a.db", "tenant": "north", "log_level": "DEBUG", "worker.modules": "shop, billing",
         "worker.concurrency": "7", "worker.processes": "2", "worker.queues": "a,b", "worker.threads": "9",
-        "worker.lease": "1m", "worker.beat": "2", "worker.drain": "0",
+        "worker.lease": "1m", "worker.beat": "2", "worker.drain": "0", "worker.metrics": "localhost:9464",
+        "key": "env:SOMEWHERE", "serve.host": "::", "serve.port": "0", "serve.auth": "Yes",
+        "serve.shared_tenants": "default, ops", "serve.public_url": "https://hf.example/", "serve.allowed_hosts": "a,b",
+        "serve.max_body": "1.5 KiB", "serve.max_upload": "1 GB", "serve.rate": "2.5",
+        "serve.redact": "iban, card.number", "serve.keep_audit": "30d", "serve.name": "north",
+        "oidc.issuer": "https://id.example", "oidc.audience": "holdfast", "oidc.client_id": "hf",
+        "oidc.client_secret": "file:/run/secret", "oidc.tenant_claim": "org", "oidc.role_claim": "hf_role",
     }  # fmt: skip
     settings = load({}, environ={setting.variable: texts[setting.key] for setting in SETTINGS})
     assert {key: one.value for key, one in settings.values.items()} == {
         "url": "sqlite:///a.db", "tenant": "north", "log_level": "debug", "worker.modules": ["shop", "billing"],
         "worker.concurrency": 7, "worker.processes": 2, "worker.queues": ["a", "b"], "worker.threads": 9,
-        "worker.lease": 60.0, "worker.beat": 2.0, "worker.drain": 0.0,
+        "worker.lease": 60.0, "worker.beat": 2.0, "worker.drain": 0.0, "worker.metrics": "localhost:9464",
+        "key": Secret("env:SOMEWHERE"), "serve.host": "::", "serve.port": 0, "serve.auth": True,
+        "serve.shared_tenants": ["default", "ops"], "serve.public_url": "https://hf.example/",
+        "serve.allowed_hosts": ["a", "b"], "serve.max_body": 1536, "serve.max_upload": 10**9, "serve.rate": 2.5,
+        "serve.redact": ["iban", "card.number"], "serve.keep_audit": 30 * 86400.0, "serve.name": "north",
+        "oidc.issuer": "https://id.example", "oidc.audience": "holdfast", "oidc.client_id": "hf",
+        "oidc.client_secret": Secret("file:/run/secret"), "oidc.tenant_claim": "org", "oidc.role_claim": "hf_role",
     }  # fmt: skip
+    again = load({}, environ=as_variables(settings))
+    assert {key: one.value for key, one in again.values.items()} == {k: v.value for k, v in settings.values.items()}
 
 
 @pytest.mark.parametrize(
@@ -69,6 +86,49 @@ def test_every_setting_can_be_a_variable(tmp_path: Path, monkeypatch: pytest.Mon
             "worker.lease: is 4 s and worker.beat 2 s; a lease must be longer than two beats",
         ),
         ("url = ?\n", "holdfast.toml:1: is not TOML: Invalid value (at line 1"),
+        ("[serve]\nauth = 'yes'", "holdfast.toml:2: serve.auth: is 'yes'; expected is true or false"),
+        ("[serve]\nport = 65536", "holdfast.toml:2: serve.port: is 65536; expected is a port, 0 to 65535"),
+        (
+            "[serve]\nmax_body = '8 XB'",
+            "holdfast.toml:2: serve.max_body: is '8 XB'; expected is bytes, or text",
+        ),
+        ("[serve]\nmax_body = 0", "serve.max_body: is 0; expected is bytes"),
+        ("[serve]\nrate = -1", "serve.rate: is -1; expected is a number, 0 or more"),
+        ("[serve]\nrate = inf", "serve.rate: is inf; expected is a number, 0 or more"),
+        ("[serve]\npublic_url = 'hf.example'", "serve.public_url: is 'hf.example'; expected is an address that begins"),
+        ("[serve]\nhots = ''", "holdfast.toml:2: serve.hots: there is no such setting; do you mean serve.host?"),
+        (
+            "\nkey = 'hf_01234567_x'",
+            "holdfast.toml:2: key: is not that; expected is where the secret is, as env:",
+        ),
+        (
+            "[oidc]\nclient_secret = 'x'",
+            "holdfast.toml:2: oidc.client_secret: is not that; expected is where the",
+        ),
+        ("webhooks = 3", "holdfast.toml:1: webhooks: is not that; write a table for each, such as [webhooks.shop]"),
+        ("[webhooks]\nshop = 3", "holdfast.toml:1: webhooks: is not that; write a table for each"),
+        ("[webhooks.shop]\nevent = 'a'", "holdfast.toml:1: webhooks.shop: has no secret; expected is where the secret"),
+        ("[webhooks.shop]\nsecret = 'whsec_x'\nevent = 'a'", "holdfast.toml:2: webhooks.shop.secret: is not that"),
+        ("[webhooks.shop]\nsecret = 'env:A'", "holdfast.toml:1: webhooks.shop: needs one of event and workflow"),
+        (
+            "[webhooks.shop]\nsecret = 'env:A'\nevnt = 'a'",
+            "toml:3: webhooks.shop.evnt: there is no such setting; do",
+        ),
+        (
+            "[webhooks.shop]\nsecret = 'env:A'\nevent = ''",
+            "holdfast.toml:3: webhooks.shop.event: is ''; expected is",
+        ),
+        (
+            "[webhooks.shop]\nsecret = 'env:A'\nevent = 'a'\nkey = 'a..b'",
+            "toml:4: webhooks.shop.key: is 'a..b'; exp",
+        ),
+        ("[webhooks.shop]\nsecret = 'env:A'\nworkflow = 'a'\nkey = 'a'", "webhooks.shop.key: is for events; a workf"),
+        (
+            "[webhooks.shop]\nsecret = 'env:A'\nevent = 'a'\ninput = [1]",
+            "toml:4: webhooks.shop.input: is [1]; exp",
+        ),
+        ("[webhooks.shop]\nsecret = 'env:A'\nevent = 'a'\ninput = {a = 'b'}", "toml:4: webhooks.shop.input: is for an"),
+        ("[webhooks.'a/b']\nsecret = 'env:A'\nevent = 'a'", "webhooks.a/b: 'a/b' cannot stand in an address"),
     ],
 )
 def test_a_wrong_file_is_told_with_its_line(
@@ -120,3 +180,61 @@ def test_a_fine_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert shown["tenant"] == {"value": "north", "source": "flag"}
     assert shown["url"]["source"] == "other.toml:1"
     assert "no such configuration file" in inside("config", "check", "--config", "absent.toml", code=1)[1]
+
+
+KEY = "hf_01234567_" + "s" * 40
+
+
+def test_a_key_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOLDFAST_KEY", KEY)
+    settings = load({})
+    assert settings["key"].reveal("the key") == KEY
+    assert KEY not in repr(settings.values)
+    for arguments in (("config", "show"), ("config", "show", "--json")):
+        stdout, stderr = inside(*arguments)
+        assert KEY not in stdout + stderr
+        assert "env:HOLDFAST_KEY" in stdout
+    monkeypatch.delenv("HOLDFAST_KEY")
+    stderr = inside("runs", "list", "--api-key", KEY, code=2)[1]
+    assert "expected is where the secret is" in stderr
+    assert KEY not in stderr
+
+
+def test_a_secret_is_where_it_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret").write_text("whsec_abc\n")
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    assert Secret("file:secret").reveal("it") == "whsec_abc"
+    monkeypatch.setenv("THE_KEY", "k")
+    assert Secret("env:THE_KEY").reveal("it") == "k"
+    for reference, said in (
+        ("env:ABSENT", "it: the variable ABSENT is not set"),
+        ("file:absent", "it: absent cannot be read: No such file"),
+        ("file:empty", "it: empty is empty"),
+        ("file:bytes", "it: bytes is not UTF-8 text"),
+        ("file:.", "it: . cannot be read: Is a directory"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            Secret(reference).reveal("it")
+
+
+def test_webhooks_are_read_with_their_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "holdfast.toml").write_text(
+        "[webhooks.shop]\nsecret = 'env:SHOP'\nevent = 'paid'\nkey = 'data.order'\nid = 'id'\n"
+        "[webhooks.desk]\nsecret = 'file:desk'\nworkflow = 'answer'\ntenant = 'north'\ninput = {text = 'data.text'}\n"
+    )
+    assert load({}, environ={}).webhooks == {
+        "shop": Webhook(Secret("env:SHOP"), event="paid", key="data.order", id="id"),
+        "desk": Webhook(Secret("file:desk"), workflow="answer", tenant="north", input={"text": "data.text"}),
+    }
+    shown = json.loads(inside("config", "show", "--json")[0])
+    assert shown["webhooks.shop"]["value"] == {
+        "secret": "env:SHOP", "event": "paid", "key": "data.order", "id": "id",
+    }  # fmt: skip
+    assert "answer" in inside("config", "show")[0]
+    monkeypatch.setenv("SHOP", "whsec_x")
+    found = json.loads(inside("config", "check", "--json", code=1)[0])
+    assert [problem["key"] for problem in found["problems"]] == ["webhooks.desk.secret"]

@@ -120,8 +120,8 @@ def until(true: Callable[[], Any], seconds: float = 30.0) -> Any:
 
 def inside(*arguments: str, code: int = 0, given: str | None = None) -> tuple[str, str]:
     """Run a command in this process; stdout and stderr."""
-    from holdfast.cli.main import app
+    from holdfast.cli.main import build
 
-    done = CliRunner().invoke(app, list(arguments), input=given, prog_name="holdfast")
+    done = CliRunner().invoke(build(arguments), list(arguments), input=given, prog_name="holdfast")
     assert done.exit_code == code, f"{arguments}: {done.exit_code}\n{done.stdout}\n{done.stderr}\n{done.exception!r}"
     return done.stdout, done.stderr

@@ -6,23 +6,23 @@ import os
 from typing import Any
 
 from holdfast.model.keys import lane_id, topic_id
-from holdfast.store.base import (
+from holdfast.store.base import Store
+from holdfast.store.operations import (
     Batch,
     Checkpoint,
     Claim,
     ClaimedRun,
     Event,
-    JournalRow,
     Park,
     Resolve,
     Results,
     Settle,
     Start,
     Started,
-    Store,
     Topic,
     Wait,
 )
+from holdfast.store.rows import JournalRow
 
 LEASE_US = 3600 * 1_000_000
 KIND = ("main", "flow", "v1", 1)

@@ -4,21 +4,9 @@ from typing import Any
 
 from holdfast.model.keys import lane_id, topic_id
 from holdfast.model.notes import Note, encode_note
-from holdfast.store.base import (
-    ClaimedRun,
-    Continue,
-    Control,
-    Controlled,
-    Event,
-    Fact,
-    JournalRow,
-    Retry,
-    RunRow,
-    Start,
-    Store,
-    Topic,
-    Wait,
-)
+from holdfast.store.base import Store
+from holdfast.store.operations import ClaimedRun, Continue, Control, Controlled, Event, Fact, Retry, Start, Topic, Wait
+from holdfast.store.rows import JournalRow, RunRow
 from tests.conformance.kit import checkpoint, commit, settle, start, uid
 
 NOON = 1_800_000_000_000_000

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from holdfast.model.search import parse
-from holdfast.store.base import (
+from holdfast.store.base import Store
+from holdfast.store.operations import (
     ASKED,
     LOST,
     SATISFIED,
@@ -16,10 +17,9 @@ from holdfast.store.base import (
     ClaimedRun,
     Fact,
     Progress,
-    QueueRow,
     SetAttributes,
-    Store,
 )
+from holdfast.store.rows import QueueRow
 from tests.conformance.kit import (
     CHILD,
     KIND,

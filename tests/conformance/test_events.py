@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from holdfast.model.run import Entry
-from holdfast.store.base import LOST, SATISFIED, Batch, ClaimedRun, Delivered, Met, Promote, Store
+from holdfast.store.base import Store
+from holdfast.store.operations import LOST, SATISFIED, Batch, ClaimedRun, Delivered, Met, Promote
 from tests.conformance.kit import (
     checkpoint,
     claim,

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from holdfast.model.keys import lane_id
-from holdfast.store.base import Batch, Claim, ClaimedRun, LaneRow, Promote, Promoted, Store
+from holdfast.store.base import Store
+from holdfast.store.operations import Batch, Claim, ClaimedRun, Promote, Promoted
+from holdfast.store.rows import LaneRow
 from holdfast.store.sqlite.store import SqliteStore
 from holdfast.store.url import make_store
 from tests.conformance.kit import (

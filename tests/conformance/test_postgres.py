@@ -17,7 +17,8 @@ import asyncpg
 import pytest
 
 from holdfast.errors import BadURL, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
-from holdfast.store.base import LOST, SATISFIED, Batch, Claim, Promote, Promoted, Rejected, Rescued, Started, Store
+from holdfast.store.base import Rejected, Rescued, Store
+from holdfast.store.operations import LOST, SATISFIED, Batch, Claim, Promote, Promoted, Started
 from holdfast.store.postgres import store as store_module
 from holdfast.store.postgres.claim import Heads, claim_runs
 from holdfast.store.postgres.connection import WRITE
@@ -581,6 +582,8 @@ async def test_everything_works_through_pgbouncer_in_transaction_mode(bouncer_ur
             assert len(journal) == 1
             assert (await commit(mine, settles=[settle(run)])).settles == [None]
             assert await status(mine, run_id) == "succeeded"
+            within = [await mine.under_policy(tenant).find_runs("t", [run_id]) for tenant in ("t", "u")]
+            assert [len(found) for found in within] == [1, 0]
 
     workers = [WORKER, OTHER, b"worker-number-03"]
     for worker in workers[1:]:

@@ -14,7 +14,8 @@ import pytest
 from holdfast.model.keys import lane_id, topic_id
 from holdfast.model.notes import Note, encode_note
 from holdfast.model.search import parse
-from holdfast.store.base import (
+from holdfast.store.base import Store
+from holdfast.store.operations import (
     ASKED,
     Batch,
     Claim,
@@ -24,9 +25,7 @@ from holdfast.store.base import (
     Controlled,
     Event,
     Promote,
-    QueueRow,
     Retry,
-    Store,
     Topic,
     Wait,
 )
@@ -36,6 +35,7 @@ from holdfast.store.postgres.claim import Heads
 from holdfast.store.postgres.connection import WRITE
 from holdfast.store.postgres.store import PostgresStore
 from holdfast.store.postgres.write import write
+from holdfast.store.rows import QueueRow
 from holdfast.store.sql import statements
 from tests.conformance.kit import (
     CHILD,
@@ -600,7 +600,7 @@ def statements_to_plan() -> dict[str, str]:
         named = statements(package, file)
         found.update((name, text) for name, text in named.items() if "/*" not in text and not name.startswith("from_"))
     for text in ("status = 'failed'", "status = 'waiting'", "attributes.a = 'x'", "attributes.a = 1", "workflow = 'x'"):
-        search, _ = look.search("t", parse(text, now_us=NOW), 5, None)
+        [(search, _)] = look.searches("t", parse(text, now_us=NOW), 5, None)
         found[text] = statements(package, "look.sql")["rows"].replace("/*found*/", search)
     return found
 

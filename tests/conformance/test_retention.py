@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from holdfast.model.search import parse
-from holdfast.store.base import Attempt, Progress, Start, Store
+from holdfast.store.base import Store
+from holdfast.store.operations import Attempt, Progress, Start
 from tests.conformance.kit import checkpoint, child, claim, commit, make, park, pending, running, settle, start
 from tests.conformance.steering_kit import (
     FAR,

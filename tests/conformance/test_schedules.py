@@ -1,6 +1,7 @@
 """Schedules are stored, changed by one at a time, and found when they are due, over every store."""
 
-from holdfast.store.base import ScheduleRow, Store
+from holdfast.store.base import Store
+from holdfast.store.rows import ScheduleRow
 from tests.conformance.steering_kit import FAR
 
 ROW = ScheduleRow("t", "nightly", "flow", b"definition", b"input", b"options", False, FAR, None, 1)

@@ -47,57 +47,57 @@ def later_code(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "known_migrations", lambda known=known, change=change: (*known, change))
 
 
-async def test_an_empty_database_gets_the_schema(disk_url: str) -> None:
-    store = await opened(disk_url, migrate=False)
-    module = sqlite_schema if disk_url.startswith("sqlite") else postgres_schema
+async def test_an_empty_database_gets_the_schema(empty_disk_url: str) -> None:
+    store = await opened(empty_disk_url, migrate=False)
+    module = sqlite_schema if empty_disk_url.startswith("sqlite") else postgres_schema
     newest = len(module.known_migrations())
     assert await store.schema_status() == SchemaStatus(newest, newest, ())  # type: ignore[attr-defined]
     await store.close()
 
 
-async def test_a_newer_schema_is_refused(disk_url: str) -> None:
-    await (await opened(disk_url)).close()
-    sqlite = disk_url.startswith("sqlite")
-    await execute(disk_url, "PRAGMA user_version = 7" if sqlite else "UPDATE holdfast.meta SET version = 7")
+async def test_a_newer_schema_is_refused(empty_disk_url: str) -> None:
+    await (await opened(empty_disk_url)).close()
+    sqlite = empty_disk_url.startswith("sqlite")
+    await execute(empty_disk_url, "PRAGMA user_version = 7" if sqlite else "UPDATE holdfast.meta SET version = 7")
     with pytest.raises(SchemaTooNew, match="upgrade holdfast"):
-        await opened(disk_url)
+        await opened(empty_disk_url)
 
 
-async def test_another_program_s_tables_are_left_alone(disk_url: str) -> None:
-    if disk_url.startswith("sqlite"):
-        await execute(disk_url, "CREATE TABLE theirs (x)")
+async def test_another_program_s_tables_are_left_alone(empty_disk_url: str) -> None:
+    if empty_disk_url.startswith("sqlite"):
+        await execute(empty_disk_url, "CREATE TABLE theirs (x)")
     else:
-        await execute(disk_url, "CREATE SCHEMA holdfast")
-        await execute(disk_url, "CREATE TABLE holdfast.meta (theirs integer)")
+        await execute(empty_disk_url, "CREATE SCHEMA holdfast")
+        await execute(empty_disk_url, "CREATE TABLE holdfast.meta (theirs integer)")
     with pytest.raises(NotOurs):
-        await opened(disk_url)
+        await opened(empty_disk_url)
 
 
-async def test_an_older_schema_is_refused_or_migrated(disk_url: str, request: pytest.FixtureRequest) -> None:
-    store = await opened(disk_url)
+async def test_an_older_schema_is_refused_or_migrated(empty_disk_url: str, request: pytest.FixtureRequest) -> None:
+    store = await opened(empty_disk_url)
     await make(store, start("a"))
     await store.close()
     request.getfixturevalue("later_code")
     with pytest.raises(SchemaTooOld, match="holdfast db migrate"):
-        await opened(disk_url, migrate=False)
-    url = disk_url
-    if not disk_url.startswith("sqlite"):
+        await opened(empty_disk_url, migrate=False)
+    url = empty_disk_url
+    if not empty_disk_url.startswith("sqlite"):
         with pytest.raises(SchemaTooOld):
-            await opened(disk_url)
+            await opened(empty_disk_url)
         url += "&migrate=auto"
     store = await opened(url)
     assert (await store.schema_status()).pending == ()  # type: ignore[attr-defined]
     assert len(await store.find_runs("t", ["a"])) == 1
     await store.close()
-    table = "workers" if disk_url.startswith("sqlite") else "holdfast.workers"
-    await execute(disk_url, f"SELECT more FROM {table}")
+    table = "workers" if empty_disk_url.startswith("sqlite") else "holdfast.workers"
+    await execute(empty_disk_url, f"SELECT more FROM {table}")
 
 
-async def test_postgres_is_migrated_by_command(postgres_database: str, request: pytest.FixtureRequest) -> None:
-    await (await opened(postgres_database)).close()
+async def test_postgres_is_migrated_by_command(empty_postgres_database: str, request: pytest.FixtureRequest) -> None:
+    await (await opened(empty_postgres_database)).close()
     newest = len(postgres_schema.known_migrations())
     request.getfixturevalue("later_code")
-    store = PostgresStore(postgres_database)
+    store = PostgresStore(empty_postgres_database)
     assert await store.schema_status() == SchemaStatus(newest, newest + 1, ("0099_more",))
     assert await store.migrate() == ["0099_more"]
     assert await store.migrate() == []
@@ -107,10 +107,13 @@ async def test_postgres_is_migrated_by_command(postgres_database: str, request: 
 
 DESCRIBE = (
     """SELECT c.relname, c.relkind::text, c.reloptions::text, a.attname, format_type(a.atttypid, a.atttypmod),
-              a.attnotnull, a.attnum, (SELECT collname FROM pg_collation WHERE oid = a.attcollation)::text,
+              a.attnotnull, row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum), c.relrowsecurity,
+              c.relforcerowsecurity, (SELECT collname FROM pg_collation WHERE oid = a.attcollation)::text,
               (SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = c.oid AND adnum = a.attnum)
        FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
-       WHERE c.relnamespace = 'holdfast'::regnamespace AND a.attnum > 0 ORDER BY c.relname, a.attnum""",
+       WHERE c.relnamespace = 'holdfast'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped
+       ORDER BY c.relname, a.attnum""",
+    "SELECT tablename, policyname, roles, cmd, qual, with_check FROM pg_policies ORDER BY tablename, policyname",
     "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'holdfast' ORDER BY indexname",
     """SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint
        WHERE connamespace = 'holdfast'::regnamespace ORDER BY 1, 2""",
@@ -122,14 +125,14 @@ DESCRIBE = (
 )
 
 
-async def test_the_migrations_lead_to_the_same_postgres_schema(postgres_database: str) -> None:
+async def test_the_migrations_lead_to_the_same_postgres_schema(empty_postgres_database: str) -> None:
     async def described() -> list[Any]:
-        return [[tuple(row) for row in await execute(postgres_database, query)] for query in DESCRIBE]
+        return [[tuple(row) for row in await execute(empty_postgres_database, query)] for query in DESCRIBE]
 
-    await (await opened(postgres_database)).close()
+    await (await opened(empty_postgres_database)).close()
     at_once = await described()
-    await execute(postgres_database, "DROP SCHEMA holdfast CASCADE")
-    store = PostgresStore(postgres_database)
+    await execute(empty_postgres_database, "DROP SCHEMA holdfast CASCADE")
+    store = PostgresStore(empty_postgres_database)
     assert await store.migrate() == [migration.name for migration in postgres_schema.known_migrations()]
     await store.close()
     assert await described() == at_once

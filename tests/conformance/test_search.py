@@ -6,7 +6,8 @@ from itertools import pairwise
 import pytest
 
 from holdfast.model.search import parse
-from holdfast.store.base import Progress, Store
+from holdfast.store.base import Store
+from holdfast.store.operations import Progress
 from tests.conformance.kit import CHILD, WORKER, child, claim, commit, make, park, start
 from tests.conformance.steering_kit import FAR, NOON, ask, find, number, settled, text
 
@@ -62,6 +63,10 @@ SEARCHES = {
     "attributes.size = 10": ["delayed"],
     "attributes.size > 2.5": ["ready", "delayed"],
     "attributes.order = 'o-2' or workflow = 'child'": ["ready", "delayed"],
+    "attributes.order = 'o-2' or attributes.order = 'o-1'": ["ready", "delayed", "held"],
+    "attributes.order in ('o-2', 'o-1', 'o-2') and not status = 'held'": ["ready", "delayed"],
+    "attributes.size = 10 or attributes.size = '10'": ["delayed"],
+    "attributes.order = 'o-2' or attributes.size = 3": ["ready", "delayed"],
     "finished_at < 'now' and not attributes.order = 'o-1'": ["good", "cancelled", "failed"],
 }
 
@@ -82,10 +87,17 @@ async def test_without_a_condition_every_run_of_the_tenant_is_found(store: Store
     assert await found(store, None, tenant="v") == []
 
 
-@pytest.mark.parametrize("search", [None, "attributes.order = 'o'", "status = 'held'", "status = 'queued'"])
+PAGED = [
+    None, "attributes.order = 'o'", "attributes.order = 'o' or attributes.order = 3", "status = 'held'",
+    "status = 'queued'",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("search", PAGED)
 async def test_runs_are_paged_newest_first(store: Store, search: str | None) -> None:
     condition = None if search is None else parse(search, NOON)
-    rows = [start(f"r{n}", facts=(text("order", "o"),)) for n in range(5)]
+    mixed = search is not None and "or" in search.split()
+    rows = [start(f"r{n}", facts=(number("order", 3) if mixed and n % 2 else text("order", "o"),)) for n in range(5)]
     await make(store, *rows)
     if search == "status = 'held'":
         for row in rows:

@@ -6,21 +6,9 @@ from typing import Any
 import pytest
 
 from holdfast.model.rescue import RESCUES_HELD
-from holdfast.store.base import (
-    LOST,
-    Cap,
-    ChildRow,
-    Claim,
-    Controlled,
-    Flow,
-    Fork,
-    JournalRow,
-    LaneRow,
-    QueueRow,
-    Standing,
-    Started,
-    Store,
-)
+from holdfast.store.base import Store
+from holdfast.store.operations import LOST, Cap, Claim, Controlled, Fork, Started
+from holdfast.store.rows import ChildRow, Flow, JournalRow, LaneRow, QueueRow, Standing
 from tests.conformance.kit import (
     CHILD,
     KIND,
@@ -586,7 +574,8 @@ async def test_queues_are_listed_with_their_runs(store: Store) -> None:
     await running(store, "a")
     await make(store, start("b"), start("c", kind=("bulk", "flow", "v1", 1)))
     main, bulk = QueueRow("main", None, None, False), QueueRow("bulk", None, None, False)
-    assert await store.list_queues() == [(bulk, 1, 0), (mail, 0, 0), (main, 1, 1)]
+    created = start("b").created_at
+    assert await store.list_queues() == [(bulk, 1, 0, created), (mail, 0, 0, None), (main, 1, 1, created)]
 
 
 # Standing

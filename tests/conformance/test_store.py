@@ -12,25 +12,20 @@ from holdfast.errors import StoreUnavailable
 from holdfast.model.failure import decode_failure
 from holdfast.model.rescue import RESCUES_HELD
 from holdfast.model.run import Entry
-from holdfast.store.base import (
+from holdfast.store.base import Rejected, Rescued, Store
+from holdfast.store.operations import (
     LOST,
     SATISFIED,
     Adopted,
     Attempt,
-    AttemptRow,
     Batch,
     Claim,
     ClaimedRun,
-    JournalRow,
     Promote,
     Promoted,
-    Rejected,
-    Rescued,
-    RunOutcome,
     Started,
-    Store,
-    WorkflowRow,
 )
+from holdfast.store.rows import AttemptRow, JournalRow, RunOutcome, WorkflowRow
 from holdfast.store.url import make_store
 from tests.conformance.kit import (
     CHILD,
@@ -552,7 +547,7 @@ async def test_a_heart_renews_a_lease_but_never_an_expired_one(disk_url: str) ->
     await register(store, OTHER, lease_us=-1)
     heart = store.heart()
     before = {worker.id: worker for worker in await store.list_workers()}
-    renewed, now = await heart.beat(WORKER, 2 * LEASE_US)
+    renewed, now, _ = await heart.beat(WORKER, 2 * LEASE_US)
     assert renewed
     assert abs(now - await store.now()) < 5_000_000
     assert (await heart.beat(OTHER, LEASE_US))[0] is False

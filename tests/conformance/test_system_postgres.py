@@ -11,9 +11,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 import holdfast as hf
+from holdfast.store.postgres.store import PostgresStore
+from tests.conformance.kit import make, start
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +45,8 @@ def system_postgres() -> Iterator[str]:
         )
     try:
         deadline = time.monotonic() + 30
-        while not (folder / ".s.PGSQL.5432").exists():
+        ready = [BINARIES[-1].with_name("pg_isready"), "-h", folder, "-U", "postgres"]
+        while subprocess.run(ready, capture_output=True).returncode:
             assert server.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < deadline, "the server did not start in 30 s"
             time.sleep(0.05)
@@ -85,3 +89,25 @@ async def test_runs_survive_their_worker(system_postgres: str) -> None:
             assert await run.result(timeout="20s") == 10
         assert sorted(seen) == [0, 1, 2, 2, 3, 4]
         assert [entry.name for entry in await client.history("o-1")] == ["work", "work", "work", "leaf", "started"]
+
+
+async def test_a_user_who_may_make_roles_reads_as_one_tenant(system_postgres: str) -> None:
+    admin = await asyncpg.connect(system_postgres)
+    await admin.execute("CREATE ROLE shop LOGIN CREATEROLE")
+    await admin.execute("CREATE DATABASE shop OWNER shop")
+    store = PostgresStore(system_postgres.replace("postgres@/postgres", "shop@/shop"))
+    await store.open()
+    await make(store, start("a"), start("b", tenant="u"))
+    within = store.under_policy("t")
+    assert [row.id for row in await within.find_runs("t", ["a", "b"])] == ["a"]
+    assert await within.find_runs("u", ["b"]) == []
+    assert len(await store.find_runs("u", ["b"])) == 1
+    # The role is taken away: what to do is said again.
+    await admin.execute("REVOKE holdfast_reader FROM holdfast_engine; REVOKE holdfast_reader FROM shop")
+    await admin.execute("ALTER ROLE shop NOCREATEROLE")
+    with pytest.raises(hf.StoreError):
+        await within.find_runs("t", ["a"])
+    with pytest.raises(hf.StoreError, match="GRANT holdfast_reader TO holdfast_engine"):
+        await within.find_runs("t", ["a"])
+    await store.close()
+    await admin.close()

@@ -18,7 +18,9 @@ from holdfast.model import rescue
 from holdfast.model.generations import decode_cuts
 from holdfast.model.position import format_position
 from holdfast.services import timekeeper
-from holdfast.store.base import LOST, Adopted, Batch, Continue, Fork, JournalRow, Results, Retry, Store
+from holdfast.store.base import Store
+from holdfast.store.operations import LOST, Adopted, Batch, Continue, Fork, Results, Retry
+from holdfast.store.rows import JournalRow
 from holdfast.store.url import make_store
 
 T = TypeVar("T")

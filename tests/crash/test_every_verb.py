@@ -456,7 +456,7 @@ async def empty(url: str) -> None:
     try:
         tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'holdfast'")
         kept = ("meta", "clock", "migrations")
-        names = [f"holdfast.{row[0]}" for row in tables if row[0] not in kept]
-        await connection.execute(f"TRUNCATE {', '.join(names)}")
+        # Of few rows each: much faster than to truncate, which makes every file anew.
+        await connection.execute("; ".join(f"DELETE FROM holdfast.{row[0]}" for row in tables if row[0] not in kept))
     finally:
         await connection.close()

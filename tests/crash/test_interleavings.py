@@ -13,7 +13,8 @@ import holdfast as hf
 from holdfast.engine import waiting
 from holdfast.model.keys import lane_id, topic_id
 from holdfast.model.notes import Note, decode_note, encode_note
-from holdfast.store.base import (
+from holdfast.store.base import Store
+from holdfast.store.operations import (
     ASKED,
     LOST,
     SATISFIED,
@@ -29,7 +30,6 @@ from holdfast.store.base import (
     Resolve,
     Settle,
     Start,
-    Store,
     Topic,
     Wait,
 )

@@ -13,7 +13,8 @@ from holdfast.engine import dispatcher, waiting
 from holdfast.engine.core import Core
 from holdfast.engine.isolation import Isolation
 from holdfast.errors import StoreError, StoreUnavailable
-from holdfast.store.base import Batch, Claim, Park, Rejected, Settle, Start
+from holdfast.store.base import Rejected
+from holdfast.store.operations import Batch, Claim, Park, Settle, Start
 from holdfast.store.url import make_store
 from tests.crash.faulty import World
 from tests.engine.helpers import ONCE, serving, until, until_status

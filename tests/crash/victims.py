@@ -7,10 +7,11 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 import holdfast as hf
-from holdfast.store.base import Batch
+from holdfast.store.operations import Batch
 from holdfast.store.postgres import store as postgres
 from holdfast.store.sqlite import write as sqlite
 
@@ -105,6 +106,7 @@ def stop_inside_a_write(flag: str) -> None:
             os.unlink(flag)
             note("frozen")
             os.kill(os.getpid(), signal.SIGSTOP)
+            time.sleep(0.2)  # another thread may be told of the signal first, and this one go on for a moment
 
     real_sqlite, real_postgres, real_alone = sqlite.execute_many, postgres.write, postgres.write_alone
 

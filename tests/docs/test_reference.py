@@ -8,6 +8,9 @@ import pytest
 
 import holdfast as hf
 from holdfast import errors
+from holdfast.model.policy_documents import Document, Points
+from holdfast.model.rule_checks import FUNCTIONS
+from holdfast.model.work_kinds import Definition
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -15,6 +18,7 @@ STORES = ROOT / "src" / "holdfast" / "store"
 
 API = (REFERENCE / "api.md").read_text(encoding="utf-8")
 ERRORS = (REFERENCE / "errors.md").read_text(encoding="utf-8")
+DEFINITIONS = (REFERENCE / "definitions.md").read_text(encoding="utf-8")
 DATABASE = (REFERENCE / "database.md").read_text(encoding="utf-8")
 
 ERROR_NAMES = [name for name in hf.__all__ if name in vars(errors)]
@@ -76,6 +80,13 @@ def test_error_is_described(name: str) -> None:
 def test_the_tree_of_errors_is_that_of_the_code() -> None:
     tree = (errors.__doc__ or "").partition("\n\n")[2].strip()
     assert f"```text\n{tree}\n```" in ERRORS
+
+
+@pytest.mark.parametrize(
+    "name", [*Definition.__struct_fields__, *FUNCTIONS, *Document.__struct_fields__, *Points.__struct_fields__]
+)
+def test_what_the_work_queue_is_told_is_described(name: str) -> None:
+    assert re.search(rf"`[^`]*\b{name}\b[^`]*`", DEFINITIONS), f"docs/reference/definitions.md says nothing of {name}"
 
 
 @pytest.mark.parametrize("schema", sorted(STORES.glob("*/schema.sql")), ids=lambda path: path.parent.name)

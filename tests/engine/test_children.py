@@ -211,3 +211,46 @@ async def test_children_of_different_tenants_stay_apart(store_url: str) -> None:
         run = await client.start(top.options(id="same"), 1)
         assert await run.result() == 6
         assert await other.list() == []
+
+
+@hf.workflow
+async def many_children(count: int) -> int:
+    first = await leaf(0)
+    rest = await hf.map(leaf, range(1, count))
+    return first + sum(rest)
+
+
+async def test_children_are_listed_in_the_order_of_the_code(store_url: str) -> None:
+    async with serving(store_url, many_children) as client:
+        run = await client.start(many_children, 12)
+        await run.result(timeout="10s")
+        found = await client.children(run.id)
+        assert [child.input["x"] for child in found] == list(range(12))
+        assert {child.parent for child in found} == {run.id}
+        assert {child.status for child in found} == {"succeeded"}
+        assert await client.children(found[0].id) == []
+        paged: list[hf.RunView] = []
+        while page := await client.children(run.id, limit=5, after=paged[-1].id if paged else None):
+            paged += page
+        assert paged == found
+
+
+async def test_children_of_nobody_are_refused(store_url: str) -> None:
+    async with serving(store_url, top) as client:
+        run = await client.start(top, 1)
+        await run.result(timeout="10s")
+        grandchild = (await client.children((await client.children(run.id))[0].id))[0]
+        assert grandchild.workflow == "leaf"
+        for nothing in ("nothing", run.id + "/"):
+            with pytest.raises(hf.RunNotFound):
+                await client.children(nothing)
+        with pytest.raises(hf.RunNotFound):
+            await client.children(run.id, after="nothing")
+        with pytest.raises(hf.RunNotFound):
+            await hf.Client(client.core, "other").children(run.id)
+        for other in (grandchild.id, run.id):
+            with pytest.raises(hf.UsageError, match="no child"):
+                await client.children(run.id, after=other)
+        for limit in (0, 1001, "5", True):
+            with pytest.raises(hf.UsageError, match="limit"):
+                await client.children(run.id, limit=limit)  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast.engine import client as client_module
+from holdfast.engine import part as part_module
 from tests.engine.helpers import until, until_status
 
 
@@ -230,7 +230,7 @@ async def limit_pages(client: hf.Client, pages: int) -> None:
 
 
 async def test_a_client_says_that_the_disk_is_full(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(part_module, "PATIENCE_SECONDS", 0.1)
     async with hf.connect(sqlite_url) as client:
         kept = await client.start(quick.options(id="before"), 1)
         await limit_pages(client, 0)

@@ -332,3 +332,23 @@ async def test_a_cycle_of_lanes(store_url: str) -> None:
         await client.cancel("b")
         await until_status(client, "b", "cancelled")
         await until_status(client, "a", "succeeded")
+
+
+@hf.workflow(key="key", limit=1)
+async def one_by_one(key: str) -> str:
+    return key
+
+
+async def test_queued_runs_are_counted_wherever_they_wait(store_url: str) -> None:
+    async with hf.connect(store_url) as client:
+        await client.start_many(one_by_one, [("a",), ("a",), ("a",), ("b",)])  # two are ready, two in line
+        await client.start(one_by_one.options(delay="1h"), "c")
+        await client.hold((await client.start(one_by_one, "d")).id)
+        other = hf.Client(client.core, "other")
+        await other.start(one_by_one, "e")
+        assert [await one.count(status="queued") for one in (client, other)] == [hf.Count(5, False), hf.Count(1, False)]
+        assert await client.count(status="queued", cap=3) == hf.Count(3, True)
+        assert await client.count("workflow = 'one_by_one' and not version = '1'", status="queued") == hf.Count(
+            0, False
+        )
+        assert len(await client.list(status="queued")) == 5

@@ -9,7 +9,7 @@ import pytest
 import holdfast as hf
 from holdfast.engine.execution import Execution
 from holdfast.model.notes import Note, encode_note
-from holdfast.store.base import Control
+from holdfast.store.operations import Control
 from tests.engine.clock import LONG_LEASE, move
 from tests.engine.helpers import ONCE, outcome, positions, serving, until, until_status
 

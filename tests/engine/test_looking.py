@@ -172,7 +172,7 @@ async def test_the_result_of_a_run_that_has_ended_is_there_at_once(store_url: st
             await until_status(client, run.id, "succeeded")
         began = time.monotonic()
         assert [await run.result("10s") for run in runs] == list(range(20))
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 1.5
 
 
 async def test_the_result_of_a_run_that_another_process_executes(sqlite_url: str) -> None:

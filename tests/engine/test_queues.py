@@ -86,6 +86,20 @@ async def test_settings_stay_until_they_are_changed(store_url: str) -> None:
         assert await queue(client, "gpu") == hf.QueueView("gpu", None, 2, False, 0, 0)
 
 
+async def test_a_queue_says_since_when_its_first_run_is_due(store_url: str) -> None:
+    async with hf.connect(store_url) as client:
+        assert await client.queues() == []
+        before = datetime.now(UTC)
+        first = await client.start(picture.options(queue="gpu"), 1)
+        await client.start(picture.options(queue="gpu"), 2)
+        await client.start(picture.options(queue="later", delay="1h"), 3)
+        found = {view.name: view for view in await client.queues()}
+        assert found["gpu"].ready == 2
+        assert found["gpu"].oldest_at == (await client.get(first.id)).created_at
+        assert found["gpu"].oldest_at >= before - timedelta(seconds=1)
+        assert "later" not in found or found["later"].oldest_at is None
+
+
 @pytest.mark.parametrize("limit", [0, -1, True, 1.5, "4", 2**63])
 async def test_a_limit_out_of_range_is_refused(limit: object) -> None:
     async with hf.connect("memory://") as client:

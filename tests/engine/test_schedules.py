@@ -15,7 +15,7 @@ from holdfast.engine.scheduled import description_of
 from holdfast.errors import StoreUnavailable
 from holdfast.services import scheduler
 from holdfast.services.scheduler import Scheduler
-from holdfast.store.base import WorkflowRow
+from holdfast.store.rows import WorkflowRow
 from tests.engine.clock import LONG_LEASE, move, move_to
 from tests.engine.helpers import until, until_status
 
@@ -523,6 +523,34 @@ async def test_a_schedule_that_others_change_too(store_url: str, monkeypatch: py
         monkeypatch.setattr(client.core.store, "put_schedule", never)
         with pytest.raises(hf.ScheduleExists, match="'tick'"):
             await client.schedule("tick", report, every="2m")
+
+
+async def test_a_schedule_that_was_changed_meanwhile_is_left_as_it_is(store_url: str) -> None:
+    async with office(store_url, report) as client:
+        seen = await client.schedule("tick", report, every="1m", revision=0)
+        with pytest.raises(hf.ScheduleExists, match="revision 0"):
+            await client.schedule("tick", report, every="5m", revision=0)
+        await move(client, 60)
+        await tick(client)
+        ran = await client.get_schedule("tick")
+        assert ran.last_run is not None
+        assert ran.revision == seen.revision  # its runs are no change of it
+        changed = await client.schedule("tick", report, every="2m", revision=ran.revision)
+        assert changed.revision != seen.revision
+        for change in (client.pause_schedule, client.resume_schedule):
+            with pytest.raises(hf.ScheduleExists):
+                await change("tick", revision=seen.revision)
+        with pytest.raises(hf.ScheduleExists):
+            await client.schedule("tick", report, every="5m", revision=seen.revision)
+        assert await client.get_schedule("tick") == changed
+        paused = await client.pause_schedule("tick", revision=changed.revision)
+        assert paused.revision != changed.revision
+        assert (await client.resume_schedule("tick", revision=paused.revision)).revision == changed.revision
+        with pytest.raises(hf.ScheduleExists):
+            await client.schedule("new", report, every="5m", revision=7)
+        for revision in (True, "1", 1.0):
+            with pytest.raises(hf.UsageError, match="revision"):
+                await client.pause_schedule("tick", revision=revision)  # type: ignore[arg-type]
 
 
 async def test_what_cannot_be_is_refused(store_url: str) -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Coroutine, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, assert_type
 from uuid import UUID
 
@@ -68,6 +68,10 @@ async def checkout(order: str, cents: int, *, rush: bool = False) -> dict[str, f
     assert_type(await hf.map(leaf, ["a", "b"], limit=3), list[int])
     assert_type(await hf.map(helper, ["a"]), list[tuple[Receipt, float]])
     assert_type(await hf.map(lambda one: charge(one, 3), ["a"]), list[Receipt])
+    assert_type(await hf.ask("Really?", form=bool), bool)
+    assert_type(await hf.ask("Which?", form=Receipt, assignee="ann", due="2d", escalate_to=["bob"]), Receipt)
+    assert_type(await hf.ask("What?", form={"type": "object"}), Any)
+    assert_type(await hf.hold("how many?", type=int, assignee="ann", due="1d"), int)
     with contextlib.suppress(hf.StepError, hf.RunFailed):
         await send(order)
     return {order: weight}
@@ -101,6 +105,18 @@ async def outside() -> None:
         views = await client.list(workflow="checkout", status="failed", limit=5)
         assert_type(views, list[hf.RunView])
         assert_type(await client.history("o-1"), list[hf.JournalEntry])
+        assert_type(await client.children("o-1", limit=5, after="o-1/0"), list[hf.RunView])
+        ann = await client.put_user("ann", email=None, role=hf.Role.ADMIN, groups=["desk"], capacity=None, revision=0)
+        assert_type(ann, hf.UserView)
+        await client.put_user("ann", role="viewer", away=[{"from": "2026-12-24", "until": date(2026, 12, 31)}])
+        assert_type(await client.check_password("ann", "secret"), hf.UserView | None)
+        assert_type((await client.create_key("deploy", role="operator", expires="90d")).key, str)
+        assert_type(await client.keys(search="ab"), list[hf.KeyView])
+        assert_type(await client.audit(actor="ann", limit=5), list[hf.AuditView])
+        assert_type((await client.stats(since=datetime.now(), step="hour")).total, hf.WorkflowStats)
+        assert_type((await client.overview()).statuses, dict[str, hf.Count])
+        assert_type(await client.workers(), list[hf.WorkerView])
+        assert_type(await client.drain_worker("00"), bool)
         async with hf.Worker(client, [checkout, leaf], concurrency=5, lease="15s") as worker:
             assert_type(worker, hf.Worker)
     again = await hf.connect("memory://")

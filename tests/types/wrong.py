@@ -28,6 +28,7 @@ async def checkout(order: str, cents: int) -> int:
     await hf.sleep(None)  # wrong
     await hf.sleep_until("2030-01-01")  # wrong
     await checkout("a")  # wrong
+    await hf.ask("Really?", due=b"2d", form=bool)  # wrong
     print(one, two)
     return len(text) + number
 
@@ -55,4 +56,6 @@ async def outside() -> None:
         text: str = await (await client.start(checkout, "o-1", 500)).result()  # wrong
         await hf.execute(checkout, 1)  # wrong
         hf.Worker(client, [charge])  # wrong
+        await client.stats(since="2026-01-01")  # wrong
+        await client.put_user("ann", groups=3)  # wrong
         print(text)

@@ -113,7 +113,7 @@ def round_trip(annotation: Any, value: Any) -> Any:
     back = codec.decode(data, PLACE)
     assert same(back, seen)
     again = codec.encode(back, PLACE)
-    assert msgspec.json.decode(again[1:]) == msgspec.json.decode(data[1:]) or isinstance(value, (set, frozenset))
+    assert same(codec.decode(again, PLACE), seen)
     return back
 
 

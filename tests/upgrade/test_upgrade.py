@@ -1,7 +1,8 @@
 """Databases that an earlier version left with runs in flight: migrated, and every run ends as it should.
 
 ``v1.sqlite.sql`` and ``v1.postgres.sql`` are what the first version had written when it was killed: rows
-of the tables, to be put into the schema of the first migration.
+of the tables, to be put into the schema of the first migration. ``v2.*.sql`` and ``v3.*.sql`` are that of the
+second and the third; what they executed is in ``flows.py``.
 """
 
 import time
@@ -17,11 +18,13 @@ from holdfast.store.postgres import schema as postgres_schema
 from holdfast.store.postgres.store import PostgresStore
 from holdfast.store.sqlite import schema as sqlite_schema
 from holdfast.store.sqlite.connection import connect as connect_sqlite
+from tests.conformance.work_kit import change, find, item, link, made, subject
 from tests.engine.helpers import until, until_status
+from tests.upgrade import flows
 
 HERE = Path(__file__).parent
-LEFT_AT_US = 1_795_225_000_000_000
-"""A little after the newest of the dumps."""
+LEFT_AT_US = {1: 1_795_225_000_000_000, 2: 1_795_860_000_000_000, 3: 1_795_878_000_000_000}
+"""A little after the newest of each version's dumps."""
 LATER_US = 3 * 3600 * 1_000_000
 """Every sleep in them is over then."""
 
@@ -80,39 +83,39 @@ async def stuck() -> int:
     return await add(1)
 
 
-def _first(migrations: tuple[Migration, ...]) -> str:
-    return migrations[0].sql
+def _schema(migrations: tuple[Migration, ...], version: int) -> str:
+    return ";\n".join(one.sql for one in migrations[:version])
 
 
-async def _load(url: str) -> None:
-    """Make the database as the first version left it, and let its sleeps be over."""
-    offset = max(0, LEFT_AT_US - time.time_ns() // 1000) + LATER_US
+async def _load(url: str, version: int) -> None:
+    """Make the database as a version left it, and let its sleeps be over."""
+    offset = max(0, LEFT_AT_US[version] - time.time_ns() // 1000) + LATER_US
     if url.startswith("sqlite"):
         path = url.removeprefix("sqlite:///")
         connection = connect_sqlite(path)
-        header = f"PRAGMA application_id = {sqlite_schema.APPLICATION_ID}; PRAGMA user_version = 1;"
+        header = f"PRAGMA application_id = {sqlite_schema.APPLICATION_ID}; PRAGMA user_version = {version};"
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(_first(sqlite_schema.known_migrations()) + header)
-        connection.executescript((HERE / "v1.sqlite.sql").read_text("utf-8"))
+        connection.executescript(_schema(sqlite_schema.known_migrations(), version) + ";" + header)
+        connection.executescript((HERE / f"v{version}.sqlite.sql").read_text("utf-8"))
         connection.execute("UPDATE clock SET offset_us = ?", (offset,))
         connection.close()
         return
     remote = await asyncpg.connect(url)
-    await remote.execute(_first(postgres_schema.known_migrations()))
-    await remote.execute("INSERT INTO holdfast.meta (version) VALUES (1)")
-    await remote.execute((HERE / "v1.postgres.sql").read_text("utf-8"))
+    await remote.execute(_schema(postgres_schema.known_migrations(), version))
+    await remote.execute("INSERT INTO holdfast.meta (version) VALUES ($1)", version)
+    await remote.execute((HERE / f"v{version}.postgres.sql").read_text("utf-8"))
     await remote.execute("UPDATE holdfast.clock SET offset_us = $1", offset)
     await remote.close()
     store = PostgresStore(url)
-    assert await store.migrate() == [one.name for one in postgres_schema.known_migrations()[1:]]
+    assert await store.migrate() == [one.name for one in postgres_schema.known_migrations()[version:]]
     await store.close()
 
 
 @pytest.mark.slow
-async def test_runs_in_flight_go_on_after_the_upgrade(disk_url: str) -> None:
-    await _load(disk_url)
+async def test_runs_of_the_first_version_go_on(empty_disk_url: str) -> None:
+    await _load(empty_disk_url, 1)
     async with (
-        hf.connect(disk_url, tenant="shop") as client,
+        hf.connect(empty_disk_url, tenant="shop") as client,
         hf.Worker(client, [steps, child, parent, maps, tries, fails, stuck], drain=0),
     ):
 
@@ -142,3 +145,154 @@ async def test_runs_in_flight_go_on_after_the_upgrade(disk_url: str) -> None:
         await until(second_half)
         await client.cancel("parent")
         await until_status(client, "parent", "cancelled")
+
+
+@pytest.mark.slow
+async def test_runs_of_the_second_version_go_on(empty_disk_url: str) -> None:
+    await _load(empty_disk_url, 2)
+    async with (
+        hf.connect(empty_disk_url, tenant="shop") as client,
+        hf.Worker(client, flows.ALL, drain=0),
+    ):
+
+        async def result(run_id: str) -> Any:
+            return await (await client.handle(run_id)).result(timeout="30s")
+
+        # Parked runs whose time has come, and a run that its worker died with.
+        assert await result("sleeps") == 3
+        assert await result("again") == 3
+        assert await result("tries") == 7
+        assert await result("stuck") == 9
+        assert [len(entry.failed_attempts) for entry in await client.history("tries")] == [1]
+        assert (await client.get("sleeps")).attributes == {"order": "o-1", "legal_hold": True}
+        assert (await client.get("again")).attempt == 1 + 2
+
+        # What was asked of runs.
+        await until_status(client, "asked", "cancelled")
+        await until_status(client, "limited", "failed")
+        assert (await client.get("cancelled")).status == "cancelled"
+        for held in ("gate", "stopped"):
+            assert (await client.get(held)).status == "held"
+        await client.release("gate", {"go": True})
+        assert await result("gate") == {"go": True}
+        await client.release("stopped")
+        assert await result("stopped") == 7
+
+        # Lanes: the holder ends, and the next in line gets the slot.
+        assert await result("desk-3") == 4
+        assert await result("desk-1") == 2
+        await until_status(client, "desk-2", "waiting")
+        [lane] = [lane for lane in await client.lanes() if lane.key == "ann"]
+        assert (lane.held, lane.waiting) == (1, 1)
+        await client.cancel("desk-2")
+        await until_status(client, "desk-later", "waiting")
+
+        # Events: one that was kept, one that comes now, one that cancels.
+        assert await result("took") == {"kept": 2}
+        assert await result("takes") == {"kept": 1}
+        progress = (await client.get("expects")).progress
+        assert progress is not None
+        assert (progress["current"], progress["note"]) == (1, "asked")
+        assert (await client.send_event("paid", {"cents": 5}, key="o-1")).waits == 1
+        assert await result("expects") == {"cents": 5}
+        assert (await client.send_event("order_cancelled", key="o-9")).cancels == 1
+        await until_status(client, "watched", "cancelled")
+
+        # Failed runs: retried before the upgrade and after it, and forked.
+        assert [run.id for run in (await client.list(where="attributes.order = 'o-2'"))] == ["forked", "fails"]
+        await client.retry("fails")
+        for mended in ("retried", "fails", "forked"):
+            await until_status(client, mended, "waiting")
+            outcomes = [(one.name, one.outcome) for one in await client.history(mended)]
+            assert ("broken", "ok") in outcomes
+
+        # Schedules, limits, pauses, retention.
+        schedules = {one.name: one for one in await client.schedules()}
+        assert (schedules["asleep"].paused, schedules["nightly"].paused) == (True, False)
+
+        async def made() -> bool:
+            found = await client.get_schedule("nightly")
+            return found.last_run is not None and (await client.get(found.last_run)).status == "succeeded"
+
+        await until(made)
+        queues = {one.name: (one.total, one.per_worker) for one in await client.queues()}
+        assert queues["bulk"] == (5, 3)
+        assert (await client.get("paused")).status == "queued"
+        await client.resume_workflow("paused")
+        assert await result("paused") == 1
+        kept = {(one.workflow, one.status): one.keep_seconds for one in await client.retention()}
+        assert kept["sleeps", "succeeded"] == 30 * 86400
+        assert kept["", "failed"] == 90 * 86400
+
+        # What had not begun sleeps two hours from now on.
+        for run_id in ("ready", "delayed"):
+            await until_status(client, run_id, "waiting")
+
+        async def second_half() -> bool:
+            return len([one for one in await client.history("family") if one.kind == "map"]) > 0
+
+        await until(second_half)
+        await client.cancel("family")
+        await until_status(client, "family", "cancelled")
+
+
+@pytest.mark.slow
+async def test_runs_of_the_third_version_go_on_beside_the_work_queue(empty_disk_url: str) -> None:
+    await _load(empty_disk_url, 3)
+    async with (
+        hf.connect(empty_disk_url, tenant="shop") as client,
+        hf.connect(empty_disk_url, tenant="other") as other,
+    ):
+        # Runs that were held before there were items are found to lack one.
+        store = client.core.store
+        held = {(tenant, id) for tenant, id, _, _ in await store.work.held_without_item(99)}
+        assert held == {("shop", "gate"), ("shop", "gate-2"), ("shop", "stopped"), ("other", "gate")}
+        one = {"tenant": "shop"}
+        await store.work.put_subjects([subject("acme", **one)])
+        rows = [
+            item("of gate", kind="hold", run="gate", subject="acme", assignee="ann", **one),
+            item("waits", blocked=True, **one),
+        ]
+        await store.work.put_links([link(rows[1], run="sleeps")])
+        await made(store, *map(change, rows))
+        assert len(await store.work.held_without_item(99)) == 3
+        assert await store.work.end_run_links(9) == 0
+        user = await store.find_user("shop", email="ann@example.org")
+        assert user is not None
+        assert [key.prefix for key in await store.list_keys("shop", limit=9)] == ["hf_0123456789"]
+        assert [view.query for view in await store.list_views("shop", "ann", "runs")] == ["status:held"]
+
+        async with hf.Worker(client, flows.ALL, drain=0):
+
+            async def result(run_id: str) -> Any:
+                return await (await client.handle(run_id)).result(timeout="30s")
+
+            assert await result("sleeps") == 3
+            assert await result("tries") == 7
+            assert await result("stuck") == 9
+            assert await result("desk-1") == 2
+            await until_status(client, "desk-2", "waiting")
+            assert (await client.send_event("paid", {"cents": 5}, key="o-1")).waits == 1
+            assert await result("expects") == {"cents": 5}
+            assert (await client.send_event("order_cancelled", key="o-9")).cancels == 1
+            await until_status(client, "watched", "cancelled")
+            assert (await client.get("cancelled")).status == "cancelled"
+            await client.retry("fails")
+            await until_status(client, "fails", "waiting")
+            await until_status(client, "ready", "waiting")
+            for id in ("gate", "gate-2", "stopped"):
+                assert (await client.get(id)).status == "held"
+            await client.release("gate", {"go": True})
+            assert await result("gate") == {"go": True}
+            await client.release("stopped")
+            assert await result("stopped") == 7
+            assert (await other.get("gate")).status == "held"
+
+        # The worker may have seen to the items already.
+        over = [row.id for row in await store.work.hold_items_of_others(9)]
+        assert "of gate" in over or (await find(store, "of gate", "shop")).status in ("completed", "skipped")
+        await store.work.end_run_links(9)
+        links = await store.work.links_of("shop", [rows[1].uid])
+        assert [row.done_at is None for row in links] == [False]
+        waited = await find(store, "waits", "shop")
+        assert waited.act_at is not None or not waited.blocked

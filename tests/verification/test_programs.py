@@ -15,7 +15,7 @@ from holdfast.engine import waiting
 from holdfast.engine.starting import topic
 from holdfast.model.notes import Note, encode_note
 from holdfast.model.payload import codec_of
-from holdfast.store.base import Batch, Control, Event
+from holdfast.store.operations import Batch, Control, Event
 from tests.crash.faulty import FAULTS, LIVE, Fault, World, in_haste
 from tests.verification import programs
 from tests.verification.programs import Program

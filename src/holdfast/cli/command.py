@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import inspect
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from holdfast.cli import logs
+from holdfast.cli.kinds import REFERENCE
 from holdfast.cli.output import FAILED, OK, Output, clean, exit_code
 from holdfast.cli.settings import Settings, load
-from holdfast.errors import BadURL, HoldfastError
+from holdfast.errors import BadURL, HoldfastError, UsageError
 from holdfast.store.url import FORMS
 
 if TYPE_CHECKING:
@@ -30,8 +33,17 @@ COMMON: dict[str, tuple[Any, Any]] = {
         Annotated[
             str | None,
             typer.Option(
-                "--url", metavar="URL", help="The database: sqlite:///file.db or postgresql://user@host/name."
+                "--url",
+                metavar="URL",
+                help="The database, sqlite:///file.db or postgresql://user@host/name; or a server, https://host.",
             ),
+        ],
+        None,
+    ),
+    "api_key": (
+        Annotated[
+            str | None,
+            typer.Option("--api-key", metavar="REF", help=f"Where the key for a server is: {REFERENCE}."),
         ],
         None,
     ),
@@ -80,36 +92,85 @@ class Context:
 
     @property
     def url(self) -> str:
-        """The database's address.
+        """The address of the database, or of a server.
 
         Raises:
             BadURL: there is none.
         """
         url = self.settings()["url"]
         if url is None:
-            raise BadURL(f"no database is named: give --url, set HOLDFAST_URL, or write url in holdfast.toml; {FORMS}")
+            raise BadURL(
+                f"no database is named: give --url, set HOLDFAST_URL, or write url in holdfast.toml; {FORMS}, "
+                "or a server, https://host"
+            )
         return str(url)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end."""
         return asyncio.run(work)
 
-    def ask(self, work: Callable[[Client], Awaitable[T]]) -> T:
-        """Connect to a database that exists, do something there, and leave it.
+    @asynccontextmanager
+    async def client(self, *, new: bool = False, who: str | None = None) -> AsyncIterator[Client]:
+        """A client of the database or the server; what it changes is recorded as this user's doing.
+
+        Args:
+            new: whether a missing SQLite file is made.
+            who: as whose doing instead.
+
+        Raises:
+            Missing: there is no such SQLite file.
+            UsageError: a server knows by the key who asks.
+        """
+        from holdfast.engine.client import connect
+        from holdfast.engine.remote import is_remote
+
+        remote = is_remote(self.url)
+        if remote:
+            logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
+        elif not new:
+            from holdfast.cli.databases import existing
+
+            existing(self.url)
+        if remote and who is not None:
+            raise UsageError("--as is for a database; a server knows by the key who asks, so leave it out")
+        actor = None if remote else who or f"cli:{login()}"
+        async with connect(self.url, tenant=self.tenant, actor=actor, key=self.key if remote else None) as client:
+            yield client
+
+    @property
+    def key(self) -> str | None:
+        """The key for a server.
+
+        Raises:
+            UsageError: it is not where it should be.
+        """
+        reference = self.settings()["key"]
+        return None if reference is None else str(reference.reveal("the key"))
+
+    def ask(self, work: Callable[[Client], Awaitable[T]], *, who: str | None = None) -> T:
+        """Connect to a server, or to a database that exists, do something there, and leave it.
+
+        Args:
+            work: does it.
+            who: as whose doing it is recorded; this user's unless given.
 
         Raises:
             Missing: there is no such SQLite file.
         """
-        from holdfast.cli.databases import existing
-        from holdfast.engine.client import connect
-
-        existing(self.url)
 
         async def connected() -> T:
-            async with connect(self.url, tenant=self.tenant) as client:
+            async with self.client(who=who) as client:
                 return await work(client)
 
         return self.run(connected())
+
+
+def login() -> str:
+    """The name of the user at the operating system; empty where there is none, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return ""
 
 
 def command(app: typer.Typer, name: str, *, checks_settings: bool = True) -> Callable[[Body], Body]:
@@ -132,7 +193,7 @@ def command(app: typer.Typer, name: str, *, checks_settings: bool = True) -> Cal
 
         def run(**given: Any) -> None:
             common = {key: given.pop(key) for key in COMMON}
-            flags = {key: common[key] for key in ("url", "tenant", "log_level")}
+            flags = {"key": common["api_key"], **{key: common[key] for key in ("url", "tenant", "log_level")}}
             with Output(common["as_json"]) as output:
                 context = Context(output, flags, common["config"])
                 code = _run(context, body, given, checks_settings)

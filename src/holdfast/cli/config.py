@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import typer
 
 from holdfast.cli.command import Context, command
-from holdfast.cli.output import FAILED
+from holdfast.cli.kinds import Secret
+from holdfast.cli.output import FAILED, as_json
 from holdfast.cli.settings import Problem, Settings, examine, unknown_variables
+from holdfast.errors import UsageError
 
 group = typer.Typer(name="config", help="Check and show the configuration.", no_args_is_help=True)
 
@@ -27,6 +30,7 @@ def check(context: Context) -> int:
     settings, problems = examine(context.flags, file=context.file)
     problems += unknown_variables()
     problems += _address(settings)
+    problems += _secrets(settings)
     if context.output.as_json:
         context.output.json(
             {"ok": not problems, "file": str(settings.file) if settings.file else None, "problems": problems}
@@ -41,17 +45,32 @@ def check(context: Context) -> int:
 
 
 def _address(settings: Settings) -> list[Problem]:
+    from holdfast.engine.remote import is_remote
     from holdfast.errors import BadURL
     from holdfast.store.url import make_store
 
     url, source = settings["url"], settings.source("url")
-    if url is None:
+    if url is None or is_remote(url):
         return []
     try:
         make_store(url)
     except BadURL as error:
         return [Problem(source, None, "url", str(error))]
     return []
+
+
+def _secrets(settings: Settings) -> list[Problem]:
+    """Secrets that are not where they are said to be."""
+    references = {key: (one.value, one.source) for key, one in settings.values.items() if isinstance(one.value, Secret)}
+    for name, hook in settings.webhooks.items():
+        references[f"webhooks.{name}.secret"] = hook.secret, str(settings.file)
+    problems = []
+    for key, (secret, source) in references.items():
+        try:
+            secret.reveal("the secret")
+        except UsageError as error:
+            problems.append(Problem(source, None, key, str(error)))
+    return problems
 
 
 @command(group, "show")
@@ -61,6 +80,9 @@ def show(context: Context) -> None:
     found: dict[str, dict[str, Any]] = {
         key: {"value": _hidden(key, one.value), "source": one.source} for key, one in settings.values.items()
     }
+    for name, hook in settings.webhooks.items():
+        said = {key: value for key, value in asdict(hook).items() if value is not None}
+        found[f"webhooks.{name}"] = {"value": said | {"secret": str(hook.secret)}, "source": str(settings.file)}
     if context.output.as_json:
         context.output.json(found)
     else:
@@ -74,10 +96,14 @@ def _hidden(key: str, value: Any) -> Any:
     from holdfast.cli.logs import without_secrets
     from holdfast.store.url import hide_password
 
+    if isinstance(value, Secret):
+        return str(value)
     return without_secrets(hide_password(value)) if key == "url" and value is not None else value
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(value)
+    if isinstance(value, dict):
+        return as_json(value)
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -103,7 +103,10 @@ def backup(
     path = existing(context.url)
     if path is None:
         raise UsageError(
-            _with_tools(context.url, f"pg_dump --format=custom --schema=holdfast --file={shlex.quote(target)}")
+            _with_tools(
+                context.url,
+                f"pg_dump --format=custom --schema=holdfast --enable-row-security --file={shlex.quote(target)}",
+            )
         )
     from holdfast.cli.backups import backup as copy
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holdfast.cli.output import Missing
+from holdfast.engine.remote import is_remote
 from holdfast.errors import UsageError
 from holdfast.store.base import SchemaStatus
 from holdfast.store.url import hide_password, make_store
@@ -27,8 +28,9 @@ def sqlite_path(url: str) -> Path | None:
 
     Raises:
         BadURL: the address is not one of ours.
-        UsageError: it is a database in memory.
+        UsageError: it is a database in memory, or a server's address.
     """
+    no_server(url)
     store = make_store(url)
     if store.name == "memory":
         raise UsageError(IN_MEMORY)
@@ -37,6 +39,19 @@ def sqlite_path(url: str) -> Path | None:
     from urllib.parse import unquote
 
     return Path(os.path.abspath(unquote(url.partition("://")[2][1:])))
+
+
+def no_server(url: str) -> None:
+    """Refuse the address of a server.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if is_remote(url):
+        raise UsageError(
+            f"{shown(url)} is a server, and this command works on the database itself: give --url the address of the "
+            "database that the server uses"
+        )
 
 
 def existing(url: str) -> Path | None:

@@ -35,6 +35,9 @@ def demo(
 
     The database is sqlite:///holdfast-demo.db unless --url names another; HOLDFAST_URL and the file do not count here.
     """
+    from holdfast.cli.databases import no_server
+
+    no_server(context.flags["url"] or URL)
     folder = find_examples()
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from holdfast.cli.show import duration, short, size
+from holdfast.engine.remote import is_remote
 from holdfast.errors import BadURL, NotOurs, SchemaTooNew, StoreError, StoreReadOnly, StoreUnavailable
 
 if TYPE_CHECKING:
     from holdfast.cli.command import Context
-    from holdfast.store.base import RunRow, Store, WorkerRow
+    from holdfast.store.base import Store
+    from holdfast.store.rows import RunRow, WorkerRow
 
 LARGE_WAL_BYTES = 256 * 1024**2
 LITTLE_DISK_BYTES = 200 * 1024**2
@@ -48,6 +50,10 @@ async def diagnose(context: Context) -> list[Finding]:
     findings += found
     if url is None:
         return findings
+    if is_remote(url):
+        from holdfast.cli.server_diagnosis import examine_server
+
+        return findings + await examine_server(context)
     return findings + await _database(url, str(context.tenant))
 
 
@@ -91,10 +97,12 @@ def _configuration(context: Context) -> tuple[str | None, list[Finding]]:
     if url is None:
         advice = f"give --url, set HOLDFAST_URL, or write url in holdfast.toml: {FORMS}"
         return None, [*findings, Finding("url", "problem", "no database is named", advice)]
+    if is_remote(url):
+        return url, [*findings, Finding("url", "ok", f"{shown(url)} (from: {settings.source('url')})")]
     try:
         store = make_store(url)
     except BadURL as error:
-        return None, [*findings, Finding("url", "problem", str(error), f"give {FORMS}")]
+        return None, [*findings, Finding("url", "problem", str(error), f"give {FORMS}, or a server, https://host")]
     findings.append(Finding("url", "ok", f"{shown(url)} (from: {settings.source('url')})"))
     if store.name == "memory":
         text = (

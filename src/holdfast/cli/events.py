@@ -8,7 +8,7 @@ import typer
 
 from holdfast.cli.command import Context, command
 from holdfast.cli.inputs import json_value
-from holdfast.cli.settings import number
+from holdfast.cli.kinds import number
 
 group = typer.Typer(name="events", help="Send events to runs.", no_args_is_help=True)
 

@@ -4,25 +4,60 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from holdfast.cli import config, database, demo, doctor, events, queues, retention, run, runs, schedules, start, worker
 from holdfast.cli.output import INTERRUPTED, USAGE, Output
 
-app = typer.Typer(
-    name="holdfast",
-    help="Durable workflows: start workers and runs, look at them, steer them, and look after their database.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+# In which file each command is, in the order of the help.
+PLACES = {
+    "worker": "worker",
+    "serve": "serve",
+    "dev": "dev",
+    "run": "run",
+    "start": "start",
+    "runs": "runs",
+    "events": "events",
+    "schedules": "schedules",
+    "items": "items",
+    "queues": "queues",
+    "workflows": "queues",
+    "lanes": "queues",
+    "workers": "workers",
+    "retention": "retention",
+    "users": "users",
+    "keys": "keys",
+    "audit": "audit",
+    "db": "database",
+    "config": "config",
+    "doctor": "doctor",
+    "demo": "demo",
+}
 
-for part in (worker, run, start, runs, events, schedules, queues, retention, database, config, doctor, demo):
-    part.add_to(app)
+
+def build(arguments: Sequence[str] = ()) -> typer.Typer:
+    """What reads the command line.
+
+    Args:
+        arguments: only the part that these name is loaded; without one that is known, every part.
+    """
+    app = typer.Typer(
+        name="holdfast",
+        help="Durable workflows: start workers and runs, look at them, steer them, and look after their database.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    wanted = PLACES.get(next((one for one in arguments if not one.startswith("-")), ""))
+    for place in [wanted] if wanted else dict.fromkeys(PLACES.values()):
+        import_module(f"holdfast.cli.{place}").add_to(app)
+    return app
 
 
 def _version(wanted: bool) -> None:
@@ -33,7 +68,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit(0)
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
@@ -57,7 +91,7 @@ def _main(arguments: list[str]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = app(arguments, prog_name="holdfast", standalone_mode=False)
+        code = build(arguments)(arguments, prog_name="holdfast", standalone_mode=False)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

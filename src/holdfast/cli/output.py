@@ -12,16 +12,27 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from holdfast.errors import (
     BadURL,
+    DefinitionNotFound,
+    Forbidden,
     HoldfastError,
+    ItemError,
+    ItemExists,
+    ItemNotFound,
+    KeyNotFound,
     PayloadError,
     RunError,
     RunExists,
     RunNotFound,
+    ScheduleNotFound,
     StepError,
     StepNotFound,
     StoreError,
+    SubjectNotFound,
+    Unauthorised,
     UnknownWorkflow,
     UsageError,
+    UserExists,
+    UserNotFound,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +44,9 @@ FAILED = 1
 USAGE = 2
 NOT_FOUND = 3
 DATABASE = 4
+"""Trouble with the database or the server."""
+DENIED = 5
+"""A server does not know who asks, or does not let them."""
 INTERRUPTED = 130
 
 PIPE_COLUMNS = 200
@@ -50,10 +64,16 @@ def exit_code(error: BaseException) -> int:
     match error:
         case RunNotFound() | StepNotFound() | UnknownWorkflow() | Missing():
             return NOT_FOUND
-        case UsageError() | PayloadError() | BadURL() | RunExists():
+        case ScheduleNotFound() | UserNotFound() | KeyNotFound():
+            return NOT_FOUND
+        case ItemNotFound() | SubjectNotFound() | DefinitionNotFound():
+            return NOT_FOUND
+        case UsageError() | PayloadError() | BadURL() | RunExists() | UserExists() | ItemExists():
             return USAGE
         case StoreError():
             return DATABASE
+        case Unauthorised() | Forbidden():
+            return DENIED
     return FAILED
 
 
@@ -80,6 +100,8 @@ def as_json(value: Any, *, indent: int | None = None, ascii_only: bool = False) 
 def error_object(error: BaseException) -> dict[str, Any]:
     """An error as it is shown in JSON, its cause within."""
     shown: dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
+    if isinstance(error, ItemError) and error.item_id:
+        shown["item_id"] = error.item_id
     if isinstance(error, RunError):
         shown["run_id"] = error.run_id
         cause = error.__cause__

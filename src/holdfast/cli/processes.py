@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from holdfast.cli.output import FAILED, OK, USAGE
+from holdfast.errors import UsageError
 
 if TYPE_CHECKING:
     from holdfast.cli.output import Output
@@ -27,33 +28,34 @@ SETTLED_SECONDS = 60.0
 def supervise(places: list[str], settings: Settings, url: str, report: dict[str, Any], output: Output) -> int:
     """Run worker processes until SIGTERM or SIGINT, which is passed on to them.
 
-    A process that ends unasked is started again, after a pause that doubles from half a second to half
-    a minute. One that ends with a usage error would do so again: then all are stopped.
+    A process that dies is started again, after a pause that doubles from half a second to half a minute. One that
+    ends with 0 was drained, and is not. One that ends with a usage error would do so again: then all are stopped.
 
     Returns:
         0 when each ended with 0 after it was asked to; 2 after a usage error; else 1.
     """
+    metrics: str | None = settings["worker.metrics"]
+    if metrics is not None:
+        of_process(metrics, settings["worker.processes"])
     command = [sys.executable, "-P", "-m", "holdfast.cli", "worker", "--supervised", *places]
     return asyncio.run(
-        _Supervisor(command, _environment(settings, url)).run(settings["worker.processes"], report, output)
+        _Supervisor(command, _environment(settings, url), metrics).run(settings["worker.processes"], report, output)
     )
 
 
 def _environment(settings: Settings, url: str) -> dict[str, str]:
     """The settings as variables: they beat the file, and an address in them is not seen by ``ps``."""
-    from holdfast.cli.settings import SETTINGS
+    from holdfast.cli.settings import as_variables
 
-    environment = dict(os.environ)
-    for setting in SETTINGS:
-        value = settings[setting.key]
-        if value is not None:
-            environment[setting.variable] = ",".join(value) if isinstance(value, list) else str(value)
-    return environment | {"HOLDFAST_URL": url, "HOLDFAST_WORKER_PROCESSES": "1"}
+    # A secret that is in a variable stays there: only where it is goes by its setting's own variable.
+    known = {name: text for name, text in as_variables(settings).items() if text != f"env:{name}"}
+    return {**os.environ, **known, "HOLDFAST_URL": url, "HOLDFAST_WORKER_PROCESSES": "1"}
 
 
 class _Supervisor:
-    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, command: list[str], environment: dict[str, str], metrics: str | None) -> None:
         self._command = command
+        self._metrics = metrics
         self._environment = environment
         self._stopping = asyncio.Event()
         self._alive: dict[int, asyncio.subprocess.Process] = {}
@@ -81,13 +83,18 @@ class _Supervisor:
             if process.returncode is None:
                 process.send_signal(number)
 
+    def _of(self, slot: int) -> dict[str, str]:
+        if self._metrics is None:
+            return self._environment
+        return self._environment | {"HOLDFAST_WORKER_METRICS": of_process(self._metrics, slot)}
+
     async def _keep(self, slot: int) -> None:
         pause = FIRST_PAUSE_SECONDS
         while not self._stopping.is_set():
             began = time.monotonic()
             # A session of its own: Ctrl-C in a terminal reaches it once, through us.
             process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=asyncio.subprocess.PIPE, env=self._environment, start_new_session=True
+                *self._command, stdin=asyncio.subprocess.PIPE, env=self._of(slot), start_new_session=True
             )
             self._alive[slot] = process
             if self._stopping.is_set():
@@ -104,6 +111,10 @@ class _Supervisor:
                 self._codes.append(code)
                 self._stop()
                 return
+            if code == OK:
+                log.info("worker process %d (pid %d) was drained", slot, process.pid)
+                self._codes.append(code)
+                return
             if time.monotonic() - began >= SETTLED_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
             log.warning(
@@ -119,6 +130,20 @@ class _Supervisor:
             except TimeoutError:
                 pass
             pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
+
+
+def of_process(address: str, slot: int) -> str:
+    """The address at which the process of a slot, from 1, shows its metrics: each has a port of its own.
+
+    Raises:
+        UsageError: it is no address, or there are not so many ports above it.
+    """
+    from holdfast.services.telemetry.prometheus import parse_address
+
+    host, port = parse_address(address)
+    if port == 0 or port + slot - 1 > 65535:
+        raise UsageError(f"metrics at {address!r}: {slot} processes take as many ports, the first of them from 1 on")
+    return f"[{host}]:{port + slot - 1}" if ":" in host else f"{host}:{port + slot - 1}"
 
 
 def _named(code: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from holdfast.cli.command import Context, command
+from holdfast.cli.show import between
 from holdfast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,9 +38,17 @@ def list_queues(context: Context) -> None:
         context.output.json(found)
     elif found:
         context.output.table(
-            ("queue", "ready", "executing", "at most", "on each worker", ""),
+            ("queue", "ready", "oldest", "executing", "at most", "on each worker", ""),
             [
-                (one.name, one.ready, one.executing, _limit(one.total), _limit(one.per_worker), _paused(one.paused))
+                (
+                    one.name,
+                    one.ready,
+                    between(one.oldest_at, None),
+                    one.executing,
+                    _limit(one.total),
+                    _limit(one.per_worker),
+                    _paused(one.paused),
+                )
                 for one in found
             ],
         )
@@ -60,7 +69,7 @@ def limit(
     ] = None,
 ) -> None:
     """Limit how many runs execute from a queue at once. What is not given stays as it is."""
-    from holdfast.engine.levers import UNSET
+    from holdfast.engine.part import UNSET
 
     if total is None and per_worker is None:
         raise UsageError("give --total or --per-worker: a number, or none to lift the limit")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from holdfast.cli.command import Context, command
-from holdfast.cli.settings import number
+from holdfast.cli.kinds import number
 from holdfast.cli.show import duration
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import typer
 
 from holdfast.cli.command import Context, command
 from holdfast.cli.inputs import json_object
+from holdfast.cli.kinds import number
 from holdfast.cli.output import as_json
-from holdfast.cli.settings import number
 from holdfast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ def run(
         raise UsageError(f"name the workflow to run: {found}")
     [chosen] = load(workflow)
     url = context.flags["url"] or "memory://"
+    from holdfast.cli.databases import no_server
+
+    no_server(url)
     limit = None if timeout is None else number(timeout)
     result = _uvloop(_run(url, context.tenant, chosen, value, id, limit))
     if context.output.as_json:

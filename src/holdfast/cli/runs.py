@@ -270,7 +270,7 @@ def watch(
 
     With --json, one line of JSON for each change. Ends with 1 when the run failed or was cancelled.
     """
-    from holdfast.cli.settings import number
+    from holdfast.cli.kinds import number
     from holdfast.errors import UsageError
     from holdfast.model.duration import seconds
 

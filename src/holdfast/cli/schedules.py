@@ -8,8 +8,8 @@ import typer
 
 from holdfast.cli.command import Context, command
 from holdfast.cli.inputs import instant_of, json_object
+from holdfast.cli.kinds import number
 from holdfast.cli.output import Missing
-from holdfast.cli.settings import number
 from holdfast.cli.show import duration, instant, short
 
 if TYPE_CHECKING:

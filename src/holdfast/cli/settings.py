@@ -6,12 +6,28 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from holdfast.cli.logs import LEVELS
+from holdfast.cli.kinds import (
+    ADDRESS,
+    COUNT,
+    DURATION,
+    FLAG,
+    LEVEL,
+    PORT,
+    RATE,
+    SECRET,
+    SIZE,
+    TEXT,
+    TEXTS,
+    Kind,
+    Secret,
+    as_text,
+)
+from holdfast.cli.webhooks import WEBHOOKS, Webhook, read_webhooks
 from holdfast.errors import UsageError
 
 FILE = "holdfast.toml"
@@ -54,21 +70,6 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """What values a setting takes.
-
-    Attributes:
-        expected: in words, for messages.
-        check: gives the value to use, or raises ValueError or UsageError.
-        from_text: makes the value of a variable's text what ``check`` takes.
-    """
-
-    expected: str
-    check: Callable[[Any], Any]
-    from_text: Callable[[str], Any] = str
-
-
-@dataclass(frozen=True, slots=True)
 class Setting:
     """A setting. ``key`` is its place in the file, as in ``worker.lease``."""
 
@@ -82,59 +83,10 @@ class Setting:
         return "HOLDFAST_" + self.key.upper().replace(".", "_")
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError
-    return value
-
-
-def _level(value: Any) -> str:
-    if not isinstance(value, str) or value.lower() not in LEVELS:
-        raise ValueError
-    return value.lower()
-
-
-def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError
-    return value
-
-
-def _texts(value: Any) -> list[str]:
-    if not isinstance(value, list) or not value or not all(isinstance(one, str) and one for one in value):
-        raise ValueError
-    return value
-
-
-def _duration(value: Any) -> float:
-    from holdfast.model.duration import seconds
-
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError
-    return seconds(number(value) if isinstance(value, str) else value)
-
-
-def number(text: str) -> float | str:
-    """Text that is a number as one; other text, such as ``1h30m``, as it is."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-TEXT = Kind("text", _text)
-LEVEL = Kind(f"one of {', '.join(LEVELS)}", _level)
-COUNT = Kind("a whole number, 1 or more", _count, int)
-TEXTS = Kind("a list of texts", _texts, _split)
-DURATION = Kind('seconds, or text such as "1m30s"', _duration)
-
 SETTINGS = (
     Setting("url", TEXT, None),
     Setting("tenant", TEXT, "default"),
+    Setting("key", SECRET, None),
     Setting("log_level", LEVEL, "info"),
     Setting("worker.modules", TEXTS, None),
     Setting("worker.concurrency", COUNT, 1000),
@@ -144,6 +96,25 @@ SETTINGS = (
     Setting("worker.lease", DURATION, 15.0),
     Setting("worker.beat", DURATION, 3.0),
     Setting("worker.drain", DURATION, 5.0),
+    Setting("worker.metrics", TEXT, None),
+    Setting("serve.host", TEXT, "127.0.0.1"),
+    Setting("serve.port", PORT, 8700),
+    Setting("serve.auth", FLAG, False),
+    Setting("serve.shared_tenants", TEXTS, ["default"]),
+    Setting("serve.public_url", ADDRESS, None),
+    Setting("serve.allowed_hosts", TEXTS, None),
+    Setting("serve.max_body", SIZE, 8_000_000),
+    Setting("serve.max_upload", SIZE, 2_000_000_000),
+    Setting("serve.rate", RATE, 0.0),
+    Setting("serve.redact", TEXTS, None),
+    Setting("serve.keep_audit", DURATION, 400 * 86_400.0),
+    Setting("serve.name", TEXT, None),
+    Setting("oidc.issuer", ADDRESS, None),
+    Setting("oidc.audience", TEXT, None),
+    Setting("oidc.client_id", TEXT, None),
+    Setting("oidc.client_secret", SECRET, None),
+    Setting("oidc.tenant_claim", TEXT, "tenant"),
+    Setting("oidc.role_claim", TEXT, "role"),
 )
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
 
@@ -157,10 +128,11 @@ class Value:
 
 
 class Settings:
-    """Every setting with its value. Made by `load`."""
+    """Every setting with its value, and the webhooks by name. Made by `load`."""
 
-    def __init__(self, values: dict[str, Value], file: Path | None) -> None:
+    def __init__(self, values: dict[str, Value], webhooks: dict[str, Webhook], file: Path | None) -> None:
         self.values = values
+        self.webhooks = webhooks
         self.file = file
 
     def __getitem__(self, key: str) -> Any:
@@ -194,7 +166,7 @@ def examine(
     """As `load`, but gives the problems, with the settings as they would be without those."""
     problems: list[Problem] = []
     path = _find(file, environ, problems)
-    in_file = _read(path, problems) if path is not None else {}
+    in_file, webhooks = _read(path, problems) if path is not None else ({}, {})
     values: dict[str, Value] = {}
     for setting in SETTINGS:
         given = flags.get(setting.key)
@@ -203,9 +175,8 @@ def examine(
             values[setting.key] = _checked(setting, given, "flag", None, problems)
         elif named:
             try:
-                values[setting.key] = _checked(
-                    setting, setting.kind.from_text(named), setting.variable, None, problems, named
-                )
+                given = _from_variable(setting, named)
+                values[setting.key] = _checked(setting, given, setting.variable, None, problems, named)
             except ValueError:
                 problems.append(_wrong(setting, named, setting.variable, None))
         elif setting.key in in_file:
@@ -218,7 +189,7 @@ def examine(
         problems.append(
             Problem(lease.source if lease.source != "default" else beat.source, None, "worker.lease", message)
         )
-    return Settings(values, path), problems
+    return Settings(values, webhooks, path), problems
 
 
 def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[Problem]:
@@ -229,6 +200,20 @@ def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[Problem]:
         for name in sorted(environ)
         if name.startswith("HOLDFAST_") and name not in known and name not in INTERNAL
     ]
+
+
+def as_variables(settings: Settings) -> dict[str, str]:
+    """The settings as environment variables, for another process: they beat the file there."""
+    return {
+        setting.variable: as_text(settings[setting.key]) for setting in SETTINGS if settings[setting.key] is not None
+    }
+
+
+def _from_variable(setting: Setting, text: str) -> Any:
+    # A variable may hold the secret itself: its reference is the variable then.
+    if setting.kind.secret and not text.startswith(("env:", "file:")):
+        return Secret(f"env:{setting.variable}")
+    return setting.kind.from_text(text)
 
 
 def _find(file: str | None, environ: Mapping[str, str], problems: list[Problem]) -> Path | None:
@@ -242,32 +227,40 @@ def _find(file: str | None, environ: Mapping[str, str], problems: list[Problem])
     return path
 
 
-def _read(path: Path, problems: list[Problem]) -> dict[str, tuple[Any, int | None]]:
-    """Known keys of the file with their values and lines; anything else is a problem."""
+_Found = tuple[dict[str, tuple[Any, int | None]], dict[str, Webhook]]
+
+
+def _read(path: Path, problems: list[Problem]) -> _Found:
+    """Known keys of the file with their values and lines, and its webhooks; anything else is a problem."""
     try:
         text = path.read_text("utf-8")
         parsed = tomllib.loads(text)
     except OSError as error:
         problems.append(Problem(str(path), None, None, f"cannot be read: {error.strerror}"))
-        return {}
+        return {}, {}
     except UnicodeDecodeError as error:
         problems.append(Problem(str(path), None, None, f"is not UTF-8 text (byte {error.start})"))
-        return {}
+        return {}, {}
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"\(at line (\d+)", str(error))
         problems.append(Problem(str(path), int(at[1]) if at else None, None, f"is not TOML: {error}"))
-        return {}
+        return {}, {}
     lines = _lines(text)
+
+    def complain(key: str, message: str) -> None:
+        problems.append(Problem(str(path), lines.get(key), key, message))
+
+    webhooks = read_webhooks(parsed.pop(WEBHOOKS, {}), complain)
     found: dict[str, tuple[Any, int | None]] = {}
     for key, value in _flat(parsed):
         line = lines.get(key)
         if key in _BY_KEY:
             found[key] = (value, line)
         elif any(known.startswith(f"{key}.") for known in _BY_KEY):
-            problems.append(Problem(str(path), line, key, f"is a table: write [{key}] and its settings below"))
+            complain(key, f"is a table: write [{key}] and its settings below")
         else:
-            problems.append(Problem(str(path), line, key, f"there is no such setting{_close(key, list(_BY_KEY))}"))
-    return found
+            complain(key, f"there is no such setting{_close(key, list(_BY_KEY))}")
+    return found, webhooks
 
 
 def _flat(parsed: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -307,7 +300,7 @@ def _checked(
 
 
 def _wrong(setting: Setting, value: Any, source: str, line: int | None) -> Problem:
-    shown = "not that" if setting.key == "url" else repr(value)
+    shown = "not that" if setting.key == "url" or setting.kind.secret else repr(value)
     key = None if source == setting.variable else setting.key
     return Problem(source, line, key, f"is {shown}; expected is {setting.kind.expected}")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from holdfast.store.sqlite.connection import connect
-from holdfast.store.sqlite.store import SqliteStore, _Thread
+from holdfast.store.sqlite.store import SqliteStore
+from holdfast.store.sqlite.thread import Calls
 
 
 class ReadingStore(SqliteStore):
@@ -11,7 +12,7 @@ class ReadingStore(SqliteStore):
 
     async def open(self, *, migrate: bool = False) -> None:
         """Connect for reading; the file has to be there, with this code's schema."""
-        self._reading = _Thread("holdfast-sqlite-read")
+        self._reading = Calls("holdfast-sqlite-read")
         try:
             self._reader = await self._reading.call(lambda: connect(self._path, read_only=True))
             mode = await self._read(lambda connection: connection.execute("PRAGMA journal_mode").fetchone()[0])

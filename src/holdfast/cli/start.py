@@ -10,8 +10,8 @@ import typer
 
 from holdfast.cli.command import Context, command
 from holdfast.cli.inputs import json_object
+from holdfast.cli.kinds import number
 from holdfast.cli.output import as_json
-from holdfast.cli.settings import number
 from holdfast.errors import UnknownWorkflow, UsageError
 
 if TYPE_CHECKING:
@@ -87,10 +87,8 @@ async def _start(
     wait: bool,
     timeout_seconds: float | None,
 ) -> None:
-    import holdfast as hf
-
     output = context.output
-    async with hf.connect(context.url, tenant=context.tenant) as client:
+    async with context.client(new=True) as client:
         run = await _when_known(context, client, workflow, value, version, options, patience_seconds)
         shown: dict[str, Any] = {"id": run.id, "workflow": workflow, "created": run.created}
         if not run.created:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from holdfast.cli.command import Context, command
+from holdfast.cli.command import Context, command, login
 from holdfast.cli.inputs import json_object, json_value
 from holdfast.cli.output import FAILED, OK, Output, as_json, error_object, exit_code
 from holdfast.errors import RunError, UsageError
@@ -135,7 +134,7 @@ def release(
     wait: Wait = False,
 ) -> int:
     """Let held runs go on."""
-    from holdfast.engine.levers import UNSET
+    from holdfast.engine.part import UNSET
 
     given = UNSET if value is None else json_value(value, "--value")
     if where is not None and value is not None:
@@ -197,7 +196,7 @@ def fork(
 
     The old run stays as it was.
     """
-    from holdfast.engine.levers import UNSET
+    from holdfast.engine.part import UNSET
 
     these = chosen(None if run is None else [run], where, dry_run, wait)
     changed = None if input is None else json_object(input, "--input")
@@ -243,12 +242,7 @@ def replay_step(
 
 
 def _login(by: str | None) -> str:
-    if by is not None:
-        return by
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # no such user, as in some containers
-        return ""
+    return login() if by is None else by
 
 
 def _steer(

@@ -25,13 +25,10 @@ LIVE_ROWS = 15
 
 async def watch_one(context: Context, id: str, pause_seconds: float) -> int:
     """Until the run has ended; the exit code."""
-    import holdfast as hf
-    from holdfast.cli.databases import existing
     from holdfast.cli.runs import journal_table, run_facts
 
-    existing(context.url)
     seen = ""
-    async with hf.connect(context.url, tenant=context.tenant) as client:
+    async with context.client() as client:
         with _live(context) as live:
             while True:
                 began = time.monotonic()
@@ -54,14 +51,11 @@ async def watch_newest(
     context: Context, workflow: str | None, status: str | None, limit: int, pause_seconds: float
 ) -> int:
     """Until Ctrl-C."""
-    import holdfast as hf
-    from holdfast.cli.databases import existing
     from holdfast.cli.output import make_table
     from holdfast.cli.runs import RUN_COLUMNS, run_row
 
-    existing(context.url)
     seen: dict[str, str] = {}
-    async with hf.connect(context.url, tenant=context.tenant) as client:
+    async with context.client() as client:
         with _live(context) as live:
             while True:
                 began = time.monotonic()

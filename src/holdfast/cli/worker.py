@@ -56,6 +56,12 @@ def worker(
     drain: Annotated[
         str | None, typer.Option("--drain", metavar="DURATION", help="How long steps may go on when it is stopped.")
     ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            "--metrics", metavar="HOST:PORT", help="Where Prometheus finds metrics; each further process one port up."
+        ),
+    ] = None,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
 ) -> int:
     """Execute runs of the workflows in some modules until SIGTERM or Ctrl-C.
@@ -71,6 +77,7 @@ def worker(
         worker__lease=lease,
         worker__beat=beat,
         worker__drain=drain,
+        worker__metrics=metrics,
     )
     places: list[str] = settings["worker.modules"] or []
     if not places:
@@ -84,14 +91,16 @@ def worker(
     if settings["worker.processes"] > 1:
         from holdfast.cli.processes import supervise
 
-        report = describe(settings, workflows, url)
-        log.info("%s", _line(report))
+        report = report_of(settings, workflows, url)
+        log.info("%s", line_of(report))
         return supervise(places, settings, url, report, context.output)
     if supervised:
-        _end_with_parent()
+        end_with_parent()
     import uvloop
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    from holdfast.cli.watched import watched
+
+    with watched(settings["worker.metrics"]), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_work(context, settings, workflows, url))
     return 0
 
@@ -109,16 +118,17 @@ async def _work(context: Context, settings: Settings, workflows: list[Workflow[A
             lease=settings["worker.lease"],
             beat=settings["worker.beat"],
             drain=settings["worker.drain"],
+            keep_audit=settings["serve.keep_audit"],
         )
-        report = describe(settings, workflows, url)
-        log.info("%s", _line(report))
+        report = report_of(settings, workflows, url)
+        log.info("%s", line_of(report))
         if context.output.as_json:
             context.output.json(report)
         await serving.run()
     log.info("worker process %d has stopped", os.getpid())
 
 
-def describe(settings: Settings, workflows: list[Workflow[Any, Any]], url: str) -> dict[str, Any]:
+def report_of(settings: Settings, workflows: list[Workflow[Any, Any]], url: str) -> dict[str, Any]:
     """What a worker serves and how, with no password."""
     from holdfast.cli.databases import shown
     from holdfast.engine.workflow import referenced
@@ -137,7 +147,8 @@ def describe(settings: Settings, workflows: list[Workflow[Any, Any]], url: str) 
     }
 
 
-def _line(report: dict[str, Any]) -> str:
+def line_of(report: dict[str, Any]) -> str:
+    """The same for the log, in one line."""
     workflows = ", ".join(f"{one['name']} (version {one['version']})" for one in report["workflows"])
     several = f", {report['processes']} processes" if report["processes"] > 1 else ""
     return (
@@ -146,7 +157,7 @@ def _line(report: dict[str, Any]) -> str:
     )
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Stop as at SIGTERM when the process that started this one is gone: the pipe on stdin ends then."""
 
     stdin = sys.stdin.fileno()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from holdfast.errors import RunCancelled, StoreError
 from holdfast.model.failure import encode_failure
 from holdfast.model.notes import Note, encode_note
-from holdfast.store.base import Action, ClaimedRun, Control
+from holdfast.store.operations import Action, ClaimedRun, Control
 
 if TYPE_CHECKING:
     from holdfast.engine.core import Core

@@ -14,7 +14,7 @@ from holdfast.model.failure import decode_failure
 from holdfast.model.ids import uuid7
 from holdfast.model.position import format_position
 from holdfast.model.run import PROTOCOL, Entry, Kind, Outcome, rank
-from holdfast.store.base import LOST, Start, Started
+from holdfast.store.operations import LOST, Start, Started
 
 if TYPE_CHECKING:
     from holdfast.engine.execution import Execution

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Generic, Literal, NamedTuple, ParamSpec, TypeVar, overload
 
+from holdfast.engine.auditing import Auditing
 from holdfast.engine.bulk import (
     BULK,
     BULK_QUEUE,
@@ -22,25 +23,32 @@ from holdfast.engine.bulk import (
 from holdfast.engine.children import ended_badly
 from holdfast.engine.core import Core
 from holdfast.engine.finding import Finding
+from holdfast.engine.fleet import Fleet
 from holdfast.engine.isolation import IMPORTING
 from holdfast.engine.keeping import Keeping
 from holdfast.engine.levers import Levers
+from holdfast.engine.overview import Overviews
+from holdfast.engine.part import check_whole
+from holdfast.engine.people import People
+from holdfast.engine.remote import is_remote
 from holdfast.engine.scheduling import Schedules
-from holdfast.engine.starting import start_row
+from holdfast.engine.starting import start_row, under_caller
 from holdfast.engine.step import Step
-from holdfast.engine.versions import latest
+from holdfast.engine.tracing import caller
 from holdfast.engine.views import journal_view, run_view
 from holdfast.engine.workflow import Configured, StartOptions, Workflow, start_options
-from holdfast.errors import BadURL, PayloadError, RunExists, RunNotFound, StoreUnavailable, UnknownWorkflow, UsageError
+from holdfast.errors import BadURL, PayloadError, RunExists, UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.generations import decode_cuts
 from holdfast.model.ids import check_id
 from holdfast.model.payload import Codec, codec_of
-from holdfast.model.run import JournalEntry, RunView, Status
+from holdfast.model.run import JournalEntry, RunView, Status, instant
 from holdfast.model.schema import input_from, terms_of
 from holdfast.model.signature import Signature
 from holdfast.model.terms import Terms
-from holdfast.store.base import Rejected, RunOutcome, RunRow, Start, Started, WorkflowRow
+from holdfast.store.base import Store
+from holdfast.store.operations import Start, Started
+from holdfast.store.rows import RunOutcome
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,8 +60,7 @@ History = list[JournalEntry]
 Handles = list["RunHandle[R]"]
 """Handles of runs, in the order in which they were started."""
 
-PATIENCE_SECONDS = 10.0
-"""How long a client keeps trying while its database cannot be reached."""
+CHILDREN_AT_MOST = 1000
 
 START_AT_ONCE = 1000
 """So many starts of a ``start_many`` share a transaction."""
@@ -120,12 +127,21 @@ class Known(NamedTuple):
     terms: Terms
 
 
-class Client(Finding, Levers, Schedules, Keeping):
-    """A connection to a database of runs, for one tenant. Made by `connect`."""
+class Client(Finding, Levers, Schedules, Keeping, People, Auditing, Overviews, Fleet):
+    """A connection to a database of runs, for one tenant. Made by `connect`.
 
-    def __init__(self, core: Core, tenant: str) -> None:
+    Args:
+        core: the database, as this process uses it.
+        tenant: whose runs.
+        reads: where everything is read; the database's own store unless given.
+        actor: who is recorded with each change; without one, changes are not recorded.
+    """
+
+    def __init__(self, core: Core, tenant: str, *, reads: Store | None = None, actor: str | None = None) -> None:
         self.core = core
         self.tenant = tenant
+        self.actor = None if actor is None else check_id(actor, "the actor")
+        self._reads = reads
 
     async def close(self) -> None:
         """Leave the database."""
@@ -217,24 +233,22 @@ class Client(Finding, Levers, Schedules, Keeping):
         [handle] = await self._start(None, known, [start_options(**options)], [(given, None, {})])
         return handle
 
-    async def _registered(self, name: str, version: str | None) -> WorkflowRow:
-        known = await self._patiently(self.core.store.list_workflows())
-        found = latest(known, name, version)
-        if found is not None:
-            return found
-        versions = sorted(row.version for row in known if row.name == name)
-        names = ", ".join(sorted({row.name for row in known})) or "none"
-        if versions:
-            names = f"{name} of version {', '.join(versions)}"
-        raise UnknownWorkflow(
-            f"no worker has registered a workflow {name!r}{f' of version {version!r}' if version else ''} "
-            f"in this database; known are: {names}. Start a worker that serves it first",
-            workflow=name,
-        )
-
     async def _start(
-        self, workflow: Workflow[Any, R] | None, known: Known, options: Sequence[StartOptions], calls: Sequence[Call]
+        self,
+        workflow: Workflow[Any, R] | None,
+        known: Known,
+        options: Sequence[StartOptions],
+        calls: Sequence[Call],
+        *,
+        action: str = "run.start",
+        detail: Mapping[str, Any] | None = None,
     ) -> list[RunHandle[R]]:
+        """Start runs in one commit.
+
+        Args:
+            action: what is recorded that the client's actor did.
+            detail: with this; unless given, with what the runs were started with.
+        """
         now = self.core.now_us()
         starts = [
             start_row(
@@ -251,9 +265,23 @@ class Client(Finding, Levers, Schedules, Keeping):
             )
             for number, (option, (given, args, kwargs)) in enumerate(zip(options, calls, strict=True))
         ]
-        futures = [self.core.committer.submit("starts", start) for start in starts]
-        results = await self._patiently(asyncio.gather(*futures))
+        if caller() is not None:
+            starts = [under_caller(start) for start in starts]
+        made = True
+        said: dict[str, Any] = {}
+        if self.actor is not None:
+            made = await self._any_new(options)
+            said = dict(detail) if detail is not None else _said(starts, options[0])
+        target = starts[0].id if len(starts) == 1 else known.name
+        results = await self._submitted(starts, action, target, said, made=made)
         return [self._handle(workflow, start, result) for start, result in zip(starts, results, strict=True)]
+
+    async def _any_new(self, options: Sequence[StartOptions]) -> bool:
+        """Whether a start makes a run, and is to be recorded: one whose id exists changes nothing."""
+        ids = [option.id for option in options if option.id is not None]
+        if len(ids) < len(options):
+            return True
+        return len(await self._patiently(self.reads.find_runs(self.tenant, ids))) < len(set(ids))
 
     def _handle(self, workflow: Workflow[Any, R] | None, start: Start, found: Started) -> RunHandle[R]:
         if not found.created and not _same(workflow, start, found):
@@ -328,35 +356,15 @@ class Client(Finding, Levers, Schedules, Keeping):
         known = Known(BULK, BULK_VERSION, Terms(queue=BULK_QUEUE))
         given = codec_of(dict[str, Any]).encode(order, "the input of a bulk job")
         job: RunHandle[BulkResult]
-        [job] = await self._start(None, known, [start_options(id=id)], [(given, None, {})])
+        [job] = await self._start(
+            None, known, [start_options(id=id)], [(given, None, {})], action="runs.bulk", detail=order
+        )
         job._codec = codec_of(BulkResult)
         return job
 
     async def _outcome(self, run_id: str, run: bytes, limit: float | None) -> RunOutcome:
         async with asyncio.timeout(limit):
             return await self.core.wait_result(run)
-
-    async def _patiently(self, work: Awaitable[T]) -> T:
-        """Wait for the database, for so long as a client does.
-
-        Raises:
-            StoreUnavailable: it did not answer.
-            PayloadError: it refuses a value.
-        """
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS) as patience:
-                return await work
-        except Rejected as error:
-            raise PayloadError("the database refuses a value of this operation", str(error)) from None
-        except TimeoutError:
-            if not patience.expired():
-                raise
-            trouble = self.core.committer.trouble
-            if trouble is not None:
-                raise trouble from None
-            raise StoreUnavailable(
-                f"the database did not answer for {PATIENCE_SECONDS:g} s; trying again is safe"
-            ) from None
 
     # Looking
 
@@ -384,34 +392,56 @@ class Client(Finding, Levers, Schedules, Keeping):
             RunNotFound: the tenant has no run of this id.
         """
         row = await self._find(run_id)
-        rows, attempts = await self._patiently(self.core.store.load_journals([row.uid]))
+        rows, attempts = await self._patiently(self.reads.load_journals([row.uid]))
         return journal_view(rows, attempts, decode_cuts(row.cuts))
 
-    async def _find(self, run_id: str) -> RunRow:
-        """The tenant's run of this id, as stored.
+    async def children(self, run_id: str, *, limit: int = 50, after: str | None = None) -> list[RunView]:
+        """A run's child runs, in the order in which its code calls them.
+
+        Args:
+            run_id: the parent.
+            limit: at most so many, 1 to 1,000.
+            after: only those behind this one, the id of the last of the page before.
 
         Raises:
-            RunNotFound: it has none.
+            RunNotFound: the tenant has no run of this id, or none of the id ``after``.
+            UsageError: a limit out of range, or ``after`` is no child of it.
         """
-        found = await self._patiently(self.core.store.find_runs(self.tenant, [check_id(run_id, "the id of a run")]))
-        if not found:
-            raise RunNotFound(f"tenant {self.tenant!r} has no run {run_id!r}", run_id=run_id)
-        return found[0]
+        check_whole(limit, "limit", CHILDREN_AT_MOST)
+        row = await self._find(run_id)
+        behind: bytes | None = None
+        if after is not None:
+            last = await self._find(after)
+            if last.parent_id != row.id or last.parent_position is None:
+                raise UsageError(f"run {after!r} is no child of run {run_id!r}")
+            behind = last.parent_position
+        found = await self._patiently(self.reads.children(row.uid, open_only=False, limit=limit, after=behind))
+        rows = await self._patiently(self.reads.find_runs(self.tenant, [child.id for child in found])) if found else []
+        views = {one.id: run_view(one) for one in rows}
+        return [views[child.id] for child in found if child.id in views]
 
 
 class _Connecting:
     """What `connect` gives: await it for a client, or enter it with ``async with``."""
 
-    def __init__(self, url: str, tenant: str) -> None:
+    def __init__(self, url: str, tenant: str, actor: str | None, key: str | None) -> None:
         self._url = url
         self._tenant = tenant
+        self._actor = actor
+        self._key = key
         self._client: Client | None = None
 
     def __await__(self) -> Generator[Any, None, Client]:
         return self._connect().__await__()
 
     async def _connect(self) -> Client:
-        return Client(await Core.open(self._url), self._tenant)
+        if is_remote(self._url):
+            from holdfast.engine.remote.client import RemoteClient
+
+            return await RemoteClient.open(self._url, self._tenant, self._key)
+        if self._key is not None:
+            raise UsageError("key is for the address of a server, such as https://holdfast.example; leave it out here")
+        return Client(await Core.open(self._url), self._tenant, actor=self._actor)
 
     async def __aenter__(self) -> Client:
         self._client = await self._connect()
@@ -424,18 +454,24 @@ class _Connecting:
         await self._client.close()
 
 
-def connect(url: str | None = None, *, tenant: str = "default") -> _Connecting:
-    """Connect to a database of runs: ``async with hf.connect("sqlite:///shop.db") as client``.
+def connect(
+    url: str | None = None, *, tenant: str = "default", actor: str | None = None, key: str | None = None
+) -> _Connecting:
+    """Connect to a database of runs, or to a server: ``async with hf.connect("sqlite:///shop.db") as client``.
 
-    An empty database gets the schema.
+    An empty database gets the schema. A server's client has the same methods, over HTTP.
 
     Args:
-        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``memory://``, or
-            ``postgresql://…``; the environment's ``HOLDFAST_URL`` unless given.
-        tenant: whose runs; ids are unique within it, and nobody else's are seen.
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``memory://``, ``postgresql://…``, or
+            ``https://host`` for a server; the environment's ``HOLDFAST_URL`` unless given.
+        tenant: whose runs; ids are unique within it, and nobody else's are seen. A key has a tenant of its own.
+        actor: who is recorded with each change that the client makes; without one they are not recorded. A server
+            knows by the key.
+        key: an API key, for the address of a server; the environment's ``HOLDFAST_KEY`` unless given.
 
     Raises:
         BadURL: no address, or one that is not ours.
+        Unauthorised: the server knows no such key.
         StoreError: the database is unreachable, read-only, not ours, or of another version.
     """
     if os.environ.get(IMPORTING):
@@ -443,7 +479,8 @@ def connect(url: str | None = None, *, tenant: str = "default") -> _Connecting:
     address = url if url is not None else os.environ.get("HOLDFAST_URL", "")
     if not address:
         raise BadURL("no database address: give hf.connect one, such as sqlite:///holdfast.db, or set HOLDFAST_URL")
-    return _Connecting(address, check_id(tenant, "the tenant"))
+    named = None if actor is None else check_id(actor, "the actor")
+    return _Connecting(address, check_id(tenant, "the tenant"), named, key)
 
 
 def _same(workflow: Workflow[Any, Any] | None, start: Start, found: Started) -> bool:
@@ -466,6 +503,22 @@ def _checked(workflow: Any) -> Workflow[Any, Any]:
         f"start was given {workflow!r}; give a function decorated with @hf.workflow. "
         "For a workflow whose code is elsewhere use client.start_named(name, {…})"
     )
+
+
+def _said(starts: Sequence[Start], options: StartOptions) -> dict[str, Any]:
+    """What is recorded of the start of runs of one workflow: how, and not with what input."""
+    first = starts[0]
+    said = {
+        "workflow": first.workflow,
+        "version": first.version,
+        "queue": first.queue,
+        "priority": first.priority or None,
+        "due_at": None if first.due_at is None else instant(first.due_at).isoformat(),
+        "timeout_seconds": options.timeout_seconds,
+    }
+    if len(starts) > 1:
+        said |= {"runs": len(starts), "first_run": first.id, "last_run": starts[-1].id}
+    return said
 
 
 def _known(workflow: Workflow[Any, Any]) -> Known:

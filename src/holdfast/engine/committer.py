@@ -11,12 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable
 from itertools import repeat
 from typing import Any
 
 from holdfast.errors import PayloadError, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
-from holdfast.store.base import KINDS, Batch, Rejected, Results, Store
+from holdfast.store.base import Rejected, Store
+from holdfast.store.operations import KINDS, Batch, Results
 
 log = logging.getLogger("holdfast.committer")
 
@@ -53,6 +55,8 @@ class Committer:
         self._idle = asyncio.Event()
         self._idle.set()
         self.trouble: StoreError | None = None
+        self.commit_seconds = 0.0
+        """How long the last commit took."""
         self._task = asyncio.create_task(self._run(), name="holdfast-committer")
 
     def checkpoint(self, row: tuple[Any, ...]) -> asyncio.Future[Any]:
@@ -110,7 +114,9 @@ class Committer:
             for kind, row, _ in others:
                 getattr(batch, kind).append(row)
             try:
+                began = time.perf_counter()
                 results = await self._store.commit(batch)
+                self.commit_seconds = time.perf_counter() - began
             except Rejected as error:
                 await self._split(rows, futures, others, error)
                 return
@@ -211,11 +217,15 @@ def _unit(operation: Operation, number: int) -> object:
     """What a split must not part.
 
     A child's start, or a wait for an event, goes with the entry that waits for it; what is started when a run
-    fails goes with its end.
+    fails goes with its end; the record of a start with the start.
     """
     kind, row, _ = operation
     if kind == "waits":
         return row.run, row.position
     if kind == "settles":
         return row.run, None
-    return (row.parent_uid, row.parent_position) if kind == "starts" and row.parent_uid is not None else number
+    if kind == "audits":
+        return row.uid
+    if kind == "starts":
+        return row.uid if row.parent_uid is None else (row.parent_uid, row.parent_position)
+    return number

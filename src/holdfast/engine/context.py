@@ -54,12 +54,13 @@ class Scope:
 class StepFrame:
     """An attempt of a step: what the step's code sees as its surroundings."""
 
-    __slots__ = ("attempt", "execution", "position")
+    __slots__ = ("attempt", "execution", "position", "step")
 
-    def __init__(self, execution: Execution, position: bytes, attempt: int) -> None:
+    def __init__(self, execution: Execution, position: bytes, attempt: int, step: str) -> None:
         self.execution = execution
         self.position = position
         self.attempt = attempt
+        self.step = step
 
 
 place: ContextVar[Scope | StepFrame | None] = ContextVar("holdfast_place", default=None)

@@ -12,10 +12,15 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+from holdfast.engine import counting
 from holdfast.engine.committer import Committer
-from holdfast.errors import StoreError
-from holdfast.store.base import Batch, Control, Controlled, JournalRow, Results, RunOutcome, Settle, Store
-from holdfast.store.url import make_store
+from holdfast.engine.remote import is_remote
+from holdfast.engine.tallying import Tallying
+from holdfast.errors import StoreError, UsageError
+from holdfast.store.base import Store
+from holdfast.store.operations import Batch, Control, Controlled, Results, Settle
+from holdfast.store.rows import JournalRow, RunOutcome
+from holdfast.store.url import hide_password, make_store
 
 if TYPE_CHECKING:
     from holdfast.engine.dispatcher import Dispatcher
@@ -23,9 +28,6 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 1.0
 """How often waiters are looked after when no hint comes."""
-
-RATION_SECONDS = 0.03
-"""So soon dispatchers claim again after a claim that did not look everywhere."""
 
 LOOK_AT_MOST = 1000
 """How many waiters are looked up in one query."""
@@ -53,6 +55,7 @@ class Core:
         self.linger_seconds: float | None = None
         """How long waits stay in memory, if not as long as usual; time that skips wants 0."""
         self.executions: dict[bytes, Execution] = {}
+        self._tallying: Tallying | None = None
         self._results: dict[bytes, list[asyncio.Future[RunOutcome]]] = {}
         self._waits: dict[WaitKey, Callable[[JournalRow], None]] = {}
         self._dispatchers: list[Dispatcher] = []
@@ -67,7 +70,15 @@ class Core:
         """The core of a database, made at the first call and shared in this event loop.
 
         ``memory://`` is a new database each time; ``memory://name`` is shared by its name.
+
+        Raises:
+            UsageError: it is the address of a server.
         """
+        if is_remote(url):
+            raise UsageError(
+                f"{hide_password(url)} is a server: what executes runs works on the database itself; give it the "
+                "address of the database that the server uses"
+            )
         key = (url, id(asyncio.get_running_loop()))
         core = cls._shared.get(key) if url != "memory://" else None
         if core is None:
@@ -116,6 +127,12 @@ class Core:
         """The database's clock, as last compared with ours: microseconds since 1970."""
         return time.time_ns() // 1000 + self.offset_us
 
+    def count_ends(self) -> Tallying:
+        """Count the runs that end here, from the first call on; gives what counts them."""
+        if self._tallying is None:
+            self._tallying = Tallying(self.store)
+        return self._tallying
+
     # Who waits for what
 
     def attend(self, dispatcher: Dispatcher) -> None:
@@ -163,7 +180,7 @@ class Core:
         """Something happened that was written past the committer: tell everybody.
 
         Args:
-            kind: ready, done, wake, asked or flow.
+            kind: ready, done, wake, asked, flow or drain.
         """
         self._hinted.add(kind)
         self._hint.set()
@@ -187,6 +204,8 @@ class Core:
         return found
 
     def _after_commit(self, batch: Batch, results: Results) -> None:
+        if counting.on is not None:
+            counting.on.committed(self, batch, results, self.committer.commit_seconds)
         for met in results.met:
             sink = self._waits.pop((met.run, met.position, met.generation), None)
             if sink is None:
@@ -197,13 +216,18 @@ class Core:
                     met.run, met.position, met.generation, 0, "event", "", met.outcome, None, met.output, 1, at, at
                 ))  # fmt: skip
         if results.rationed:
-            asyncio.get_running_loop().call_later(RATION_SECONDS, self._wake_dispatchers)
+            asyncio.get_running_loop().call_later(results.rationed, self._wake_dispatchers)
         if any(delivered.cancels for delivered in results.events):
             self.announce("fired")
         ready = results.woken > 0 or any(promoted.moved for promoted in results.promotes)
+        tallying = self._tallying if batch.settles else None
+        if tallying is not None:
+            tallying.turn(self.now_us())
         for settle, refusal in zip(batch.settles, results.settles, strict=True):
             if refusal is not None or settle.status == "held":
                 continue
+            if tallying is not None and (execution := self.executions.get(settle.run)) is not None:
+                tallying.count(execution, settle)
             self._hinted.add("done")
             for future in self._results.pop(settle.run, ()):
                 if not future.done():

@@ -20,26 +20,15 @@ from holdfast.engine.core import Core
 from holdfast.engine.execution import LEAVE_NOW, Execution, Recorded
 from holdfast.engine.isolation import Isolation
 from holdfast.engine.threads import Threads
+from holdfast.engine.tracing import Tracing
 from holdfast.engine.workflow import Workflow, referenced
 from holdfast.errors import StoreError, UsageError
 from holdfast.model.generations import decode_cuts, in_force
 from holdfast.model.rescue import RESCUES_ISOLATED
 from holdfast.model.run import PROTOCOL, Entry, Outcome
 from holdfast.model.schema import describe
-from holdfast.store.base import (
-    LOST,
-    AttemptRow,
-    Cap,
-    Claim,
-    ClaimedRun,
-    Flow,
-    JournalRow,
-    Park,
-    Promote,
-    Promoted,
-    QueueRow,
-    WorkflowRow,
-)
+from holdfast.store.operations import LOST, Cap, Claim, ClaimedRun, Park, Promote, Promoted
+from holdfast.store.rows import AttemptRow, Flow, JournalRow, QueueRow, WorkflowRow
 
 log = logging.getLogger("holdfast.dispatcher")
 
@@ -94,6 +83,7 @@ class Dispatcher:
         if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
             raise UsageError(f"concurrency is {concurrency!r}; give a whole number, 1 or more")
         self.core = core
+        self.tracing = Tracing.find()
         self.threads = Threads(threads)
         self.worker_id = b""
         self._workflows: dict[ServedKey, Workflow[Any, Any]] = {}
@@ -465,6 +455,8 @@ class Dispatcher:
         """The worker's lease is gone: drop every run, and write nothing of them."""
         self._term += 1
         for execution in list(self._executions):
+            if execution.spans is not None:
+                execution.spans.left("lost")
             execution.evict()
         self._isolation.kill()
 
@@ -542,8 +534,15 @@ def by_run(runs: Sequence[ClaimedRun], rows: list[JournalRow], attempts: list[At
     found = {run.uid: Recorded() for run in runs}
     cuts = {run.uid: decode_cuts(run.cuts) for run in runs if run.cuts is not None}
     generations = {run.uid: run.generation for run in runs}
+    created = {run.uid: run.created_at for run in runs}
     for row in rows:
         recorded = found[row.run]
+        if (
+            row.generation == generations[row.run]
+            and row.started_at >= created[row.run]  # a fork has entries that are older than itself
+            and (recorded.first_at is None or row.started_at < recorded.first_at)
+        ):
+            recorded.first_at = row.started_at
         if row.run in cuts and not in_force(row.generation, row.seq, cuts[row.run]):
             continue
         if row.outcome == EDITED:

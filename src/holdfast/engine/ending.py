@@ -14,7 +14,7 @@ from holdfast.model.generations import decode_cuts, encode_cuts
 from holdfast.model.ids import uuid7
 from holdfast.model.payload import codec_of
 from holdfast.model.run import rank
-from holdfast.store.base import Continue, Start
+from holdfast.store.operations import Continue, Start
 
 if TYPE_CHECKING:
     from holdfast.engine.execution import Execution

@@ -20,7 +20,7 @@ from holdfast.model.ids import check_id, derived_bytes
 from holdfast.model.keys import check_key
 from holdfast.model.payload import Codec, codec_of
 from holdfast.model.run import Entry, Kind, Outcome
-from holdfast.store.base import LOST, Event, Resolve, Topic, Wait
+from holdfast.store.operations import LOST, Event, Resolve, Topic, Wait
 
 if TYPE_CHECKING:
     from holdfast.engine.execution import Execution
@@ -75,6 +75,25 @@ def wait_for_event(
 
 
 async def _wait(execution: Execution, position: bytes, about: Topic, limit: float | None, codec: Codec) -> Any:
+    entry = await event_at(execution, position, about, limit)
+    try:
+        return codec.decode(entry.output or b"", f"the payload of event {about.name!r}")
+    except PayloadError as error:
+        raise execution.raised(error, entry.seq) from None
+
+
+async def event_at(execution: Execution, position: bytes, about: Topic, limit: float | None = None) -> Entry:
+    """Wait for an event at a position of a run; the entry that has its payload.
+
+    Args:
+        execution: the run.
+        position: allocated for this.
+        about: what the event is about.
+        limit: how many seconds at most, from when it is recorded that it waits.
+
+    Raises:
+        EventTimeout: no event came in time.
+    """
     execution.check()
     entry = execution.recorded(position, EVENT, about.name)
     if entry is not None and entry.outcome == CANCELLED and entry.generation < execution.run.generation:
@@ -93,10 +112,7 @@ async def _wait(execution: Execution, position: bytes, about: Topic, limit: floa
             execution.leave_call(position)
     if entry.outcome == OK:
         execution.given.add(asyncio.current_task())
-        try:
-            return codec.decode(entry.output or b"", f"the payload of event {about.name!r}")
-        except PayloadError as error:
-            raise execution.raised(error, entry.seq) from None
+        return entry
     raise execution.raised(decode_failure(entry.output or b""), entry.seq)
 
 

@@ -13,9 +13,11 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from holdfast.engine import counting
 from holdfast.engine.asking import cancel_children, cancel_runs
 from holdfast.engine.context import Scope, StepFrame, place
 from holdfast.engine.ending import continue_anew, failure_start
+from holdfast.engine.forsaken import is_told, tell
 from holdfast.engine.waiting import Waits
 from holdfast.errors import (
     Cancelled,
@@ -36,12 +38,15 @@ from holdfast.model.failure import SEQ, decode_failure, encode_failure
 from holdfast.model.notes import Note, decode_note
 from holdfast.model.position import format_position
 from holdfast.model.retry import retry_delay
-from holdfast.model.run import Entry, Kind, Outcome
-from holdfast.store.base import ASKED, Adopted, Attempt, AttemptRow, ClaimedRun, Refusal, Settle, Store
+from holdfast.model.run import Entry, Kind, Outcome, instant
+from holdfast.store.base import Store
+from holdfast.store.operations import ASKED, Adopted, Attempt, ClaimedRun, Refusal, Settle
+from holdfast.store.rows import AttemptRow
 
 if TYPE_CHECKING:
     from holdfast.engine.dispatcher import Dispatcher
     from holdfast.engine.step import Step
+    from holdfast.engine.tracing import RunSpans
     from holdfast.engine.workflow import Workflow
 
 log = logging.getLogger("holdfast.run")
@@ -71,15 +76,17 @@ class Recorded:
         attempts: failed attempts of steps that have no checkpoint yet, oldest first.
         edits: inputs that a person gave to steps, by position.
         seq: the highest in force.
+        first_at: when the first of them that this generation made began; None if there is none.
     """
 
-    __slots__ = ("attempts", "edits", "journal", "seq")
+    __slots__ = ("attempts", "edits", "first_at", "journal", "seq")
 
     def __init__(self) -> None:
         self.journal: dict[bytes, Entry] = {}
         self.attempts: dict[bytes, list[AttemptRow]] = {}
         self.edits: dict[bytes, bytes] = {}
         self.seq = 0
+        self.first_at: int | None = None
 
 
 class Execution:
@@ -101,6 +108,7 @@ class Execution:
         children: positions of child runs that are not told yet, should the run be cancelled.
         given: tasks that were given an event.
         losers: tasks that lost against another in ``hf.first``.
+        first_at: when it was executed first, here or elsewhere, as far as its journal tells.
     """
 
     __slots__ = (
@@ -120,11 +128,13 @@ class Execution:
         "children",
         "committer",
         "core",
+        "counted",
         "cut_off",
         "dead",
         "delivered",
         "dispatcher",
         "edits",
+        "first_at",
         "given",
         "has_slot",
         "holding",
@@ -137,6 +147,7 @@ class Execution:
         "run",
         "seq",
         "shields",
+        "spans",
         "started_at",
         "stopped",
         "waits",
@@ -156,11 +167,14 @@ class Execution:
         self.edits = recorded.edits
         self.seq = recorded.seq
         self.started_at = self.core.now_us()
+        self.first_at = self.started_at if recorded.first_at is None else recorded.first_at
         self.dead = False
         self.open_calls = 0
         self.has_slot = True
         self.leave_after: int | None = None
         self.waits = Waits(self)
+        self.spans: RunSpans | None = None
+        self.counted = None if counting.on is None else counting.on.times[run.workflow]
         self.stopped = False
         self.cancelling = False
         self.delivered = False
@@ -216,6 +230,8 @@ class Execution:
     def leave(self) -> None:
         """Drop the run here and give it back, for any worker to claim at once."""
         if not self.dead:
+            if self.spans is not None:
+                self.spans.left("handed over")
             self.evict()
             self.dispatcher.hand_over(self.run, self.started_at)
 
@@ -223,6 +239,8 @@ class Execution:
         scope = Scope(self, b"")
         scope.task = asyncio.current_task()
         place.set(scope)
+        if self.dispatcher.tracing is not None:
+            self.spans = self.dispatcher.tracing.begin(self, self.dispatcher.worker_id)
         run = self.run
         status, output = "failed", b""
         failed_seq: int | None = None
@@ -250,6 +268,8 @@ class Execution:
                 if not self.delivered:
                     await self._come_to_the_end()
                     await continue_anew(self, again)
+                    if self.spans is not None:
+                        self.spans.continued()
                     return
             except asyncio.CancelledError:
                 if not self.dead and self._failure is None:
@@ -283,6 +303,8 @@ class Execution:
             self.dead = self.stopped = True
             self.waits.close()
             self.dispatcher.ended(self)
+            if self.spans is not None:
+                self.spans.end()
             if self._deadline is not None:
                 self._deadline.cancel()
             # Without these the run's objects hold each other until the garbage collector comes round.
@@ -307,12 +329,15 @@ class Execution:
         try:
             refusal = await self._submit_end(settle)
         except PayloadError as error:
-            refusal = await self._submit_end(settle._replace(status="failed", output=encode_failure(error)))
+            settle = settle._replace(status="failed", output=encode_failure(error))
+            refusal = await self._submit_end(settle)
         if refusal == ASKED:
             # It is not to be held any more: whoever claims it next is told what is asked of it.
             self.dispatcher.hand_over(run, self.started_at)
         elif refusal is not None:
             log.warning("run %s was taken over by another worker; its end is not recorded here", run.id)
+        elif self.spans is not None:
+            self.spans.settled(settle)
         return refusal
 
     async def _submit_end(self, settle: Settle) -> Refusal | None:
@@ -345,6 +370,10 @@ class Execution:
     def lost(self) -> Evicted:
         """The lease is gone: stop, and touch nothing more."""
         log.warning("run %s was taken over by another worker; stopping it here", self.run.id)
+        if self.spans is not None:
+            self.spans.left("lost")
+        if counting.on is not None:
+            counting.on.runs_lost += 1
         self.evict()
         return Evicted(f"run {self.run.id!r} was taken over by another worker")
 
@@ -512,7 +541,8 @@ class Execution:
         note = self._note
         reason = note.reason if note is not None and note.action == "hold" else self.waits.hold_reason
         by = f" by {note.by}" if note is not None and note.by else ""
-        held = RunHeld(f"held{by}: {reason}" if reason else f"held{by}", run_id=self.run.id)
+        terms = note.terms if note is not None and note.action == "hold" else None
+        held = RunHeld(f"held{by}: {reason}" if reason else f"held{by}", run_id=self.run.id, terms=terms)
         try:
             await self._settle("held", encode_failure(held))
         except StoreError as error:
@@ -543,13 +573,17 @@ class Execution:
         return self.pending[position][0] if position in self.pending else None
 
     async def abandon(self, losing: Sequence[Open]) -> None:
-        """Child runs of branches that lost are cancelled; again after a crash, which does no harm."""
-        if any(one.kind in (Kind.CHILD, Kind.MAP) for one in losing):
+        """Cancel child runs of branches that lost, and tell of lost waits; again after a crash, which does no harm."""
+        if any(one.kind in (Kind.CHILD, Kind.MAP) or is_told(one) for one in losing):
             reason = f"it lost against another call of {self.run.id}"
             # Beside: it goes on if this call itself loses against another one.
-            cancelling = asyncio.create_task(self._cancel(losing, reason))
+            cancelling = asyncio.create_task(self._forsake(losing, reason))
             self.dispatcher.keep(cancelling)
             await asyncio.wait((cancelling,))
+
+    async def _forsake(self, losing: Sequence[Open], reason: str) -> None:
+        await self._cancel(losing, reason)
+        await tell(self.core, self.run.tenant, losing, reason)
 
     def enter(self, position: bytes) -> None:
         """A durable call begins to do something new."""
@@ -691,7 +725,8 @@ class Execution:
         is_async = step.is_async
         while True:
             failure: BaseException | None = None
-            frame = place.set(StepFrame(self, position, attempt))
+            frame = place.set(StepFrame(self, position, attempt, step.name))
+            span = None if self.spans is None else self.spans.attempt(step.name, position, attempt)
             if is_async:
                 # A plain step's thread cannot be stopped; what it gives is recorded.
                 calls[position] = asyncio.current_task(self.core.loop)
@@ -703,12 +738,16 @@ class Execution:
                 output, value = step.signature.result.settle(result, step.signature.result_place)
             except BaseException as error:
                 if _passes(error):
+                    if span is not None:
+                        span.end(error, cut_off=True)
                     raise
                 failure = error
             finally:
                 place.reset(frame)
                 if is_async:
                     del calls[position]
+            if span is not None:
+                span.end(failure)
             if self.dead:
                 raise Evicted(f"run {run.id!r} left this process")
             ended = now_us()
@@ -722,9 +761,13 @@ class Execution:
                 except PayloadError as error:
                     failure = error
                 else:
+                    if self.counted is not None:
+                        self.counted[step.name].append(ended - began)
                     return value if stood is None else self._replayed(step, stood)
             payload = encode_failure(failure)
             delay = retry_delay(step.retry, attempt, failure, random.random())
+            if counting.on is not None:
+                counting.on.failed(run.workflow, step.name, ended - began, for_good=delay is None)
             if delay is None:
                 row = (
                     run.uid, position, run.generation, self.next_seq(), STEP, step.name, ERROR, given, payload, attempt,
@@ -735,7 +778,12 @@ class Execution:
                 entry = stood or Entry(STEP, step.name, ERROR, payload, row[3])
                 raise self.raised(decode_failure(entry.output or b""), entry.seq)
             next_at = ended + int(delay * 1e6)
-            log.info("run %s: attempt %d of %s failed, next in %.1f s: %r", run.id, attempt, step.name, delay, failure)
+            log.info(
+                "run %s: attempt %d of %s failed, next in %.1f s: %r", run.id, attempt, step.name, delay, failure,
+                extra={"step": step.name, "attempt": attempt},
+            )  # fmt: skip
+            if self.spans is not None:
+                self.spans.event("retry", step=step.name, step_attempt=attempt, retry_seconds=delay)
             self.committer.post(
                 "attempts",
                 Attempt(
@@ -790,6 +838,8 @@ class Execution:
                 entry = await self.record(row)
             if entry is not None:
                 due = int(entry.output or b"0")
+            if self.spans is not None:
+                self.spans.event("sleep", wait_until=instant(due).isoformat(), step_position=format_position(position))
             self.calls[position] = asyncio.current_task()
             await self.waits.until(due)
         except asyncio.CancelledError:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from holdfast.engine.levers import UNSET, Unset
+from holdfast.engine.part import UNSET, Part, Unset, check_whole
 from holdfast.engine.views import run_view
 from holdfast.errors import UsageError
 from holdfast.model.explanation import Facts, Link, explain, lane_name
@@ -17,10 +17,10 @@ from holdfast.model.ids import check_id
 from holdfast.model.notes import decode_note
 from holdfast.model.run import Kind, Outcome, RunView, Status, instant
 from holdfast.model.search import And, Compare, Condition, parse
-from holdfast.store.base import AttemptRow, Flow, JournalRow, QueueRow, RunRow, Standing
+from holdfast.store.rows import AttemptRow, Flow, JournalRow, QueueRow, RunRow, Standing
 
 if TYPE_CHECKING:
-    from holdfast.engine.core import Core
+    pass
 
 T = TypeVar("T")
 
@@ -35,6 +35,9 @@ LIMIT_AT_MOST = 1_000_000_000
 
 HOPS = 20
 """So far a cycle of lanes is followed."""
+
+OPEN_AT_MOST = 10_000
+"""So much of what a run may wait for is looked at."""
 
 LOOK_AT_MOST = 100
 """So many runs are looked at for a cycle."""
@@ -64,8 +67,9 @@ class QueueView:
         total: how many runs may execute from it at once; None for any number.
         per_worker: how many on each worker; None for any number.
         paused: whether nothing is claimed from it.
-        ready: runs that could be claimed, counted up to 10,000.
-        executing: runs that execute, counted up to 10,000.
+        ready: runs that could be claimed, counted up to 1,000.
+        executing: runs that execute, counted up to 1,000.
+        oldest_at: since when the run that is first in line is due; None when nothing is ready.
     """
 
     name: str
@@ -74,6 +78,7 @@ class QueueView:
     paused: bool
     ready: int
     executing: int
+    oldest_at: datetime | None = None
 
 
 Queues = list[QueueView]
@@ -140,48 +145,8 @@ StrandedRuns = list[Stranded]
 """Kinds of stranded runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerView:
-    """A worker that is registered.
-
-    Attributes:
-        id: in hexadecimal.
-        host: its machine.
-        pid: its process.
-        started_at: when it registered.
-        beat_at: its last beat.
-        expires_at: when its lease ends, unless it beats again.
-        alive: whether its lease is good.
-        running: how many runs it holds.
-    """
-
-    id: str
-    host: str
-    pid: int
-    started_at: datetime
-    beat_at: datetime
-    expires_at: datetime
-    alive: bool
-    running: int
-
-
-Workers = list[WorkerView]
-"""Workers."""
-
-
-class Finding:
+class Finding(Part):
     """The part of a client that finds things out, and that sets the limits of queues."""
-
-    core: Core
-    tenant: str
-
-    async def _find(self, run_id: str) -> RunRow:
-        """The tenant's run of this id, as stored."""
-        raise NotImplementedError
-
-    async def _patiently(self, work: Awaitable[T]) -> T:
-        """Wait for the database, for so long as a client does."""
-        raise NotImplementedError
 
     # Runs
 
@@ -208,9 +173,9 @@ class Finding:
             UsageError: no such status, or a limit out of range.
         """
         condition = _condition(where, workflow, status, self.core.now_us())
-        _whole(limit, "limit", 1000)
+        check_whole(limit, "limit", 1000)
         cursor = None if before is None else (await self._find(before.id)).uid
-        rows = await self._patiently(self.core.store.search_runs(self.tenant, condition, limit=limit, before=cursor))
+        rows = await self._patiently(self.reads.search_runs(self.tenant, condition, limit=limit, before=cursor))
         return [run_view(row) for row in rows]
 
     async def count(
@@ -229,9 +194,9 @@ class Finding:
             UsageError: no such status, or a cap out of range.
         """
         condition = _condition(where, workflow, status, self.core.now_us())
-        _whole(cap, "cap", 1_000_000)
+        check_whole(cap, "cap", 1_000_000)
         # One more tells whether the cap was reached or passed.
-        found = await self._patiently(self.core.store.count_runs(self.tenant, condition, cap=cap + 1))
+        found = await self._patiently(self.reads.count_runs(self.tenant, condition, cap=cap + 1))
         return Count(min(found, cap), found > cap)
 
     async def dead_letters(self, limit: int = 50, *, before: RunView | None = None) -> RunViews:
@@ -254,7 +219,7 @@ class Finding:
         Raises:
             RunNotFound: the tenant has no run of this id.
         """
-        store = self.core.store
+        store = self.reads
         for _ in range(3):
             row = await self._find(run_id)
             if row.status in _ENDED:
@@ -262,7 +227,7 @@ class Finding:
             standing = await self._patiently(store.standing(row.uid))
             if row.status == Status.HELD or standing.place != "nowhere":
                 break
-        rows, attempts = await self._patiently(store.load_journals([row.uid]))
+        rows, attempts = await self._patiently(store.read_open(row.uid, OPEN_AT_MOST))
         flow = await self._patiently(store.flow())
         cycle = await self._cycle(row.id, standing)
         return explain(_facts(row, standing, self.core.now_us(), rows, attempts, flow, cycle))
@@ -281,21 +246,21 @@ class Finding:
                     following[link.other] = None
             if not following or len(reached) > LOOK_AT_MOST:
                 break
-            rows = await self._patiently(self.core.store.find_runs(self.tenant, list(following)))
-            standings = {row.id: await self._patiently(self.core.store.standing(row.uid)) for row in rows}
+            rows = await self._patiently(self.reads.find_runs(self.tenant, list(following)))
+            standings = {row.id: await self._patiently(self.reads.standing(row.uid)) for row in rows}
         return ()
 
     # What they wait for
 
     async def stranded(self) -> StrandedRuns:
         """Kinds of ready runs that no living worker serves, in any tenant."""
-        found = await self._patiently(self.core.store.stranded(STRANDED_AT_MOST))
+        found = await self._patiently(self.reads.stranded(STRANDED_AT_MOST))
         return [Stranded(*kind) for kind in found]
 
     async def workflows(self) -> Workflows:
         """Every workflow that a worker has registered or that is paused, by name."""
-        known = await self._patiently(self.core.store.list_workflows())
-        paused = (await self._patiently(self.core.store.flow())).paused
+        known = await self._patiently(self.reads.list_workflows())
+        paused = (await self._patiently(self.reads.flow())).paused
         versions: dict[str, list[str]] = {name: [] for name in paused}
         for row in known:
             versions.setdefault(row.name, []).append(row.version)
@@ -310,36 +275,26 @@ class Finding:
         Raises:
             UsageError: a limit out of range.
         """
-        _whole(limit, "limit", 1000)
-        rows = await self._patiently(self.core.store.list_lanes(self.tenant, limit=limit))
+        check_whole(limit, "limit", 1000)
+        rows = await self._patiently(self.reads.list_lanes(self.tenant, limit=limit))
         return [LaneView(row.name, row.key, row.slots, row.held, row.waiting) for row in rows]
-
-    async def workers(self) -> Workers:
-        """Every worker that is registered, alive or not, the first one first."""
-        now = self.core.now_us()
-        rows = await self._patiently(self.core.store.list_workers())
-        return [
-            WorkerView(
-                id=row.id.hex(),
-                host=row.host,
-                pid=row.pid,
-                started_at=instant(row.started_at),
-                beat_at=instant(row.beat_at),
-                expires_at=instant(row.expires_at),
-                alive=row.expires_at > now,
-                running=row.running,
-            )
-            for row in sorted(rows, key=lambda row: (row.started_at, row.id))
-        ]
 
     # Queues
 
     async def queues(self) -> Queues:
         """Every queue that has settings or runs, by name."""
-        found = await self._patiently(self.core.store.list_queues())
+        found = await self._patiently(self.reads.list_queues())
         return [
-            QueueView(row.name, row.total, row.per_worker, row.paused, ready, executing)
-            for row, ready, executing in found
+            QueueView(
+                row.name,
+                row.total,
+                row.per_worker,
+                row.paused,
+                ready,
+                executing,
+                None if oldest is None else instant(oldest),
+            )
+            for row, ready, executing, oldest in found
         ]
 
     async def set_queue(
@@ -362,8 +317,8 @@ class Finding:
         limits = {what: value for what, value in given.items() if not isinstance(value, Unset)}
         for what, value in limits.items():
             if value is not None:
-                _whole(value, what, LIMIT_AT_MOST)
-        await self._set_queue(name, **limits)
+                check_whole(value, what, LIMIT_AT_MOST)
+        await self._set_queue("queue.set", name, **limits)
 
     async def pause_queue(self, name: str) -> None:
         """Let no worker claim runs from a queue; what executes goes on.
@@ -371,7 +326,7 @@ class Finding:
         Raises:
             UsageError: not the name of a queue.
         """
-        await self._set_queue(name, paused=True)
+        await self._set_queue("queue.pause", name, paused=True)
 
     async def resume_queue(self, name: str) -> None:
         """Let workers claim runs from a queue again.
@@ -379,7 +334,7 @@ class Finding:
         Raises:
             UsageError: not the name of a queue.
         """
-        await self._set_queue(name, paused=False)
+        await self._set_queue("queue.resume", name, paused=False)
 
     async def pause_workflow(self, name: str) -> None:
         """Let no worker claim runs of a workflow, in any queue and version; what executes goes on.
@@ -387,8 +342,7 @@ class Finding:
         Raises:
             UsageError: not the name of a workflow.
         """
-        await self._patiently(self.core.store.pause_workflow(check_id(name, "the name of a workflow"), True))
-        self.core.announce("flow")
+        await self._pause_workflow("workflow.pause", name, True)
 
     async def resume_workflow(self, name: str) -> None:
         """Let workers claim runs of a workflow again.
@@ -396,14 +350,20 @@ class Finding:
         Raises:
             UsageError: not the name of a workflow.
         """
-        await self._patiently(self.core.store.pause_workflow(check_id(name, "the name of a workflow"), False))
-        self.core.announce("flow")
+        await self._pause_workflow("workflow.resume", name, False)
 
-    async def _set_queue(self, name: str, **settings: Any) -> None:
+    async def _pause_workflow(self, action: str, name: str, paused: bool) -> None:
+        await self._patiently(self.core.store.pause_workflow(check_id(name, "the name of a workflow"), paused))
+        self.core.announce("flow")
+        await self._record(action, name)
+
+    async def _set_queue(self, action: str, name: str, **settings: Any) -> None:
         check_id(name, "the name of a queue")
         queue = QueueRow(name, None, None, False)._replace(**settings)
         await self._patiently(self.core.store.set_queue(queue, settings))
         self.core.announce("flow")
+        limits = {what: "any" if value is None else value for what, value in settings.items() if what != "paused"}
+        await self._record(action, name, **limits)
 
 
 def _settings(flow: Flow, name: str) -> QueueRow:
@@ -424,12 +384,6 @@ def _condition(where: str | None, workflow: str | None, status: str | None, now_
     if len(parts) < 2:
         return parts[0] if parts else None
     return And(tuple(parts))
-
-
-def _whole(value: object, what: str, most: int | None = None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most is not None and value > most):
-        allowed = "1 or more" if most is None else f"from 1 to {most}"
-        raise UsageError(f"{what} is {value!r}; give a whole number{',' if most is None else ''} {allowed}")
 
 
 def _links(run_id: str, standing: Standing) -> list[Link]:

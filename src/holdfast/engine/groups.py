@@ -19,7 +19,8 @@ from holdfast.model.ids import uuid7
 from holdfast.model.keys import lane_id
 from holdfast.model.position import encode_number, format_position
 from holdfast.model.run import PROTOCOL, Entry, Kind, Outcome, rank
-from holdfast.store.base import LOST, ChildRow, Start
+from holdfast.store.operations import LOST, Start
+from holdfast.store.rows import ChildRow
 
 if TYPE_CHECKING:
     from holdfast.engine.execution import Execution

@@ -15,6 +15,7 @@ import os
 import runpy
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ import msgspec
 from holdfast.engine.core import Core
 from holdfast.engine.workflow import Workflow
 from holdfast.errors import StoreError
-from holdfast.store.base import ClaimedRun
+from holdfast.store.operations import ClaimedRun
 
 log = logging.getLogger("holdfast.isolation")
 
@@ -34,6 +35,9 @@ TROUBLE_PAUSE_SECONDS = 1.0
 
 IMPORTING = "HOLDFAST_ISOLATED_IMPORT"
 """Set in a child while it imports the user's module, which must start nothing then."""
+
+setup: tuple[str, str] | None = None
+"""What a child calls first, ``module:function``, and its argument: there it sets up its logs and exports."""
 
 _DONE, _NOT_FOUND, _TROUBLE = b"done\n", b"not found\n", b"trouble\n"
 _CHILD = "from holdfast.engine.isolation import main; main()"
@@ -47,6 +51,7 @@ class Order(msgspec.Struct):
     file: str | None
     path: list[str]
     run: ClaimedRun
+    setup: tuple[str, str] | None = None
 
 
 class Isolation:
@@ -76,7 +81,7 @@ class Isolation:
         file = getattr(sys.modules.get(module), "__file__", None) if module == "__main__" else None
         if self._core.url.startswith("memory://") or (module == "__main__" and file is None):
             return False
-        order = Order(self._core.url, module, file, [path or os.getcwd() for path in sys.path], run)
+        order = Order(self._core.url, module, file, [path or os.getcwd() for path in sys.path], run, setup)
         self._suspects[run.uid] = run
         term = self._term
         try:
@@ -209,8 +214,13 @@ async def _execute(core: Core, order: Order) -> bytes:
         core, [workflow], queues=None, concurrency=1, threads=4, may_claim=lambda: False, on_lost=lambda: None
     )
     rows, attempts = await core.store.load_journals([order.run.uid])
+    tallying = core.count_ends()
     await dispatcher.execute_one(order.run, by_run([order.run], rows, attempts)[order.run.uid])
     await core.committer.drain()
+    try:
+        await tallying.put(core.now_us())
+    except StoreError as error:
+        sys.stderr.write(f"holdfast: what ended in a child process cannot be counted: {error}\n")
     return _DONE
 
 
@@ -229,9 +239,12 @@ async def _serve(reply_to: int) -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), os.fdopen(0, "rb", closefd=False))
     core: Core | None = None
+    finish: Callable[[], None] | None = None
     reading = asyncio.create_task(orders.readline())
     while line := await reading:
         order = msgspec.json.decode(line, type=Order)
+        if finish is None and order.setup is not None:
+            finish = _set_up(*order.setup)
         # The next line, or the end of input when the parent dies, is looked for while this run executes.
         reading = asyncio.create_task(orders.readline())
         work = asyncio.create_task(_reply(core, order))
@@ -242,6 +255,14 @@ async def _serve(reply_to: int) -> None:
         os.write(reply_to, reply)
     if core is not None:
         await core.close()
+    if finish is not None:
+        finish()
+
+
+def _set_up(place: str, argument: str) -> Callable[[], None]:
+    module, _, name = place.partition(":")
+    finish: Callable[[], None] = getattr(importlib.import_module(module), name)(argument)
+    return finish
 
 
 def main() -> None:

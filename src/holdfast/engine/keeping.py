@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from holdfast.engine.part import Part
 from holdfast.errors import UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.ids import check_id
 from holdfast.model.run import Status
 
 if TYPE_CHECKING:
-    from holdfast.engine.core import Core
+    pass
 
 T = TypeVar("T")
 
@@ -56,14 +57,8 @@ def periods(stored: Sequence[Period]) -> list[Period]:
     return [(workflow, status, kept) for (workflow, status), kept in sorted(known.items())]
 
 
-class Keeping:
+class Keeping(Part):
     """The part of a client that has to do with how long runs are kept."""
-
-    core: Core
-
-    async def _patiently(self, work: Awaitable[T]) -> T:
-        """Wait for the database, for so long as a client does."""
-        raise NotImplementedError
 
     async def set_retention(self, keep: Duration | None, *, workflow: str = "", status: str = "") -> None:
         """Set for how long runs are kept after their end. It holds for the whole database, within the hour.
@@ -84,10 +79,12 @@ class Keeping:
             check_id(workflow, "the workflow")
         kept = None if keep is None else math.ceil(seconds(keep, what="how long runs are kept"))
         await self._patiently(self.core.store.set_retention(workflow, status, kept))
+        keeps = "as by default" if kept is None else kept
+        await self._record("retention.set", workflow or "*", status=status, keep_seconds=keeps)
 
     async def retention(self) -> list[RetentionView]:
         """For how long runs are kept: what is set and what holds by default, by workflow and status."""
-        stored = await self._patiently(self.core.store.retention())
+        stored = await self._patiently(self.reads.retention())
         known = {(workflow, status): kept for workflow, status, kept in stored}
         default = {} if ("", "") in known else {("", status): kept for status, kept in DEFAULT_SECONDS.items()}
         return [

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from holdfast.engine.memory import memory_bytes
 from holdfast.store.base import Heart, Store
 
 log = logging.getLogger("holdfast.lease")
@@ -35,6 +36,7 @@ class Heartbeat:
         on_lost: called on the event loop, once, when the lease is gone.
         on_clock: called on the event loop after each beat with the database's clock less ours, in
             microseconds.
+        on_drain: called on the event loop after each beat that finds that somebody asks the worker to end.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Heartbeat:
         beat_seconds: float,
         on_lost: Callable[[], None],
         on_clock: Callable[[int], None],
+        on_drain: Callable[[], None],
     ) -> None:
         self._store = store
         self._worker = worker
@@ -53,6 +56,7 @@ class Heartbeat:
         self._beat = beat_seconds
         self._on_lost = on_lost
         self._on_clock = on_clock
+        self._on_drain = on_drain
         self._loop = asyncio.get_running_loop()
         self._good_until = time.monotonic() + lease_seconds
         self._turned = time.monotonic()
@@ -84,7 +88,7 @@ class Heartbeat:
                 try:
                     async with asyncio.timeout(max(self._good_until - began, 0.1)):
                         heart = heart or self._store.heart()
-                        renewed, now = await heart.beat(self._worker, int(self._lease * 1e6))
+                        renewed, now, draining = await heart.beat(self._worker, int(self._lease * 1e6), memory_bytes())
                 except Exception as error:
                     # Whatever it is: a heart that stops without a word would leave the runs to nobody.
                     log.warning("a heartbeat failed: %s: %s", type(error).__name__, error)
@@ -96,6 +100,8 @@ class Heartbeat:
                     return
                 self._good_until = began + self._lease
                 self._tell(self._on_clock, now - time.time_ns() // 1000)
+                if draining:
+                    self._tell(self._on_drain)
                 if time.monotonic() - self._turned > STUCK_SECONDS:
                     log.critical("the event loop has not turned for %.0f s; ending the process", STUCK_SECONDS)
                     os._exit(STUCK_EXIT_CODE)

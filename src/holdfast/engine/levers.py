@@ -6,16 +6,18 @@ import asyncio
 import difflib
 import json
 import secrets
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from holdfast.engine.asking import cancellation
 from holdfast.engine.context import StepFrame, place
 from holdfast.engine.events import TIME_TO_LIVE, To, checked, encode_payload
 from holdfast.engine.execution import MARK
 from holdfast.engine.groups import ALL_STARTED
-from holdfast.engine.starting import ATTRIBUTES, facts_of, topic, with_terms
+from holdfast.engine.holds import hold_terms
+from holdfast.engine.part import UNSET, Part, Unset
+from holdfast.engine.starting import ATTRIBUTES, facts_of, topic, under_caller, with_terms
 from holdfast.engine.step import Step
 from holdfast.errors import NotPossible, Rejected, RunExists, RunHeld, RunNotFound, StepNotFound, UsageError
 from holdfast.model.duration import Duration
@@ -24,31 +26,20 @@ from holdfast.model.generations import decode_cuts, encode_cuts, in_force
 from holdfast.model.ids import check_id, derived_bytes, uuid7
 from holdfast.model.notes import Note, encode_note
 from holdfast.model.payload import codec_of
-from holdfast.model.run import PROTOCOL, Kind, Outcome, RunView, Status, rank
+from holdfast.model.run import PROTOCOL, Kind, Outcome, Status, rank
 from holdfast.model.schema import terms_of
 from holdfast.model.terms import Terms, key_for
-from holdfast.store.base import Action, Control, Event, Fork, JournalRow, Retry, RunRow, Start, Topic
+from holdfast.store.operations import Action, Control, Event, Fork, Retry, Start, Topic
+from holdfast.store.rows import JournalRow, RunRow
 
 if TYPE_CHECKING:
-    from holdfast.engine.core import Core
+    pass
 
-T = TypeVar("T")
-
-PATIENCE_SECONDS = 10.0
+RELEASE_SECONDS = 10.0
 """How long a release waits for a run that is about to be held."""
 
 _ANY = codec_of(Any)
 _ARGUMENTS = codec_of(dict[str, Any])
-
-
-class Unset:
-    """The default of an argument for which None is a value."""
-
-    def __repr__(self) -> str:
-        return "unset"
-
-
-UNSET = Unset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,23 +78,8 @@ class StepReplay:
     difference: str
 
 
-class Levers:
+class Levers(Part):
     """The part of a client that changes runs."""
-
-    core: Core
-    tenant: str
-
-    async def _find(self, run_id: str) -> RunRow:
-        """The tenant's run of this id, as stored."""
-        raise NotImplementedError
-
-    async def _patiently(self, work: Awaitable[T]) -> T:
-        """Wait for the database, for so long as a client does."""
-        raise NotImplementedError
-
-    async def get(self, run_id: str) -> RunView:
-        """A run as it is now."""
-        raise NotImplementedError
 
     # Stop and go
 
@@ -124,22 +100,45 @@ class Levers:
         row = await self._find(run_id)
         note = Note("cancel", _text(reason, "reason"), _text(by, "by"))
         await self._ask(row, cancellation(self.core, row.uid, self.tenant, row.id, note))
+        await self._record("run.cancel", row.id, reason=reason, by=by)
 
-    async def hold(self, run_id: str, *, reason: str = "", by: str = "") -> None:
+    async def hold(
+        self,
+        run_id: str,
+        *,
+        reason: str = "",
+        by: str = "",
+        assignee: str | None = None,
+        group: str | None = None,
+        due: Duration | None = None,
+        escalate_to: str | Sequence[str] | None = None,
+    ) -> None:
         """Hold a run: it takes no further step until it is released.
 
         What it executes just now is ended and recorded. It keeps its lane's slot; events and timers that
-        come meanwhile are kept for it.
+        come meanwhile are kept for it. A work item of kind hold says that it is held; to complete it releases the run.
+
+        Args:
+            run_id: the run.
+            reason: shown to people.
+            by: who holds it.
+            assignee: who is to release or reject it.
+            group: or the people any of whom may.
+            due: within which time, in seconds or as text such as ``"2d"``.
+            escalate_to: who is asked to look when it is overdue, one after the other.
 
         Raises:
             RunNotFound: the tenant has no run of this id.
             NotPossible: it has ended, or is being cancelled.
+            UsageError: a value out of range.
         """
+        terms = {**hold_terms(assignee, group, due, escalate_to), "at": self.core.now_us()}
         row = await self._find(run_id)
-        note = Note("hold", _text(reason, "reason"), _text(by, "by"))
+        note = Note("hold", _text(reason, "reason"), _text(by, "by"), terms=terms)
         said = f"held by {by}" if by else "held"
-        held = RunHeld(f"{said}: {reason}" if reason else said, run_id=row.id)
+        held = RunHeld(f"{said}: {reason}" if reason else said, run_id=row.id, terms=terms)
         await self._ask(row, self._control(row, "hold", note, encode_failure(held)))
+        await self._record("run.hold", row.id, reason=reason, by=by)
 
     async def release(self, run_id: str, value: Any = UNSET, *, by: str = "") -> None:
         """Let a held run go on.
@@ -158,6 +157,7 @@ class Levers:
         output = _ANY.encode(value if given else None, "the value of a release")
         note = Note("release", by=_text(by, "by"), value=given)
         await self._ask(row, self._control(row, "release", note, output))
+        await self._record("run.release", row.id, by=by, value="given" if given else None)
 
     async def reject(self, run_id: str, *, reason: str = "", by: str = "") -> None:
         """Reject what a run is held for: ``hf.hold`` in its code raises `Rejected`.
@@ -173,12 +173,13 @@ class Levers:
         error = Rejected(f"{said}: {reason}" if reason else said, run_id=row.id)
         note = Note("reject", _text(reason, "reason"), _text(by, "by"))
         await self._ask(row, self._control(row, "reject", note, encode_failure(error)))
+        await self._record("run.reject", row.id, reason=reason, by=by)
 
     def _control(self, row: RunRow, action: Action, note: Note, output: bytes | None) -> Control:
         return Control(row.uid, self.tenant, action, encode_note(note), output, self.core.now_us())
 
     async def _ask(self, row: RunRow, control: Control) -> None:
-        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        deadline = asyncio.get_running_loop().time() + RELEASE_SECONDS
         while True:
             found = await self._patiently(self.core.control(control))
             # A run that is about to be held is released when it is.
@@ -229,10 +230,11 @@ class Levers:
         if not await self._patiently(self.core.store.retry(order)):
             raise NotPossible(f"run {row.id!r} goes on already", run_id=row.id)
         self.core.announce("ready")
+        await self._record("run.retry", row.id, attempt=row.generation + 1)
 
     async def _terms(self, row: RunRow) -> Terms | None:
         """The terms of a run's workflow, if a worker has registered it."""
-        known = await self._patiently(self.core.store.list_workflows())
+        known = await self._patiently(self.reads.list_workflows())
         same = [one for one in known if (one.name, one.version) == (row.workflow, row.version)]
         return terms_of(same[0].input_schema) if same else None
 
@@ -305,6 +307,15 @@ class Levers:
         if started.uid != row.uid:
             raise RunExists(f"the id {row.id!r} is taken; choose another", run_id=row.id)
         self.core.announce("ready")
+        await self._record(
+            "run.fork",
+            row.id,
+            forked_from=source.id,
+            from_step=from_step.name if isinstance(from_step, Step) else from_step,
+            occurrence=occurrence if occurrence != 1 else None,
+            input="edited" if input is not None else None,
+            output=None if isinstance(output, Unset) else "edited",
+        )
         return row.id
 
     async def _fork_row(self, source: RunRow, given: bytes, seq: int, id: str | None) -> Start:
@@ -342,11 +353,11 @@ class Levers:
                 lane=source.lane, lane_name=source.lane_name, lane_key=source.lane_key, slots=terms.slots
             )
             terms = replace(terms, lane=None)
-        return with_terms(row, terms, None, {})
+        return with_terms(under_caller(row), terms, None, {})
 
     async def _in_force(self, row: RunRow) -> list[JournalRow]:
         """What is recorded of a run and replayed, in order of position."""
-        rows, _ = await self._patiently(self.core.store.load_journals([row.uid]))
+        rows, _ = await self._patiently(self.reads.load_journals([row.uid]))
         cuts = decode_cuts(row.cuts)
         latest = {
             one.position: one
@@ -377,7 +388,7 @@ class Levers:
         if entry.input is None:
             raise UsageError(f"step {step.name!r} of run {row.id!r} was recorded without an input")
         args, kwargs = step.signature.decode_input(entry.input)
-        frame = place.set(StepFrame(_Aside(row), entry.position, entry.attempts))  # type: ignore[arg-type]
+        frame = place.set(StepFrame(_Aside(row), entry.position, entry.attempts, entry.name))  # type: ignore[arg-type]
         output, error = None, None
         try:
             encoded, _ = step.signature.result.settle(await step.plain(args, kwargs), step.signature.result_place)
@@ -429,6 +440,8 @@ class Levers:
             made = derived_bytes(about.id, 0, check_id(id, "the id of an event").encode(), b"event")[:16]
         event = Event(made, about, encode_payload(payload, about), to == "all", now, now + int(length * 1e6))
         delivered = await self._patiently(self.core.committer.submit("events", event))
+        if delivered.created:
+            await self._record("event.send", name, key=about.key, to=to, id=id)
         return Delivery(delivered.created, delivered.waits, delivered.cancels)
 
 

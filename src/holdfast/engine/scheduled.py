@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from holdfast.engine.starting import start_row
+from holdfast.engine.tended import duties
 from holdfast.engine.versions import latest
 from holdfast.engine.workflow import StartOptions, Workflow
 from holdfast.errors import PayloadError, UnknownWorkflow, UsageError
@@ -18,7 +19,8 @@ from holdfast.model.payload import codec_of
 from holdfast.model.schedule import decode_schedule
 from holdfast.model.schema import describe, input_from, terms_of
 from holdfast.model.signature import KEYWORDS
-from holdfast.store.base import ScheduleRow, Start, WorkflowRow
+from holdfast.store.operations import Start
+from holdfast.store.rows import ScheduleRow, WorkflowRow
 
 _PLAIN = codec_of(dict[str, Any])
 
@@ -93,12 +95,21 @@ def registered(row: ScheduleRow, workflows: Sequence[WorkflowRow]) -> WorkflowRo
     Raises:
         UnknownWorkflow: there is none.
     """
-    found = latest(workflows, row.workflow)
+    found = latest(workflows, row.workflow) or _tended(row.workflow)
     if found is None:
         raise UnknownWorkflow(
             f"no worker has registered workflow {row.workflow!r}; start a worker that serves it", workflow=row.workflow
         )
     return found
+
+
+def _tended(name: str) -> WorkflowRow | None:
+    """A workflow of holdfast's own, which every worker serves and none registers."""
+    for duty in duties():
+        for workflow in duty.workflows:
+            if workflow.name == name:
+                return WorkflowRow(name, workflow.version, description_of(workflow))
+    return None
 
 
 def scheduled_start(row: ScheduleRow, workflow: WorkflowRow, run_id: str, now_us: int) -> Start:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from holdfast.engine.part import Part
 from holdfast.engine.scheduled import description_of, keep, kept_of, problem_of, registered, scheduled_start
 from holdfast.engine.workflow import Configured, Workflow, start_options
 from holdfast.errors import ScheduleExists, ScheduleNotFound, UsageError
@@ -21,10 +23,11 @@ from holdfast.model.run import instant, microseconds
 from holdfast.model.schedule import CatchUp, Overlap, Schedule, decode_schedule, encode_schedule, next_times, run_id
 from holdfast.model.schedule import schedule as checked_schedule
 from holdfast.model.schema import input_from
-from holdfast.store.base import ScheduleRow, Start, Started, WorkflowRow
+from holdfast.store.operations import Start
+from holdfast.store.rows import ScheduleRow, WorkflowRow
 
 if TYPE_CHECKING:
-    from holdfast.engine.core import Core
+    pass
 
 T = TypeVar("T")
 
@@ -64,6 +67,7 @@ class ScheduleView:
         next_at: its next time; None when it is paused or never comes again.
         last_run: the id of the run it made last.
         problem: why it makes no runs, as far as can be seen from here.
+        revision: another number when somebody changed it; not when it made a run.
     """
 
     name: str
@@ -84,20 +88,11 @@ class ScheduleView:
     next_at: datetime | None
     last_run: str | None
     problem: str | None
+    revision: int = 0
 
 
-class Schedules:
+class Schedules(Part):
     """The part of a client that has to do with schedules."""
-
-    core: Core
-    tenant: str
-
-    async def _patiently(self, work: Awaitable[T]) -> T:
-        """Wait for the database, for so long as a client does."""
-        raise NotImplementedError
-
-    async def _registered(self, name: str, version: str | None) -> WorkflowRow:
-        raise NotImplementedError
 
     async def schedule(
         self,
@@ -116,6 +111,7 @@ class Schedules:
         queue: str | None = None,
         attributes: dict[str, Any] | None = None,
         timeout: Duration | None = None,
+        revision: int | None = None,
     ) -> ScheduleView:
         """Let a workflow be run at times, by whatever workers there are; or change a schedule of this name.
 
@@ -140,6 +136,7 @@ class Schedules:
             queue: where they wait for a worker; the workflow's own unless given.
             attributes: plain JSON, kept with each run beside ``schedule``, the schedule's name.
             timeout: how long a run may take.
+            revision: change it only if it stands at this revision, as its view shows; 0: only make it.
 
         Returns:
             The schedule as it is now.
@@ -148,7 +145,7 @@ class Schedules:
             UsageError: an argument is out of range, or the workflow takes other arguments.
             PayloadError: an argument or an attribute cannot be stored.
             UnknownWorkflow: no worker has registered a workflow of this name.
-            ScheduleExists: another client changes it at the same time.
+            ScheduleExists: it is not at the revision, or another client changes it at the same time.
         """
         code = workflow if isinstance(workflow, Workflow) else None
         target = code.name if code is not None else _name_of(workflow, name)
@@ -178,12 +175,14 @@ class Schedules:
             return row._replace(next_at=stored.next_at) if _same_times(stored.definition, plan) else row
 
         scheduled_start(change(None), known, run_id(name, instant(0)), 0)  # refuses now what no run could be made of
-        return await self._change(name, change)
+        return await self._change(
+            name, change, revision, "schedule.put", workflow=target, cron=cron, every=_shown(every)
+        )
 
     async def schedules(self) -> list[ScheduleView]:
         """The tenant's schedules, by name."""
-        rows = await self._patiently(self.core.store.list_schedules(self.tenant))
-        known = await self._patiently(self.core.store.list_workflows()) if rows else []
+        rows = await self._patiently(self.reads.list_schedules(self.tenant))
+        known = await self._patiently(self.reads.list_workflows()) if rows else []
         return [_view(row, known) for row in rows]
 
     async def get_schedule(self, name: str) -> ScheduleView:
@@ -194,21 +193,33 @@ class Schedules:
         """
         return await self._shown(await self._schedule(name))
 
-    async def pause_schedule(self, name: str) -> ScheduleView:
+    async def pause_schedule(self, name: str, *, revision: int | None = None) -> ScheduleView:
         """Let a schedule make no runs until it is resumed.
 
+        Args:
+            name: of the schedule.
+            revision: only if it stands at this revision.
+
         Raises:
             ScheduleNotFound: the tenant has no schedule of this name.
-            ScheduleExists: another client changes it at the same time.
+            ScheduleExists: it is not at the revision, or another client changes it at the same time.
         """
-        return await self._change(name, lambda stored: self._there(name, stored)._replace(paused=True))
 
-    async def resume_schedule(self, name: str) -> ScheduleView:
+        def change(stored: ScheduleRow | None) -> ScheduleRow:
+            return self._there(name, stored)._replace(paused=True)
+
+        return await self._change(name, change, revision, "schedule.pause")
+
+    async def resume_schedule(self, name: str, *, revision: int | None = None) -> ScheduleView:
         """Let a paused schedule make runs again, from its next time on: those in between are not made up for.
 
+        Args:
+            name: of the schedule.
+            revision: only if it stands at this revision.
+
         Raises:
             ScheduleNotFound: the tenant has no schedule of this name.
-            ScheduleExists: another client changes it at the same time.
+            ScheduleExists: it is not at the revision, or another client changes it at the same time.
         """
 
         def change(stored: ScheduleRow | None) -> ScheduleRow:
@@ -217,7 +228,7 @@ class Schedules:
                 return row
             return row._replace(paused=False, next_at=self._next(decode_schedule(row.definition)))
 
-        return await self._change(name, change)
+        return await self._change(name, change, revision, "schedule.resume")
 
     async def run_schedule(self, name: str) -> str:
         """Start a run of a schedule now, whatever its times, its overlap policy and whether it is paused.
@@ -231,7 +242,7 @@ class Schedules:
         """
         row = await self._schedule(name)
         [start] = await self._starts(row, [f"{name}/now/{secrets.token_hex(8)}"])
-        await self._patiently(self.core.committer.submit("starts", start))
+        await self._submitted([start], "schedule.run", name, {"run": start.id})
         return start.id
 
     async def backfill(self, name: str, since: datetime, until: datetime) -> list[str]:
@@ -268,8 +279,8 @@ class Schedules:
         made: list[str] = []
         for first in range(0, len(starts), START_AT_ONCE):
             part = starts[first : first + START_AT_ONCE]
-            futures = [self.core.committer.submit("starts", start) for start in part]
-            found: list[Started] = await self._patiently(asyncio.gather(*futures))
+            said = {"since": since.isoformat(), "until": until.isoformat(), "times": len(part)}
+            found = await self._submitted(part, "schedule.backfill", name, said)
             made += [start.id for start, one in zip(part, found, strict=True) if one.uid == start.uid]
         return made
 
@@ -279,7 +290,10 @@ class Schedules:
         Returns:
             Whether there was one of this name.
         """
-        return await self._patiently(self.core.store.delete_schedule(self.tenant, _checked(name)))
+        done = await self._patiently(self.core.store.delete_schedule(self.tenant, _checked(name)))
+        if done:
+            await self._record("schedule.delete", name)
+        return done
 
     def _next(self, plan: Schedule) -> int | None:
         times = next_times(plan, instant(self.core.now_us()), 1)
@@ -293,30 +307,46 @@ class Schedules:
         return row
 
     async def _schedule(self, name: str) -> ScheduleRow:
-        rows = await self._patiently(self.core.store.list_schedules(self.tenant, _checked(name)))
+        rows = await self._patiently(self.reads.list_schedules(self.tenant, _checked(name)))
         return self._there(name, rows[0] if rows else None)
 
     async def _shown(self, row: ScheduleRow) -> ScheduleView:
-        return _view(row, await self._patiently(self.core.store.list_workflows()))
+        return _view(row, await self._patiently(self.reads.list_workflows()))
 
     async def _starts(self, row: ScheduleRow, ids: Sequence[str]) -> list[Start]:
-        workflow = registered(row, await self._patiently(self.core.store.list_workflows()))
+        workflow = registered(row, await self._patiently(self.reads.list_workflows()))
         now = self.core.now_us()
         return [scheduled_start(row, workflow, id, now) for id in ids]
 
-    async def _change(self, name: str, change: Callable[[ScheduleRow | None], ScheduleRow]) -> ScheduleView:
+    async def _change(
+        self,
+        name: str,
+        change: Callable[[ScheduleRow | None], ScheduleRow],
+        revision: int | None,
+        action: str,
+        **detail: Any,
+    ) -> ScheduleView:
         """Store what becomes of a schedule, on top of what it is."""
+        if revision is not None and (isinstance(revision, bool) or not isinstance(revision, int)):
+            raise UsageError(f"revision is {revision!r:.300}; give that of the schedule's view, or 0 for a new one")
         for _ in range(TRIES):
-            found = await self._patiently(self.core.store.list_schedules(self.tenant, _checked(name)))
+            found = await self._patiently(self.reads.list_schedules(self.tenant, _checked(name)))
             stored = found[0] if found else None
             row = change(stored)
+            if revision is not None and revision != (0 if stored is None else _revision(stored)):
+                raise ScheduleExists(f"schedule {name!r} is not at revision {revision}; look at it and try again")
             if stored is not None:
                 if row == stored:
                     return await self._shown(row)
                 row = row._replace(revision=stored.revision + 1)
             if await self._patiently(self.core.store.put_schedule(row)):
+                await self._record(action, name, **detail)
                 return await self._shown(row)
         raise ScheduleExists(f"schedule {name!r} is changed by others at the same time; look at it and try again")
+
+
+def _shown(interval: Duration | None) -> str | None:
+    return None if interval is None else str(interval)
 
 
 def _checked(name: str) -> str:
@@ -361,6 +391,12 @@ def _times_in(plan: Schedule, since: datetime, until: datetime) -> list[datetime
     return times
 
 
+def _revision(row: ScheduleRow) -> int:
+    """A number that stands for what people can change of a schedule, so that its runs are no changes of it."""
+    parts = (row.workflow.encode(), row.definition, row.input, row.options, b"paused" if row.paused else b"")
+    return int.from_bytes(hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).digest()[:6])
+
+
 def _view(row: ScheduleRow, workflows: Sequence[WorkflowRow]) -> ScheduleView:
     said: dict[str, Any] = msgspec.json.decode(row.definition)  # as it stands: this machine may not know its zone
     kept = kept_of(row)
@@ -383,4 +419,5 @@ def _view(row: ScheduleRow, workflows: Sequence[WorkflowRow]) -> ScheduleView:
         next_at=None if row.next_at is None or row.paused else instant(row.next_at),
         last_run=row.last_run,
         problem=problem_of(row, workflows),
+        revision=_revision(row),
     )

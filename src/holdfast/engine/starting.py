@@ -5,13 +5,15 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from holdfast.engine.tracing import caller, stored_caller
 from holdfast.model.ids import uuid7
 from holdfast.model.keys import lane_id, topic_id
 from holdfast.model.payload import codec_of
 from holdfast.model.run import PROTOCOL, microseconds, rank
 from holdfast.model.search import attribute_rows
 from holdfast.model.terms import Terms, key_for
-from holdfast.store.base import Fact, Start, Topic
+from holdfast.model.trace import TRACEPARENT, shown
+from holdfast.store.operations import Fact, Start, Topic
 
 if TYPE_CHECKING:
     from holdfast.engine.workflow import StartOptions
@@ -91,9 +93,20 @@ def with_terms(row: Start, terms: Terms, args: tuple[Any, ...] | None, kwargs: d
     return row
 
 
+def under_caller(row: Start) -> Start:
+    """The row with the span in which it is started, if any, among its attributes."""
+    span = caller()
+    if span is None and stored_caller(row.attributes) is None:
+        return row
+    attributes = shown(ATTRIBUTES.decode(row.attributes, "attributes")) if row.attributes else {}
+    if span is not None:
+        attributes[TRACEPARENT] = span
+    return row._replace(attributes=ATTRIBUTES.encode(attributes, "attributes") if attributes else None)
+
+
 def facts_of(attributes: dict[str, Any]) -> tuple[Fact, ...]:
     """Attributes as they are searched."""
-    return tuple(Fact(*row) for row in attribute_rows(attributes))
+    return tuple(Fact(*row) for row in attribute_rows(shown(attributes)))
 
 
 def topic(tenant: str, name: str, key: str) -> Topic:

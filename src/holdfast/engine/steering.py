@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from holdfast.engine.context import Scope, StepFrame, place, scope
 from holdfast.engine.execution import PATCHES
+from holdfast.engine.holds import hold_terms
 from holdfast.engine.starting import ATTRIBUTES, facts_of
 from holdfast.errors import ContinuedAsNew, PayloadError, UsageError
 from holdfast.model.duration import Duration, seconds
@@ -18,7 +19,7 @@ from holdfast.model.ids import check_id
 from holdfast.model.payload import Codec, codec_of
 from holdfast.model.position import encode_number
 from holdfast.model.run import Entry, Kind, Outcome
-from holdfast.store.base import LOST, Progress, SetAttributes
+from holdfast.store.operations import LOST, Progress, SetAttributes
 
 if TYPE_CHECKING:
     from holdfast.engine.execution import Execution
@@ -32,18 +33,45 @@ LONGEST_NOTE = 1000
 
 
 @overload
-def hold(reason: str = "", *, type: type[T]) -> Coroutine[Any, Any, T]: ...
+def hold(
+    reason: str = "",
+    *,
+    type: type[T],
+    assignee: str | None = None,
+    group: str | None = None,
+    due: Duration | None = None,
+    escalate_to: str | Sequence[str] | None = None,
+) -> Coroutine[Any, Any, T]: ...
 @overload
-def hold(reason: str = "") -> Coroutine[Any, Any, Any]: ...
-def hold(reason: str = "", *, type: Any = Any) -> Coroutine[Any, Any, Any]:
+def hold(
+    reason: str = "",
+    *,
+    assignee: str | None = None,
+    group: str | None = None,
+    due: Duration | None = None,
+    escalate_to: str | Sequence[str] | None = None,
+) -> Coroutine[Any, Any, Any]: ...
+def hold(
+    reason: str = "",
+    *,
+    type: Any = Any,
+    assignee: str | None = None,
+    group: str | None = None,
+    due: Duration | None = None,
+    escalate_to: str | Sequence[str] | None = None,
+) -> Coroutine[Any, Any, Any]:
     """Hold the run here until a person releases it.
 
     It takes no further step, keeps its lane's slot and no worker's; events and timers that come
-    meanwhile are kept for it.
+    meanwhile are kept for it. A work item of kind hold says that it is held; to complete it releases the run.
 
     Args:
         reason: shown to people.
         type: of the value that comes with the release; plain JSON unless given.
+        assignee: who is to release or reject it.
+        group: or the people any of whom may.
+        due: within which time, in seconds or as text such as ``"2d"``.
+        escalate_to: who is asked to look when it is overdue, one after the other.
 
     Returns:
         To await: the value that came with the release, or None.
@@ -53,18 +81,22 @@ def hold(reason: str = "", *, type: Any = Any) -> Coroutine[Any, Any, Any]:
     """
     if not isinstance(reason, str) or len(reason) > LONGEST_NOTE:
         raise UsageError(f"hf.hold's reason must be a text of at most {LONGEST_NOTE} characters")
+    terms = hold_terms(assignee, group, due, escalate_to)
     here = scope("hf.hold")
-    return _hold(here.execution, here.allocate(), reason, codec_of(type))
+    codec = codec_of(type)
+    if type is not Any:
+        terms["schema"] = codec.json_schema()
+    return _hold(here.execution, here.allocate(), {"reason": reason, **terms}, codec)
 
 
-async def _hold(execution: Execution, position: bytes, reason: str, codec: Codec) -> Any:
+async def _hold(execution: Execution, position: bytes, said: dict[str, Any], codec: Codec) -> Any:
     execution.check()
     entry = execution.recorded(position, HOLD, "hf.hold")
     if entry is None or entry.outcome == PENDING:
         await execution.may_go_on_or_mark(position, entry)
         execution.enter(position)
         try:
-            entry = await _released(execution, position, reason, entry)
+            entry = await _released(execution, position, said, entry)
         except asyncio.CancelledError:
             if execution.stopped_call("hf.hold", position):
                 raise await execution.deliver_cancel(position) from None
@@ -79,17 +111,17 @@ async def _hold(execution: Execution, position: bytes, reason: str, codec: Codec
     raise execution.raised(decode_failure(entry.output or b""), entry.seq)
 
 
-async def _released(execution: Execution, position: bytes, reason: str, entry: Entry | None) -> Entry:
+async def _released(execution: Execution, position: bytes, said: dict[str, Any], entry: Entry | None) -> Entry:
     run, now = execution.run, execution.core.now_us()
     if entry is None:
         row = (
             run.uid, position, run.generation, execution.next_seq(), HOLD, "hf.hold", PENDING,
-            codec_of(Any).encode({"reason": reason}, "reason"), None, 1, now, None, run.epoch,
+            codec_of(Any).encode(said, "the terms of hf.hold"), None, 1, now, None, run.epoch,
         )  # fmt: skip
         entry = await execution.record(row) or Entry(HOLD, "hf.hold", PENDING, None, row[3], run.generation)
     if entry.outcome == PENDING:
         wait = execution.waits.expect(position, entry.generation)
-        wait.hold = reason
+        wait.hold = said["reason"]
         execution.calls[position] = asyncio.current_task()
         row_ = await execution.waits.block(wait)
         entry = Entry(HOLD, "hf.hold", row_.outcome, row_.output, entry.seq, entry.generation)

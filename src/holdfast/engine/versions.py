@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from holdfast.store.base import WorkflowRow
+from holdfast.store.rows import WorkflowRow
 
 
 def latest(workflows: Sequence[WorkflowRow], name: str, version: str | None = None) -> WorkflowRow | None:

@@ -12,7 +12,8 @@ from holdfast.model.notes import decode_note
 from holdfast.model.payload import codec_of
 from holdfast.model.position import format_position
 from holdfast.model.run import AttemptView, JournalEntry, Kind, Outcome, RunView, Status, instant
-from holdfast.store.base import AttemptRow, JournalRow, RunRow
+from holdfast.model.trace import shown
+from holdfast.store.rows import AttemptRow, JournalRow, RunRow
 
 _ANY = codec_of(Any)
 
@@ -39,7 +40,7 @@ def run_view(row: RunRow) -> RunView:
         input=_plain(row.input, f"the input of run {row.id!r}"),
         output=None if failed else _plain(row.output, f"the output of run {row.id!r}"),
         error=failure_view(row.output) if failed and row.output is not None else None,
-        attributes=_plain(row.attributes, f"the attributes of run {row.id!r}") or {},
+        attributes=shown(_plain(row.attributes, f"the attributes of run {row.id!r}") or {}),
         parent=row.parent_id,
         rescues=row.rescues,
         worker=None if row.worker is None else row.worker.hex(),

@@ -13,7 +13,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import Evicted, HoldfastError
-from holdfast.store.base import ASKED, SATISFIED, JournalRow, Park
+from holdfast.store.operations import ASKED, SATISFIED, Park
+from holdfast.store.rows import JournalRow
 
 if TYPE_CHECKING:
     from holdfast.engine.execution import Execution
@@ -86,8 +87,9 @@ class Waits:
         core = self._open().core
         seconds = (due_us - core.now_us()) / 1e6
         if seconds <= (LINGER_SECONDS if core.linger_seconds is None else core.linger_seconds):
-            if seconds > 0:
+            while seconds > 0:  # an event loop's timers and the clock may differ by a little
                 await asyncio.sleep(seconds)
+                seconds = (due_us - core.now_us()) / 1e6
             return
         await self.block(Wait(due_us, b"", 0, None))
 
@@ -122,6 +124,8 @@ class Waits:
         execution = self._open()
         self.any[wait] = None
         execution.open_calls -= 1
+        if execution.spans is not None:
+            execution.spans.waits(execution, wait)
         self.consider()
         timer: asyncio.TimerHandle | None = None
         if wait.due_us is not None:
@@ -214,6 +218,8 @@ class Waits:
             execution.leave()
             return
         if refusal is None:
+            if execution.spans is not None:
+                execution.spans.left("parked")
             execution.evict()
         elif refusal == SATISFIED:
             execution.core.look()

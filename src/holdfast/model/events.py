@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+ITEM_EVENT = "holdfast.item"
+"""The event by which a run that asks a person learns that its work item has ended; its key is the item's id."""
+
 
 class Waiting(NamedTuple):
     """A wait for an event. Waits sort in the order in which they are given events.

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from holdfast.model.events import ITEM_EVENT
 from holdfast.model.notes import Note
 from holdfast.model.run import Status, instant
 
@@ -180,6 +181,9 @@ def _retrying(facts: Facts) -> Iterator[str]:
 
 def _waits(facts: Facts) -> Iterator[str]:
     for name, key, due in facts.waits:
+        if name == ITEM_EVENT:
+            yield f"waits for somebody to complete work item {key}"
+            continue
         about = f" (key {key})" if key else ""
         until = "" if due is None else f" until {moment(due)}"
         yield f"waits for event {name}{about}{until}"

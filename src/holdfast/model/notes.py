@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+
+ESCALATIONS_AT_MOST = 20
+"""So many people may be asked to look at a hold or a work item, one after the other."""
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -13,12 +18,14 @@ class Note(msgspec.Struct, frozen=True):
         reason: why.
         by: who asked.
         value: a release comes with a value for the hold in the run's code.
+        terms: of a hold: who is to see to it and until when (see `holdfast.engine.holds`).
     """
 
     action: str
     reason: str = ""
     by: str = ""
     value: bool = False
+    terms: dict[str, Any] | None = None
 
     @property
     def ends(self) -> bool:

@@ -8,6 +8,8 @@ the number in n big-endian bytes. A path sorts before the paths inside it.
 
 from __future__ import annotations
 
+from holdfast.errors import UsageError
+
 _SMALL = 224
 _BYTES = [bytes([n]) for n in range(_SMALL)]
 
@@ -41,3 +43,15 @@ def format_position(position: bytes) -> str:
             numbers.append(str(int.from_bytes(position[index : index + length], "big")))
             index += length
     return ".".join(numbers)
+
+
+def parse_position(text: str) -> bytes:
+    """What `format_position` gave, as it was.
+
+    Raises:
+        UsageError: it is no position.
+    """
+    parts = text.split(".") if isinstance(text, str) else [""]
+    if len(parts) > 100 or not all(part.isascii() and part.isdecimal() and len(part) < 40 for part in parts):
+        raise UsageError(f"the position is {text!r:.100}; write it as in 4 or 4.0.2")
+    return b"".join(encode_number(int(part)) for part in parts)

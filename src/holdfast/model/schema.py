@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -28,6 +29,7 @@ def describe(signature: Signature, terms: Terms) -> bytes:
     return msgspec.json.encode({**signature.input_schema(), _TERMS: said})
 
 
+@functools.lru_cache(maxsize=1000)
 def terms_of(description: bytes) -> Terms:
     """The terms in a workflow's description; a key that is a function stands there as one that cannot be called."""
     said: dict[str, Any] = msgspec.json.decode(description).get(_TERMS, {})
@@ -53,26 +55,65 @@ def input_from(name: str, description: bytes, value: Mapping[str, Any]) -> bytes
     """
     if not isinstance(value, Mapping):
         raise UsageError(f"the input of {name}() is {value!r}; give an object with its arguments by name")
-    schema = msgspec.json.decode(description)
-    properties: dict[str, Any] = schema.get("properties", {})
-    missing = [argument for argument in schema.get("required", []) if argument not in value]
-    unknown = [argument for argument in value if argument not in properties]
-    if schema.get("additionalProperties", True) is not False:
-        unknown = []
+    reader = _reader(description)
+    properties = reader.properties
+    missing = [argument for argument in reader.required if argument not in value]
+    unknown = [] if reader.open else [argument for argument in value if argument not in properties]
     if missing or unknown:
         wrong = [f"missing {', '.join(map(repr, missing))}"] if missing else []
         wrong += [f"unexpected {', '.join(map(repr, unknown))}"] if unknown else []
         takes = ", ".join(properties) or "no arguments"
         raise UsageError(f"{name}() was given wrong arguments: {'; '.join(wrong)}. It takes: {takes}")
-    import jsonschema  # here: it loads slowly, and only starts by name need it
+    if not reader.plainly_fits(value):
+        import jsonschema  # here: it loads slowly, and only starts by name need it
 
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(dict(value)))
-    if error is not None:
-        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
-        raise PayloadError(f"{name}() input{path}", error.message)
+        error = jsonschema.exceptions.best_match(reader.validator.iter_errors(dict(value)))
+        if error is not None:
+            path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
+            raise PayloadError(f"{name}() input{path}", error.message)
     whole = {argument: value.get(argument, rest.get("default")) for argument, rest in properties.items()
              if argument in value or "default" in rest}  # fmt: skip
-    rest = {argument: value[argument] for argument in value if argument not in whole}
-    if KEYWORDS in schema:
-        whole[schema[KEYWORDS]] = rest
+    if reader.open:
+        rest = {argument: value[argument] for argument in value if argument not in whole}
+        if KEYWORDS in reader.schema:
+            whole[reader.schema[KEYWORDS]] = rest
     return _PLAIN.encode(whole, f"{name}() input")
+
+
+_PLAINLY: dict[str, tuple[type, ...]] = {
+    "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,), "null": (type(None),),
+    "object": (dict,), "array": (list,),
+}  # fmt: skip
+_SAYS_NOTHING = {"type", "title", "description", "default", "examples"}
+
+
+class _Reader:
+    """A description, decoded and made ready to check inputs."""
+
+    def __init__(self, description: bytes) -> None:
+        self.schema: dict[str, Any] = msgspec.json.decode(description)
+        self.properties: dict[str, Any] = self.schema.get("properties", {})
+        self.required: list[str] = self.schema.get("required", [])
+        self.open = self.schema.get("additionalProperties", True) is not False
+        self._plain = {
+            argument: _PLAINLY[rest["type"]]
+            for argument, rest in self.properties.items()
+            if isinstance(rest, dict) and rest.keys() <= _SAYS_NOTHING and rest.get("type") in _PLAINLY
+        }
+
+    def plainly_fits(self, value: Mapping[str, Any]) -> bool:
+        """Whether each argument is of a type of which the schema says nothing more; else the schema has to tell."""
+        plain = self._plain
+        return all(argument in plain and type(given) in plain[argument] for argument, given in value.items())
+
+    @functools.cached_property
+    def validator(self) -> Any:
+        """Checks by the schema."""
+        import jsonschema  # here: it loads slowly, and only starts by name need it
+
+        return jsonschema.Draft202012Validator(self.schema)
+
+
+@functools.lru_cache(maxsize=1000)
+def _reader(description: bytes) -> _Reader:
+    return _Reader(description)

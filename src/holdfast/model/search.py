@@ -10,13 +10,13 @@ written in any case. A comparison is one of
     FIELD in (VALUE, VALUE, …)
     FIELD prefix 'text'
 
-A field is id, workflow, version, queue, status, priority, parent, created_at, started_at, finished_at, or an attribute:
-``attributes.order``, or ``attributes."any text"`` where the name is no plain word; ``""`` is a quote in it. A value is
-a text in single quotes, in which ``''`` is a quote; a number; true or false. Instants are texts: ISO 8601 with a zone,
-``'now'``, or so long ago: ``'now-1h30m'``. Texts are ordered by code point.
+A field is id, workflow, version, queue, lane (``name=key``), status, priority, parent, created_at, started_at,
+finished_at, or an attribute: ``attributes.order``, or ``attributes."any text"`` where the name is no plain word; ``""``
+is a quote in it. A value is a text in single quotes, in which ``''`` is a quote; a number; true or false. Instants are
+texts: ISO 8601 with a zone, ``'now'``, or so long ago: ``'now-1h30m'``. Texts are ordered by code point.
 
-A comparison of what a run does not have (no parent, not finished, no such attribute, an attribute of another type) is
-false, and its ``not`` is true. So ``attributes.a != 1`` finds the runs whose ``a`` is something else, and
+A comparison of what a run does not have (no parent, no lane, not finished, no such attribute, an attribute of another
+type) is false, and its ``not`` is true. So ``attributes.a != 1`` finds the runs whose ``a`` is something else, and
 ``not attributes.a = 1`` also those without one.
 """
 
@@ -201,9 +201,9 @@ _TOKENS = re.compile(
 )
 _NUMBER = re.compile(r"-?[0-9]+(?P<fraction>\.[0-9]+)?(?P<exponent>[eE][+-]?[0-9]+)?")
 
-_TEXTS = ("id", "workflow", "version", "queue", "parent")
+_TEXTS = ("id", "workflow", "version", "queue", "lane", "parent")
 _INSTANTS = ("created_at", "started_at", "finished_at")
-_FIELDS = ("id", "workflow", "version", "queue", "status", "priority", "parent", *_INSTANTS)
+_FIELDS = ("id", "workflow", "version", "queue", "lane", "status", "priority", "parent", *_INSTANTS)
 _EQUALITIES = ("=", "!=")
 _COMPARISONS = ("=", "!=", "<", "<=", ">", ">=")
 

@@ -20,7 +20,7 @@ from holdfast.model.ids import derived_bytes
 from holdfast.model.retry import Retry
 from holdfast.model.run import Status
 from holdfast.model.search import And, Compare, parse
-from holdfast.store.base import ClaimedRun
+from holdfast.store.operations import ClaimedRun
 
 PORTION = 200
 """So many runs are acted on between two checkpoints."""

@@ -1,4 +1,4 @@
-"""Deletes runs that were kept long enough. Every worker runs one; one at a time would do, several do no harm."""
+"""Deletes what was kept long enough: runs, and what is beside them. Every worker does; several do no harm."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ REST = 10.0
 SHORTEST_REST_SECONDS = 0.1
 AFTER_TROUBLE_SECONDS = 10.0
 
+TIDY_SECONDS = 300.0
+"""How long after nothing was left to tidy up it is looked again."""
+
 
 async def prune_forever(store: Store) -> None:
     """Delete what is old until cancelled."""
@@ -48,3 +51,21 @@ async def prune_forever(store: Store) -> None:
             after, pause = b"", AGAIN_SECONDS * (0.75 + random.random() / 2)
         else:
             after, pause = following, max(SHORTEST_REST_SECONDS, REST * (time.monotonic() - began))
+
+
+async def tidy_forever(store: Store, keep_audit_seconds: float) -> None:
+    """Delete what is over beside the runs until cancelled: answers, sessions, failed tries, tallies, old changes."""
+    pause = START_WITHIN_SECONDS * random.random()
+    while True:
+        await asyncio.sleep(pause)
+        began = time.monotonic()
+        try:
+            deleted = await store.tidy(int(keep_audit_seconds * 1e6), PORTION)
+        except StoreError as error:
+            log.warning("tidying up failed: %s", error)
+            pause = AFTER_TROUBLE_SECONDS
+            continue
+        if deleted:
+            pause = max(SHORTEST_REST_SECONDS, REST * (time.monotonic() - began))
+        else:
+            pause = TIDY_SECONDS * (0.75 + random.random() / 2)

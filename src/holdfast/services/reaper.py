@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 
+from holdfast.engine import counting
 from holdfast.errors import StoreError
 from holdfast.store.base import Store
 
@@ -22,6 +23,9 @@ async def reap_forever(store: Store) -> None:
         try:
             rescued = await store.rescue(RESCUE_AT_MOST)
             if rescued.ready or rescued.held:
+                if counting.on is not None:
+                    counting.on.rescued += rescued.ready
+                    counting.on.crashing += rescued.held
                 log.warning(
                     "rescued %d runs of lost workers, held %d that keep losing them", rescued.ready, rescued.held
                 )

@@ -20,7 +20,8 @@ from holdfast.errors import PayloadError, StoreError, UsageError
 from holdfast.model.notes import Note
 from holdfast.model.run import instant, microseconds
 from holdfast.model.schedule import Overlap, Schedule, decode_schedule, due_times, next_times, run_id
-from holdfast.store.base import RunRow, ScheduleRow, Started, WorkflowRow
+from holdfast.store.operations import Started
+from holdfast.store.rows import RunRow, ScheduleRow, WorkflowRow
 
 log = logging.getLogger("holdfast.scheduler")
 

@@ -11,7 +11,7 @@ from holdfast.engine.core import Core
 from holdfast.errors import RunCancelled, RunTimeout, StoreError
 from holdfast.model.failure import encode_failure
 from holdfast.model.notes import Note, encode_note
-from holdfast.store.base import Action, Control
+from holdfast.store.operations import Action, Control
 
 log = logging.getLogger("holdfast.timekeeper")
 

@@ -2,6 +2,7 @@
 
 Beside the heartbeat and the reaper, which keep runs from being lost with their worker, the scheduler starts the runs of
 schedules, the timekeeper tells runs that their time is over, and the pruner deletes those that were kept long enough.
+What rooms above the engine have tended is tended too (see `holdfast.engine.tended`).
 """
 
 from __future__ import annotations
@@ -17,20 +18,25 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any
 
+from holdfast.engine import counting
 from holdfast.engine.client import Client
 from holdfast.engine.core import Core
 from holdfast.engine.dispatcher import Dispatcher
 from holdfast.engine.isolation import IMPORTING
 from holdfast.engine.leases import Heartbeat
+from holdfast.engine.tended import duties
 from holdfast.engine.workflow import Workflow
 from holdfast.errors import StoreError, UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.ids import check_id
 from holdfast.model.run import PROTOCOL
 from holdfast.services.bulk import bulk
-from holdfast.services.pruner import prune_forever
+from holdfast.services.pruner import prune_forever, tidy_forever
 from holdfast.services.reaper import reap_forever
 from holdfast.services.scheduler import schedule_forever
+from holdfast.services.tally import tally_at_last, tally_forever
+from holdfast.services.telemetry.otel import observe
+from holdfast.services.telemetry.queues import look_at_queues_forever
 from holdfast.services.timekeeper import Timekeeper
 
 log = logging.getLogger("holdfast.worker")
@@ -40,13 +46,16 @@ FOREVER_US = 100 * 366 * 86_400 * 1_000_000
 
 
 class _Dispatcher(Dispatcher):
-    """A dispatcher by which the timekeeper hears what happens."""
+    """A dispatcher by which the timekeeper hears what happens, and the worker that one of them is to be drained."""
 
     timekeeper: Timekeeper
+    heard_drain: asyncio.Event
 
     def hear(self, kind: str) -> None:
         super().hear(kind)
         self.timekeeper.hear(kind)
+        if kind == "drain":
+            self.heard_drain.set()
 
 
 class Worker:
@@ -64,6 +73,7 @@ class Worker:
         drain: how long steps may go on when the worker is stopped. Each run is handed to others before its
             next step, or when this time is over; a plain step, which cannot be cut off, may go on for the
             length of a lease more.
+        keep_audit: how long the record of changes is kept. Every worker deletes what is older: give all the same.
 
     Raises:
         UsageError: no workflow, two of one name, or an argument out of range.
@@ -80,6 +90,7 @@ class Worker:
         lease: Duration = 15.0,
         beat: Duration = 3.0,
         drain: Duration = 5.0,
+        keep_audit: Duration = "400d",
     ) -> None:
         self._database = database
         if isinstance(workflows, Workflow):
@@ -97,6 +108,7 @@ class Worker:
         self._lease = seconds(lease, what="lease")
         self._beat = seconds(beat, what="beat")
         self._drain = seconds(drain, what="drain")
+        self._keep_audit = seconds(keep_audit, what="keep_audit")
         if self._beat <= 0 or self._lease <= 2 * self._beat:
             raise UsageError(
                 f"lease is {self._lease:g} s and beat {self._beat:g} s; a beat takes time, and a lease outlasts two"
@@ -106,6 +118,9 @@ class Worker:
         self._heartbeat: Heartbeat | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._renewing: asyncio.Task[None] | None = None
+        self._to_stop = asyncio.Event()
+        self._ending = False
+        self._drained: asyncio.Task[None] | None = None
         self.id = b""
 
     async def __aenter__(self) -> Worker:
@@ -113,9 +128,12 @@ class Worker:
             raise UsageError(
                 'a worker is started when its module is imported; put it under `if __name__ == "__main__":`'
             )
+        self._to_stop.clear()
+        self._ending, self._drained = False, None
         database = self._database
         self._core = database.core if isinstance(database, Client) else await Core.open(database)
         try:
+            observe()
             timekeeper = Timekeeper(self._core)
             self._dispatcher = _Dispatcher(
                 self._core,
@@ -125,15 +143,23 @@ class Worker:
                 threads=self._threads,
                 may_claim=lambda: self._heartbeat is None or self._heartbeat.good,
                 on_lost=self._lost,
-                built_in=[bulk],
+                built_in=[bulk, *(workflow for duty in duties() for workflow in duty.workflows)],
             )
-            self._dispatcher.timekeeper = timekeeper
+            self._dispatcher.timekeeper, self._dispatcher.heard_drain = timekeeper, asyncio.Event()
+            self._core.count_ends()
             await self._register()
             await self._dispatcher.start()
             self._tend("scheduler", lambda: schedule_forever(self._core))
             self._tend("timekeeper", timekeeper.forever)
             self._tend("pruner", lambda: prune_forever(self._core.store))
-            if self._core.store.name != "memory":
+            self._tend("tidier", lambda: tidy_forever(self._core.store, self._keep_audit))
+            self._tend("tally", lambda: tally_forever(self._core))
+            self._tend("look-out at queues", lambda: look_at_queues_forever(self._core))
+            for duty in duties():
+                self._tend(duty.name, duty.make(self._core).forever)
+            if self._core.store.name == "memory":
+                self._tend("drain", self._hear_of_drain)
+            else:
                 self._tend("reaper", lambda: reap_forever(self._core.store))
         except BaseException:
             await self._leave(sign_off=True)
@@ -157,7 +183,9 @@ class Worker:
         in_memory = self._core.store.name == "memory"
         self.id = secrets.token_bytes(16)
         lease_us = FOREVER_US if in_memory else int(self._lease * 1e6)
-        await self._core.store.register_worker(self.id, socket.gethostname(), os.getpid(), PROTOCOL, lease_us)
+        await self._core.store.register_worker(
+            self.id, socket.gethostname(), os.getpid(), PROTOCOL, lease_us, self._concurrency
+        )
         self._dispatcher.worker_id = self.id
         if not in_memory:
             self._heartbeat = Heartbeat(
@@ -167,6 +195,7 @@ class Worker:
                 beat_seconds=self._beat,
                 on_lost=self._lost,
                 on_clock=self._set_clock,
+                on_drain=self._drain_now,
             )
 
     def _set_clock(self, offset_us: int) -> None:
@@ -176,6 +205,8 @@ class Worker:
         """The lease is gone: stop every run, and go on under a new identity."""
         if self._renewing is None or self._renewing.done():
             log.warning("the worker's lease is gone; its runs stop here and others take them")
+            if counting.on is not None:
+                counting.on.leases_lost += 1
             self._dispatcher.evict_all()
             self._renewing = asyncio.create_task(self._renew())
 
@@ -193,8 +224,32 @@ class Worker:
                 self._dispatcher.wake()
                 return
 
+    async def _hear_of_drain(self) -> None:
+        """A worker on a database in memory has no beat by which it could hear that it is to end."""
+        while True:
+            await self._dispatcher.heard_drain.wait()
+            self._dispatcher.heard_drain.clear()
+            if any(row.id == self.id and row.draining for row in await self._core.store.list_workers()):
+                self._drain_now()
+
+    def _drain_now(self) -> None:
+        """Somebody asks the worker to end: it stops as it does at SIGTERM."""
+        if not self._ending:
+            log.info("the worker was asked to hand its runs over and to end")
+            self._drained = asyncio.create_task(self._stop(), name="holdfast-drain")
+            self._drained.add_done_callback(_told)
+            self._ending = True
+        self._to_stop.set()
+
     async def stop(self) -> None:
         """Claim nothing new, let short work end, hand the rest to others, and leave."""
+        if self._drained is None:
+            await self._stop()
+        else:
+            await asyncio.shield(self._drained)
+
+    async def _stop(self) -> None:
+        self._ending = True
         try:
             clean = await self._dispatcher.drain(self._drain, self._lease)
         except BaseException:
@@ -212,6 +267,8 @@ class Worker:
         if self._heartbeat is not None:
             await self._heartbeat.close()
             self._heartbeat = None
+        if self.id:
+            await tally_at_last(self._core)
         if self.id and sign_off:
             try:
                 await self._core.committer.drain_for(2.0)
@@ -223,20 +280,28 @@ class Worker:
             await self._core.close()
 
     async def run(self) -> None:
-        """Work until SIGTERM or SIGINT, or until cancelled; then stop as `stop` does."""
-        stop = asyncio.Event()
+        """Work until SIGTERM or SIGINT, until somebody drains the worker, or until cancelled; then stop as `stop` does.
+
+        Claims nothing new then, lets short work end, and hands the rest to others.
+        """
         loop = asyncio.get_running_loop()
         handled = threading.current_thread() is threading.main_thread()
         async with self:
             if handled:
                 for number in (signal.SIGTERM, signal.SIGINT):
-                    loop.add_signal_handler(number, stop.set)
+                    loop.add_signal_handler(number, self._to_stop.set)
             try:
-                await stop.wait()
+                await self._to_stop.wait()
             finally:
                 if handled:
                     for number in (signal.SIGTERM, signal.SIGINT):
                         loop.remove_signal_handler(number)
+
+
+def _told(task: asyncio.Task[None]) -> None:
+    """An error of a worker that stopped in the background is logged; whoever leaves it then gets it too."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("the worker did not stop in order: %r", error)
 
 
 async def _always(duty: str, work: Callable[[], Awaitable[None]]) -> None:

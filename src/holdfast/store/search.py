@@ -25,13 +25,14 @@ class Compiled:
     Attributes:
         sql: a boolean expression over the table runs under the name r.
         parameters: of its placeholders, in their order.
-        driver: name and value of an attribute that each run found has; None if there is no such. A query may begin
-            with the index of attributes, by tenant, name, and text or number.
+        drivers: an attribute and its values, of which each run found has one; empty if there is no such. A query may
+            begin with the index of attributes, by tenant, name, and text or number, once for each value; none finds
+            a run that another one finds.
     """
 
     sql: str
     parameters: list[str | int | float]
-    driver: tuple[str, str | float] | None
+    drivers: list[tuple[str, str | float]]
 
 
 def compile_search(condition: Condition, dialect: Dialect, *, first: int = 1) -> Compiled:
@@ -43,7 +44,7 @@ def compile_search(condition: Condition, dialect: Dialect, *, first: int = 1) ->
         first: the number of the first placeholder, on PostgreSQL.
     """
     compiler = _Compiler(dialect, first)
-    return Compiled(compiler.compile(condition), compiler.parameters, _driver(condition))
+    return Compiled(compiler.compile(condition), compiler.parameters, _drivers(condition))
 
 
 _COLUMNS = {
@@ -54,6 +55,10 @@ _COLUMNS = {
     "priority": "r.priority",
     "created_at": "r.created_at",
 }
+DRIVERS = 20
+"""So many values of an attribute may be looked up, each by itself."""
+
+_LANE = "CASE WHEN r.lane_key = '' THEN r.lane_name ELSE r.lane_name || '=' || r.lane_key END"
 _OPERATORS = {"=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
 
@@ -72,6 +77,7 @@ class _Compiler:
         self._may_be_null = {
             "started_at": f"coalesce(r.started_at, {claimed_at})",  # as a run is shown
             "finished_at": "r.finished_at",
+            "lane": _LANE if dialect == "sqlite" else f'({_LANE}) COLLATE "C"',
         }
 
     def compile(self, condition: Condition) -> str:
@@ -168,11 +174,32 @@ def _joined(operator: str, parts: list[str]) -> str:
     return f"({_joined(operator, parts[:half])} {operator} {_joined(operator, parts[half:])})"
 
 
-def _driver(condition: Condition) -> tuple[str, str | float] | None:
-    """An attribute and its value that the condition asks for; not a boolean, which half of all runs may share."""
+def _drivers(condition: Condition) -> list[tuple[str, str | float]]:
+    """An attribute and the values of which the condition asks for one."""
     match condition:
         case And(conditions):
-            return next((found for one in conditions if (found := _driver(one)) is not None), None)
-        case Compare(Attribute(name), "=", value) if not isinstance(value, bool):
-            return name, value
-    return None
+            return next((found for one in conditions if (found := _drivers(one))), [])
+        case Or(conditions):
+            each = [_drivers(one) for one in conditions]
+            return _apart([driver for drivers in each for driver in drivers]) if all(each) else []
+        case In(Attribute(name), values):
+            return _apart([(name, _indexed(value)) for value in values])
+        case Compare(Attribute(name), "=", value):
+            return [(name, _indexed(value))]
+    return []
+
+
+def _apart(drivers: list[tuple[str, str | float]]) -> list[tuple[str, str | float]]:
+    """The same without repeats; none if they are too many, or if two may find the same run.
+
+    A run may have several attributes; and a boolean is found by its text and by its number.
+    """
+    found = list(dict.fromkeys(drivers))
+    values = [value for _, value in found]
+    twice = ("true" in values and 1 in values) or ("false" in values and 0 in values)
+    return [] if twice or len(found) > DRIVERS or len({name for name, _ in found}) != 1 else found
+
+
+def _indexed(value: Value) -> str | float:
+    """A value as the index has it: a boolean has a text beside its number."""
+    return ("true" if value else "false") if isinstance(value, bool) else value

@@ -9,7 +9,7 @@ from holdfast.engine.client import Call, Client, Known, RunHandle
 from holdfast.engine.levers import Delivery
 from holdfast.engine.workflow import StartOptions, Workflow
 from holdfast.errors import HoldfastError
-from holdfast.store.base import RunOutcome
+from holdfast.store.rows import RunOutcome
 from holdfast.testing.world import World
 
 R = TypeVar("R")
@@ -45,10 +45,15 @@ class EnvironmentClient(Client):
         """Nothing: the environment closes the database."""
 
     async def _start(
-        self, workflow: Workflow[Any, R] | None, known: Known, options: Sequence[StartOptions], calls: Sequence[Call]
+        self,
+        workflow: Workflow[Any, R] | None,
+        known: Known,
+        options: Sequence[StartOptions],
+        calls: Sequence[Call],
+        **recorded: Any,
     ) -> list[RunHandle[R]]:
         await self.world.keep_order("run")
-        return await super()._start(workflow, known, options, calls)
+        return await super()._start(workflow, known, options, calls, **recorded)
 
     async def _outcome(self, run_id: str, run: bytes, limit: float | None) -> RunOutcome:
         found = await self.world.outcome(run, limit)

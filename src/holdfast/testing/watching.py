@@ -10,6 +10,7 @@ from holdfast.engine.core import Core
 from holdfast.engine.dispatcher import Dispatcher
 from holdfast.engine.execution import Execution
 from holdfast.engine.step import Step
+from holdfast.engine.tended import duties
 from holdfast.engine.workflow import Workflow
 from holdfast.model.run import Entry, Kind
 from holdfast.testing.crashes import When
@@ -119,6 +120,7 @@ class WatchingDispatcher(Dispatcher):
             threads=32,
             may_claim=lambda: True,
             on_lost=lambda: None,
+            built_in=[workflow for duty in duties() for workflow in duty.workflows],
         )
         self.watch = watch
         self.claims = 0

@@ -17,12 +17,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from holdfast.engine.core import Core
+from holdfast.engine.tended import duties
 from holdfast.engine.workflow import Workflow
 from holdfast.errors import Evicted, UsageError
 from holdfast.model.run import PROTOCOL, instant
 from holdfast.services.scheduler import Scheduler
 from holdfast.services.timekeeper import Timekeeper
-from holdfast.store.base import RunOutcome
+from holdfast.store.rows import RunOutcome
 from holdfast.store.sqlite.store import SqliteStore
 from holdfast.testing.crashes import Crashes, When
 from holdfast.testing.fakes import Fakes
@@ -111,6 +112,7 @@ class World(Watch):
             )
             self._dispatcher.worker_id = secrets.token_bytes(16)
             self._scheduler, self._timekeeper = Scheduler(core), Timekeeper(core)
+            self._tenders = [duty.make(core) for duty in duties()]
             await self._register()
             await self._dispatcher.start()
         except BaseException:
@@ -256,6 +258,8 @@ class World(Watch):
     async def _nothing_comes(self) -> bool:
         """Whether nothing is to be done by those who tend, nor by the worker."""
         if await self._timekeeper.tick() or await self._scheduler.tick():
+            return False
+        if any([await tender.tick() for tender in self._tenders]):
             return False
         waiting = (await self._store.counts())["ready"]
         if waiting:

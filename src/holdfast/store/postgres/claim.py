@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from holdfast.model.lanes import Join
-from holdfast.store.base import LOST, Claim, ClaimedRun, Refusal
+from holdfast.store.operations import LOST, Claim, ClaimedRun, Refusal
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.lanes import Lines
 from holdfast.store.sql import statements
@@ -26,11 +26,8 @@ AGAIN_SECONDS = 0.25
 CHEAP_SECONDS = 0.0003
 """A search from the lowest that took no longer is made whenever one from further on found too little."""
 
-BUSY_SHARE = 20
-"""A dearer one is made again after so many times its duration, while there is enough to do without it."""
-
-IDLE_SHARE = 10
-"""And after so many times when there is not."""
+SHARE = 50
+"""A dearer one is made again after so many times its duration: 2 % of the time at most."""
 
 ROW_SECONDS = 20e-6
 """Time for each row that a search found is for taking the row, not for searching."""
@@ -47,7 +44,7 @@ class Heads:
 
     Attributes:
         short: the last claim found less than it wanted.
-        rationed: it did not look for what may have come later with a lower rank.
+        rationed: it did not look for what may have come later with a lower rank, and may after so many seconds.
         tried: the claims that were sent last: one that is sent again may have been committed.
         lines: the same for the lines of lanes.
     """
@@ -58,16 +55,16 @@ class Heads:
         self._took = 0.0
         self.tried: deque[bytes] = deque(maxlen=TRIED)
         self.short = False
-        self.rationed = False
+        self.rationed = 0.0
         self.lines = Lines()
 
     def due(self, now: float) -> bool:
         """Whether it is time to search from the lowest again."""
-        return now - self._searched_at >= max(AGAIN_SECONDS, BUSY_SHARE * self._took)
+        return now - self._searched_at >= max(AGAIN_SECONDS, SHARE * self._took)
 
-    def may_search(self, now: float) -> bool:
-        """Whether a search that found too little may begin again at the lowest."""
-        return self._took <= CHEAP_SECONDS or now - self._searched_at >= IDLE_SHARE * self._took
+    def wait(self, now: float) -> float:
+        """Seconds until a search that found too little may begin again at the lowest; 0 if it may."""
+        return 0.0 if self._took <= CHEAP_SECONDS else max(0.0, self._searched_at + SHARE * self._took - now)
 
     def searched(self, began: float, now: float, rows: int) -> None:
         """A search from the lowest was made, and found so many rows."""
@@ -120,13 +117,13 @@ async def claim_runs(connection: Connection, claim: Claim, heads: Heads) -> list
         return []
     rooms = await _rooms(connection, claim) if claim.caps else {}
     began = time.monotonic()
-    if heads.due(began) or (heads.short and heads.may_search(began)):
-        heads.rationed = False
+    if heads.due(began) or (heads.short and not heads.wait(began)):
+        heads.rationed = 0.0
         runs = await _search(connection, claim, claim.limit, heads, rooms, whole=True)
         heads.short = len(runs) < claim.limit
         return runs
     runs = await _search(connection, claim, claim.limit, heads, rooms, whole=False)
-    heads.rationed = len(runs) < claim.limit and not heads.may_search(time.monotonic())
+    heads.rationed = heads.wait(time.monotonic()) if len(runs) < claim.limit else 0.0
     if len(runs) < claim.limit and not heads.rationed:
         runs += await _search(connection, claim, claim.limit - len(runs), heads, rooms, whole=True)
         runs.sort(key=lambda run: (run.rank, run.uid))

@@ -64,6 +64,15 @@ def _begin(kind: str, statement_ms: int, lock_ms: int = LOCK_MS, idle_ms: int = 
 
 WRITE = _begin("BEGIN ISOLATION LEVEL READ COMMITTED", STATEMENT_MS)
 READ = _begin("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY", READ_MS)
+READ_AS = f"{READ}; SET LOCAL ROLE holdfast_reader"
+LONG_MS = 900_000
+"""How long a statement runs that changes most rows of a tenant."""
+
+# Such a statement reads the small tables once, instead of once for each row, and goes to each row by where it stands.
+LONG = (
+    f"{_begin('BEGIN ISOLATION LEVEL READ COMMITTED', LONG_MS)}; SET LOCAL enable_hashjoin = on;"
+    "SET LOCAL random_page_cost = 0; SET LOCAL work_mem = '128MB'"
+)
 BEAT = _begin("BEGIN ISOLATION LEVEL READ COMMITTED", 3_000, lock_ms=2_000)
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from typing import Any
 
 from holdfast.model.events import Kept, Waiting, deliver, in_time
 from holdfast.model.run import Entry
-from holdfast.store.base import LOST, Batch, Delivered, Event, Met, Refusal, Resolve, Start, Topic, Wait
+from holdfast.store.operations import LOST, Batch, Delivered, Event, Met, Refusal, Resolve, Start, Topic, Wait
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.entries import Key, find_entries, hold, lock_entries, satisfy
 from holdfast.store.sql import statements

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from holdfast.store.base import QUEUE_SETTINGS, Flow, QueueRow
 from holdfast.store.postgres.connection import Connection
+from holdfast.store.rows import QUEUE_SETTINGS, Flow, QueueRow
 from holdfast.store.sql import statements
 
 _SQL = statements("holdfast.store.postgres", "flow.sql")

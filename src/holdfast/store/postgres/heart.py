@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from holdfast.errors import StoreUnavailable
+from holdfast.store.base import Beat
 from holdfast.store.postgres.address import Address
 from holdfast.store.postgres.connection import BEAT, Connection, Link
 from holdfast.store.postgres.errors import Again
@@ -21,14 +22,14 @@ class PostgresHeart:
     def __init__(self, address: Address) -> None:
         self._link = Link(address, BEAT)
 
-    async def beat(self, worker: bytes, lease_us: int) -> tuple[bool, int]:
+    async def beat(self, worker: bytes, lease_us: int, memory_bytes: int | None = None) -> Beat:
         """See `Heart.beat`."""
 
-        async def work(connection: Connection) -> tuple[bool, int]:
-            now = await connection.fetchval(_SQL["beat"], worker, lease_us)
-            if now is not None:
-                return True, int(now)
-            return False, int(await connection.fetchval(_SQL["now"]))
+        async def work(connection: Connection) -> Beat:
+            row = await connection.fetchrow(_SQL["beat"], worker, lease_us, memory_bytes)
+            if row is not None:
+                return Beat(True, row[0], row[1])
+            return Beat(False, int(await connection.fetchval(_SQL["now"])))
 
         try:
             return await self._link.run(work)

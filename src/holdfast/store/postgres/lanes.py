@@ -20,8 +20,8 @@ AGAIN_SECONDS = 0.25
 CHEAP_SECONDS = 0.0003
 """A line whose search from the beginning took no longer is always searched from there."""
 
-SHARE = 4
-"""A very dear search from the beginning is made again after so many times its duration."""
+SHARE = 50
+"""A dearer search from the beginning is made again after so many times its duration: 2 % of the time at most."""
 
 ROW_SECONDS = 20e-6
 """Time for each row that a search found is for taking the row, not for searching."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 from holdfast.model.run import Status
 from holdfast.model.search import And, Compare, Condition
-from holdfast.store.base import ChildRow, Kindred, LaneRow, QueueRow, RunRow, Standing
 from holdfast.store.postgres.connection import Connection
+from holdfast.store.rows import ChildRow, Kindred, LaneRow, QueueRow, RunRow, Standing
 from holdfast.store.search import compile_search
 from holdfast.store.sql import statements
 
@@ -16,6 +16,9 @@ _SQL = statements("holdfast.store.postgres", "look.sql")
 
 HOLDERS = 10
 """So many holders of a lane's slots are shown."""
+
+MOST_RUNS = 1_000
+"""Up to here the runs of a queue are counted."""
 
 _NEWEST = b"\xff" * 17
 """Above every uid."""
@@ -30,13 +33,22 @@ async def search_runs(
     connection: Connection, tenant: str, condition: Condition | None, limit: int, before: bytes | None
 ) -> list[RunRow]:
     """The tenant's runs that meet a condition, newest first."""
-    return await _rows(connection, *search(tenant, condition, limit, before))
+    found = searches(tenant, condition, limit, before)
+    rows = [row for one in found for row in await _rows(connection, *one)]
+    return rows if len(found) == 1 else sorted(rows, key=lambda row: row.uid, reverse=True)[:limit]
 
 
 async def count_runs(connection: Connection, tenant: str, condition: Condition | None, cap: int) -> int:
     """How many there are, up to the cap."""
-    found, parameters = search(tenant, condition, cap, None)
-    return int(await connection.fetchval(_SQL["count"].replace("/*found*/", found), *parameters))
+    if _begins(condition)[0][0] == "from_runs" and Status.QUEUED in _statuses_of(condition):
+        assert condition is not None
+        compiled = compile_search(condition, "postgres", first=4)
+        counted = _SQL["count_there"].replace("/*begin*/", _SQL["from_queued"]).replace("/*test*/", compiled.sql)
+        return int(await connection.fetchval(counted, tenant, _NEWEST, cap, *compiled.parameters))
+    count = 0
+    for found, parameters in searches(tenant, condition, cap, None):
+        count += await connection.fetchval(_SQL["count"].replace("/*found*/", found), *parameters)
+    return min(count, cap)
 
 
 async def _rows(connection: Connection, found: str, parameters: list[Any]) -> list[RunRow]:
@@ -44,9 +56,14 @@ async def _rows(connection: Connection, found: str, parameters: list[Any]) -> li
     return [RunRow(*row) for row in rows]
 
 
-def search(tenant: str, condition: Condition | None, limit: int, before: bytes | None) -> tuple[str, list[Any]]:
-    """A search as a statement with its parameters."""
-    begin, more = _begin(condition)
+def searches(tenant: str, condition: Condition | None, limit: int, before: bytes | None) -> list[tuple[str, list[Any]]]:
+    """A search as statements with their parameters; several, that find different runs."""
+    return [_statement(tenant, condition, limit, before, *begin) for begin in _begins(condition)]
+
+
+def _statement(
+    tenant: str, condition: Condition | None, limit: int, before: bytes | None, begin: str, more: list[Any]
+) -> tuple[str, list[Any]]:
     parameters: list[Any] = [tenant, before or _NEWEST, limit, *more]
     test = "true"
     if condition is not None:
@@ -56,19 +73,23 @@ def search(tenant: str, condition: Condition | None, limit: int, before: bytes |
     return _SQL["search"].replace("/*begin*/", _SQL[begin]).replace("/*test*/", test), parameters
 
 
-def _begin(condition: Condition | None) -> tuple[str, list[Any]]:
-    """The statement with which a search begins, and its parameters."""
+def _statuses_of(condition: Condition | None) -> list[str]:
+    return [] if condition is None else list(_statuses(condition))
+
+
+def _begins(condition: Condition | None) -> list[tuple[str, list[Any]]]:
+    """The statements with which searches begin, and their parameters; each finds different runs."""
     if condition is None:
-        return "from_runs", []
-    driver = compile_search(condition, "postgres").driver
-    if driver is not None:
-        return "from_texts" if isinstance(driver[1], str) else "from_numbers", list(driver)
+        return [("from_runs", [])]
+    drivers = compile_search(condition, "postgres").drivers
+    if drivers:
+        return [("from_texts" if isinstance(one[1], str) else "from_numbers", list(one)) for one in drivers]
     for status in _statuses(condition):
         if status in (Status.FAILED, Status.CANCELLED, Status.HELD):
-            return "from_troubled", [status]
+            return [("from_troubled", [status])]
         if status in (Status.RUNNING, Status.WAITING):
-            return "from_running" if status == Status.RUNNING else "from_parked", []
-    return "from_runs", []
+            return [("from_running" if status == Status.RUNNING else "from_parked", [])]
+    return [("from_runs", [])]
 
 
 def _statuses(condition: Condition) -> Iterator[str]:
@@ -81,8 +102,16 @@ def _statuses(condition: Condition) -> Iterator[str]:
             yield status
 
 
-async def standing(connection: Connection, run: bytes) -> Standing:
-    """Where a run stands, and what is before it."""
+async def standing(
+    connection: Connection, run: bytes, *, everyone: Callable[[], Awaitable[None]] | None = None
+) -> Standing:
+    """Where a run stands, and what is before it.
+
+    Args:
+        connection: in a transaction that may see the run.
+        run: its uid.
+        everyone: lets the transaction see the runs of all tenants, which are counted then.
+    """
     rows = await connection.fetch(_SQL["place"], run)
     if not rows:
         return Standing("nowhere")
@@ -93,10 +122,14 @@ async def standing(connection: Connection, run: bytes) -> Standing:
         lane = next((LaneRow(*row) for row in await connection.fetch(_SQL["lane"], lane_id)), None)
     if lane is not None:
         holders = await connection.fetch(_SQL["holders"], lane.id, min(lane.held, HOLDERS))
+    waits = await connection.fetch(_SQL["waited_for"], run)
+    children = await connection.fetch(_SQL["open_children"], run)
     ahead = 0
     if place == "lane":
         ahead = await connection.fetchval(_SQL["ahead_in_line"], lane_id, rank, run)
-    elif place == "ready":
+    if everyone is not None:
+        await everyone()
+    if place == "ready":
         ahead = await connection.fetchval(_SQL["ahead_ready"], *kind, rank, run)
     return Standing(
         place=place,
@@ -108,8 +141,8 @@ async def standing(connection: Connection, run: bytes) -> Standing:
         served=await connection.fetchval(_SQL["served"], *kind),
         beat_at=beat_at,
         claimed_at=claimed_at,
-        waits=tuple((row[0], row[1], row[2]) for row in await connection.fetch(_SQL["waited_for"], run)),
-        children=tuple(row[0] for row in await connection.fetch(_SQL["open_children"], run)),
+        waits=tuple((row[0], row[1], row[2]) for row in waits),
+        children=tuple(row[0] for row in children),
         executing=await connection.fetchval(_SQL["executing"], queue),
     )
 
@@ -119,10 +152,10 @@ async def list_lanes(connection: Connection, tenant: str, limit: int) -> list[La
     return [LaneRow(*row) for row in await connection.fetch(_SQL["lanes"], tenant, limit)]
 
 
-async def list_queues(connection: Connection) -> list[tuple[QueueRow, int, int]]:
+async def list_queues(connection: Connection) -> list[tuple[QueueRow, int, int, int | None]]:
     """Every queue with settings, ready or executing runs."""
-    rows = await connection.fetch(_SQL["queues"])
-    return [(QueueRow(*settings), ready, executing) for *settings, ready, executing in rows]
+    rows = await connection.fetch(_SQL["queues"], MOST_RUNS)
+    return [(QueueRow(*settings), ready, executing, due_at) for *settings, ready, executing, due_at in rows]
 
 
 async def stranded(connection: Connection, cap: int) -> list[Kindred]:
@@ -134,9 +167,12 @@ async def stranded(connection: Connection, cap: int) -> list[Kindred]:
     return [Kindred(*kind, runs) for kind, runs in found.items()]
 
 
-async def children(connection: Connection, parent: bytes, open_only: bool, limit: int) -> list[ChildRow]:
+async def children(
+    connection: Connection, parent: bytes, open_only: bool, limit: int, after: bytes | None
+) -> list[ChildRow]:
     """A run's children, in order of position."""
-    return [ChildRow(*row) for row in await connection.fetch(_SQL["children"], parent, open_only, limit)]
+    rows = await connection.fetch(_SQL["children"], parent, open_only, limit, after or b"")
+    return [ChildRow(*row) for row in rows]
 
 
 async def child_outcomes(connection: Connection, parent: bytes, generation: int, group: bytes) -> list[ChildRow]:

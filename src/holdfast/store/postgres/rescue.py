@@ -49,3 +49,9 @@ async def _rescue(connection: Connection, locked: Sequence[Any]) -> tuple[int, i
         held += hold
     await connection.execute(_SQL["rescue"], rows)
     return len(rows) - held, held
+
+
+async def remove_worker(connection: Connection, worker: bytes) -> None:
+    """See `Store.remove_worker`."""
+    await connection.execute(_SQL["expire_worker"], worker)
+    await drop_idle_workers(connection)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from holdfast.store.base import ScheduleRow
 from holdfast.store.postgres.connection import Connection
+from holdfast.store.rows import ScheduleRow
 from holdfast.store.sql import statements
 
 _SQL = statements("holdfast.store.postgres", "schedules.sql")

@@ -7,6 +7,7 @@ from importlib.resources import files
 from holdfast.errors import NotOurs, SchemaTooNew, SchemaTooOld
 from holdfast.store.base import SchemaStatus
 from holdfast.store.migrations import Migration, migrations
+from holdfast.store.postgres import roles
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.sql import statements
 
@@ -24,7 +25,9 @@ async def status(connection: Connection, where: str) -> SchemaStatus:
     Raises:
         NotOurs: there is a schema ``holdfast``, but another program made it.
     """
-    ((exists, marked),) = await connection.fetch(_SQL["found"])
+    ((exists, marked, closed),) = await connection.fetch(_SQL["found"])
+    if marked and closed:
+        roles.check_engine(await roles.look(connection), where)
     version = await connection.fetchval(_SQL["version"]) if marked else None
     if exists and not isinstance(version, int):
         raise NotOurs(
@@ -86,6 +89,14 @@ async def step(connection: Connection, where: str) -> str | None:
             await connection.execute(_SQL["set_version"], migration.number)
             return migration.name
     return None
+
+
+async def admit(connection: Connection) -> None:
+    """Give the roles their rights, one process at a time. Call it inside a transaction."""
+    if (await roles.look(connection)).admitted:
+        return
+    await connection.execute(_SQL["lock"])
+    await roles.admit(connection)
 
 
 async def durable(connection: Connection) -> str:

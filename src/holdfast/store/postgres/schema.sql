@@ -38,7 +38,9 @@ CREATE TABLE holdfast.workers (
     started_at bigint NOT NULL,
     beat_at bigint NOT NULL,
     expires_at bigint NOT NULL,
-    claim_id bytea
+    slots bigint,                                         -- how many runs it executes at once, if it said so
+    memory_bytes bigint,                                  -- that its process took at the last beat
+    draining boolean NOT NULL DEFAULT false               -- it was asked to end
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
         autovacuum_vacuum_cost_delay = 0);
 
@@ -298,8 +300,290 @@ CREATE TABLE holdfast.retention (
     PRIMARY KEY (workflow, status)
 );
 
+CREATE TABLE holdfast.users (
+    tenant text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    email text COLLATE "C",                               -- lower case
+    password text COLLATE "C",                            -- an argon2 hash
+    document bytea NOT NULL,
+    created_at bigint NOT NULL,
+    revision bigint NOT NULL,
+    PRIMARY KEY (tenant, id)
+);
+CREATE UNIQUE INDEX users_email ON holdfast.users (tenant, email) WHERE email IS NOT NULL;
+
+CREATE TABLE holdfast.keys (                              -- to the HTTP API
+    prefix text COLLATE "C" PRIMARY KEY,
+    tenant text COLLATE "C" NOT NULL,
+    digest bytea NOT NULL,                                -- of the whole key, which is nowhere
+    name text COLLATE "C" NOT NULL,
+    role text COLLATE "C" NOT NULL,
+    created_by text COLLATE "C" NOT NULL,
+    created_at bigint NOT NULL,
+    expires_at bigint,
+    revoked_at bigint,
+    used_at bigint
+) WITH (fillfactor = 50);
+CREATE INDEX keys_tenant ON holdfast.keys (tenant, prefix);
+
+CREATE TABLE holdfast.sessions (                          -- of people at the dashboard
+    digest bytea PRIMARY KEY,                             -- of the token, which is nowhere
+    tenant text COLLATE "C" NOT NULL,
+    person text COLLATE "C" NOT NULL,
+    document bytea NOT NULL,
+    created_at bigint NOT NULL,
+    expires_at bigint NOT NULL
+);
+CREATE INDEX sessions_person ON holdfast.sessions (tenant, person);
+CREATE INDEX sessions_expiry ON holdfast.sessions (expires_at);
+
+CREATE TABLE holdfast.failures (                          -- to sign in
+    key bytea PRIMARY KEY,                                -- 32 bytes that stand for what was tried
+    tries bigint NOT NULL,
+    expires_at bigint NOT NULL                            -- then counting begins again
+) WITH (fillfactor = 50);
+CREATE INDEX failures_expiry ON holdfast.failures (expires_at);
+
+CREATE TABLE holdfast.audit (                             -- who changed what
+    tenant text COLLATE "C" NOT NULL,
+    uid bytea NOT NULL,                                   -- sorts by time
+    actor text COLLATE "C" NOT NULL,
+    action text COLLATE "C" NOT NULL,
+    target text COLLATE "C" NOT NULL,
+    detail bytea NOT NULL,
+    at bigint NOT NULL,
+    PRIMARY KEY (tenant, uid)
+);
+CREATE INDEX audit_action ON holdfast.audit (tenant, action, uid);
+CREATE INDEX audit_actor ON holdfast.audit (tenant, actor, action, uid);
+CREATE INDEX audit_target ON holdfast.audit (tenant, target, action, uid);
+CREATE INDEX audit_age ON holdfast.audit (at);
+
+CREATE TABLE holdfast.replies (                           -- to requests that named themselves
+    tenant text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    fingerprint bytea NOT NULL,                           -- of the request
+    begun_at bigint NOT NULL,
+    expires_at bigint NOT NULL,
+    status integer,                                       -- NULL while it is worked on
+    headers bytea,
+    body bytea,
+    PRIMARY KEY (tenant, key)
+) WITH (fillfactor = 70);
+CREATE INDEX replies_expiry ON holdfast.replies (expires_at);
+
+CREATE TABLE holdfast.views (                             -- searches that people keep
+    tenant text COLLATE "C" NOT NULL,
+    owner text COLLATE "C" NOT NULL,
+    page text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    query text COLLATE "C" NOT NULL,
+    PRIMARY KEY (tenant, owner, page, name)
+);
+
+CREATE TABLE holdfast.tallies (                           -- what each process saw end in each minute and hour
+    tenant text COLLATE "C" NOT NULL,
+    span bigint NOT NULL,                                 -- 60 or 3600 seconds
+    since bigint NOT NULL,                                -- seconds since 1970
+    workflow text COLLATE "C" NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    process bytea NOT NULL,
+    runs bigint NOT NULL,
+    waited_us bigint NOT NULL,
+    took_us bigint NOT NULL,
+    waits bytea NOT NULL,                                 -- how many runs waited for each power of two of microseconds
+    tooks bytea NOT NULL,
+    PRIMARY KEY (tenant, span, since, workflow, status, process)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
+        autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX tallies_age ON holdfast.tallies (span, since);
+
+CREATE TABLE holdfast.subjects (                          -- whom work is about
+    tenant text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    assignee text COLLATE "C",
+    properties bytea NOT NULL,
+    contacts bytea NOT NULL,
+    weak integer NOT NULL,                                -- how many of the contacts are
+    signals jsonb NOT NULL,                               -- the latest value of each: numbers, for scores
+    signals_at jsonb NOT NULL,                            -- and since when
+    scores bytea NOT NULL,
+    demo boolean NOT NULL,
+    created_at bigint NOT NULL,
+    revision bigint NOT NULL,
+    folded text COLLATE "C" NOT NULL,                     -- name and id in one case, as they are searched
+    PRIMARY KEY (tenant, id)
+) WITH (fillfactor = 70);                                 -- signals and scores change in place: no index is touched
+CREATE INDEX subjects_assignee ON holdfast.subjects (tenant, assignee, id) WHERE assignee IS NOT NULL;
+
+CREATE TABLE holdfast.signals (                           -- every measured fact about a subject
+    tenant text COLLATE "C" NOT NULL,
+    subject text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    at bigint NOT NULL,
+    value double precision NOT NULL,
+    source text COLLATE "C" NOT NULL,
+    PRIMARY KEY (tenant, subject, name, at)
+);
+
+CREATE TABLE holdfast.signal_names (
+    tenant text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    PRIMARY KEY (tenant, name)
+);
+
+CREATE TABLE holdfast.definitions (                       -- kinds of work: the newest version of each, which counts
+    tenant text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    version integer NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    type text COLLATE "C" NOT NULL,
+    weight integer NOT NULL,
+    active boolean NOT NULL,
+    demo boolean NOT NULL,
+    position integer,                                     -- in the demo
+    document bytea NOT NULL,
+    created_by text COLLATE "C" NOT NULL,
+    created_at bigint NOT NULL,
+    PRIMARY KEY (tenant, id)
+);
+
+CREATE TABLE holdfast.definition_versions (               -- every version, the newest among them
+    tenant text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    version integer NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    type text COLLATE "C" NOT NULL,
+    weight integer NOT NULL,
+    active boolean NOT NULL,
+    demo boolean NOT NULL,
+    position integer,
+    document bytea NOT NULL,
+    created_by text COLLATE "C" NOT NULL,
+    created_at bigint NOT NULL,
+    PRIMARY KEY (tenant, id, version)
+);
+
+CREATE TABLE holdfast.work_settings (
+    tenant text COLLATE "C" PRIMARY KEY,
+    document bytea NOT NULL,
+    revision bigint NOT NULL
+);
+
+CREATE TABLE holdfast.items (                             -- pieces of work for people
+    tenant text COLLATE "C" NOT NULL,
+    uid bytea NOT NULL,                                   -- sorts by time
+    id text COLLATE "C" NOT NULL,
+    kind text COLLATE "C" NOT NULL,                       -- work, ask, hold
+    definition text COLLATE "C",
+    definition_version integer,
+    type text COLLATE "C" NOT NULL,
+    weight integer NOT NULL,                              -- where there is no definition
+    title text COLLATE "C" NOT NULL,
+    subject text COLLATE "C",
+    assignee text COLLATE "C",
+    pool text COLLATE "C",
+    claimed_until bigint,
+    escalated_to text COLLATE "C",
+    escalated_at bigint,
+    acknowledge_by bigint,
+    status text COLLATE "C" NOT NULL,                     -- not_started, underway, completed, snoozed, skipped
+    priority integer NOT NULL,                            -- as last computed; in no index: all change at once
+    snooze_until bigint,
+    snooze_days integer,
+    snoozed_at bigint,
+    returns_at bigint,
+    due_at bigint,
+    act_at bigint,                                        -- when it has to be looked at
+    blocked boolean NOT NULL,
+    started_at bigint,
+    completed_at bigint,
+    skipped_at bigint,
+    skip_reason text COLLATE "C",
+    document bytea NOT NULL,
+    data bytea NOT NULL,
+    run text COLLATE "C",                                 -- the id of the run that waits for it or is held
+    demo boolean NOT NULL,
+    position integer,
+    created_at bigint NOT NULL,
+    revision bigint NOT NULL,
+    folded text COLLATE "C" NOT NULL                      -- the title in one case, as it is searched
+) WITH (fillfactor = 70);                                 -- room for new priorities and data: no index is touched
+CREATE UNIQUE INDEX items_uid ON holdfast.items (tenant, uid);
+CREATE UNIQUE INDEX items_id ON holdfast.items (tenant, id);
+CREATE INDEX items_status ON holdfast.items (tenant, status, uid);
+CREATE INDEX items_type ON holdfast.items (tenant, type, uid);
+CREATE INDEX items_assignee ON holdfast.items (tenant, assignee, uid);
+CREATE INDEX items_definition ON holdfast.items (tenant, definition, uid) WHERE definition IS NOT NULL;
+CREATE INDEX items_subject ON holdfast.items (tenant, subject, uid) WHERE subject IS NOT NULL;
+CREATE INDEX items_pool ON holdfast.items (tenant, pool, uid) WHERE pool IS NOT NULL;
+CREATE INDEX items_escalated ON holdfast.items (tenant, escalated_to, uid) WHERE escalated_to IS NOT NULL;
+CREATE INDEX items_kind ON holdfast.items (tenant, kind, uid) WHERE kind <> 'work';
+CREATE INDEX items_blocked ON holdfast.items (tenant, uid) WHERE blocked;
+CREATE INDEX items_demo ON holdfast.items (tenant, uid) WHERE demo;
+CREATE INDEX items_open ON holdfast.items (tenant, uid) WHERE status IN ('not_started', 'underway', 'snoozed');
+CREATE INDEX items_queue ON holdfast.items (tenant, assignee, uid)
+    WHERE status IN ('not_started', 'underway', 'snoozed');
+CREATE INDEX items_unclaimed ON holdfast.items (tenant, pool, uid)
+    WHERE pool IS NOT NULL AND assignee IS NULL AND status IN ('not_started', 'underway', 'snoozed');
+CREATE INDEX items_due ON holdfast.items (tenant, due_at)
+    WHERE due_at IS NOT NULL AND status IN ('not_started', 'underway', 'snoozed');
+CREATE INDEX items_act ON holdfast.items (act_at, tenant, uid)
+    WHERE act_at IS NOT NULL AND status IN ('not_started', 'underway', 'snoozed');
+CREATE INDEX items_run ON holdfast.items (kind, tenant, run)
+    WHERE run IS NOT NULL AND status IN ('not_started', 'underway', 'snoozed');
+CREATE INDEX items_completed ON holdfast.items (tenant, definition, completed_at)
+    WHERE completed_at IS NOT NULL AND started_at IS NOT NULL AND NOT demo;
+
+CREATE TABLE holdfast.item_events (                       -- each change of an item
+    tenant text COLLATE "C" NOT NULL,
+    item bytea NOT NULL,
+    revision bigint NOT NULL,
+    at bigint NOT NULL,
+    actor text COLLATE "C" NOT NULL,
+    move text COLLATE "C" NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    changes bytea NOT NULL,
+    reason text COLLATE "C",
+    definition text COLLATE "C",
+    assignee text COLLATE "C",
+    since_us bigint NOT NULL,                             -- the item's creation
+    batch bytea,
+    demo boolean NOT NULL
+);
+CREATE UNIQUE INDEX item_events_item ON holdfast.item_events (tenant, item, revision);
+CREATE INDEX item_events_at ON holdfast.item_events (tenant, at);
+CREATE INDEX item_events_definition ON holdfast.item_events (tenant, definition, at) WHERE definition IS NOT NULL;
+CREATE INDEX item_events_assignee ON holdfast.item_events (tenant, assignee, at) WHERE assignee IS NOT NULL;
+CREATE INDEX item_events_batch ON holdfast.item_events (tenant, batch, item) WHERE batch IS NOT NULL;
+
+CREATE TABLE holdfast.places (                            -- of definitions and subjects: one item at a time has it
+    tenant text COLLATE "C" NOT NULL,
+    definition text COLLATE "C" NOT NULL,
+    subject text COLLATE "C" NOT NULL,
+    item bytea NOT NULL,                                  -- who has it, or had it last
+    until bigint,                                         -- NULL while the item is open
+    PRIMARY KEY (tenant, definition, subject)
+) WITH (fillfactor = 85);
+
+CREATE TABLE holdfast.item_links (                        -- an item waits for another one, or for a run
+    tenant text COLLATE "C" NOT NULL,
+    item bytea NOT NULL,
+    on_item bytea,
+    on_run text COLLATE "C",
+    created_at bigint NOT NULL,
+    done_at bigint                                        -- NULL while it waits
+);
+CREATE UNIQUE INDEX item_links_item ON holdfast.item_links (tenant, item, on_item);
+CREATE UNIQUE INDEX item_links_run ON holdfast.item_links (tenant, item, on_run) WHERE on_run IS NOT NULL;
+CREATE INDEX item_links_on_item ON holdfast.item_links (tenant, on_item) WHERE on_item IS NOT NULL;
+CREATE INDEX item_links_on_run ON holdfast.item_links (tenant, on_run) WHERE on_run IS NOT NULL AND done_at IS NULL;
+
+CREATE INDEX troubled_held ON holdfast.troubled (tenant, run) WHERE status = 'held';
+
 -- The operations of a batch as they travel: an array of rows is encoded, sent and taken apart in half
--- the time of an array for each column. The fields are those of the tuples in store/base.py, in order.
+-- the time of an array for each column. The fields are those of the tuples in store/operations.py, in order.
 CREATE TYPE holdfast.start_row AS (
     uid bytea, tenant text, id text, workflow text, version text, protocol integer, queue text, priority bigint,
     rank bigint, input bytea, attributes bytea, created_at bigint, due_at bigint,
@@ -353,3 +637,198 @@ CREATE TYPE holdfast.progress_row AS (
 CREATE TYPE holdfast.fact_row AS (
     tenant text, name text, text text, number double precision, run bytea
 );
+CREATE TYPE holdfast.audit_row AS (
+    uid bytea, tenant text, actor text, action text, target text, detail bytea, at bigint
+);
+CREATE TYPE holdfast.tally_row AS (
+    tenant text, span bigint, since bigint, workflow text, status text, process bytea, runs bigint, waited_us bigint,
+    took_us bigint, waits bytea, tooks bytea
+);
+CREATE TYPE holdfast.subject_row AS (
+    tenant text, id text, name text, assignee text, properties bytea, contacts bytea, weak integer, demo boolean,
+    created_at bigint, revision bigint, folded text
+);
+CREATE TYPE holdfast.signal_row AS (
+    tenant text, subject text, name text, at bigint, value double precision, source text
+);
+CREATE TYPE holdfast.item_row AS (
+    tenant text, uid bytea, id text, kind text, definition text, definition_version integer, type text, weight integer,
+    title text, subject text, assignee text, pool text, claimed_until bigint, escalated_to text, escalated_at bigint,
+    acknowledge_by bigint, status text, priority integer, snooze_until bigint, snooze_days integer, snoozed_at bigint,
+    returns_at bigint, due_at bigint, act_at bigint, blocked boolean, started_at bigint, completed_at bigint,
+    skipped_at bigint, skip_reason text, document bytea, data bytea, run text, demo boolean, "position" integer,
+    created_at bigint, revision bigint, folded text, changed_at bigint
+);
+CREATE TYPE holdfast.item_event_row AS (
+    tenant text, item bytea, revision bigint, at bigint, actor text, move text, status text, changes bytea, reason text,
+    definition text, assignee text, since_us bigint, batch bytea, demo boolean
+);
+CREATE TYPE holdfast.place_row AS (
+    tenant text, definition text, subject text, item bytea, until bigint
+);
+CREATE TYPE holdfast.item_link_row AS (
+    tenant text, item bytea, on_item bytea, on_run text, created_at bigint, done_at bigint
+);
+
+-- Who sees which rows. Row-level security holds for the owner of the tables too; superusers are above it.
+--
+-- The engine sees every row: that is the owner, by the policy `owner`, and the members of the role
+-- holdfast_engine, by a policy that is made when there is such a role (see sql/roles.sql). Each is the constant
+-- true, and is gone from a statement when it is planned. Everybody else who may read a table at all, above all the
+-- role holdfast_reader, sees the rows of the tenant that the transaction has named, and may change none.
+
+CREATE FUNCTION holdfast.tenant() RETURNS text LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT nullif(current_setting('holdfast.tenant', true), '')
+$$;
+
+ALTER TABLE holdfast.runs ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.runs TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.runs FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.lanes ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.lanes TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.lanes FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.topics ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.topics TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.topics FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.deadlines ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.deadlines TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.deadlines FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.attributes ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.attributes TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.attributes FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.troubled ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.troubled TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.troubled FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.schedules ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.schedules TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.schedules FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.users ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.users TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.users FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.keys ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.keys TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.keys FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.sessions ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.sessions TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.sessions FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.audit ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.audit TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.audit FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.replies ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.replies TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.replies FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.views ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.views TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.views FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.tallies ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.tallies TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.tallies FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.subjects ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.subjects TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.subjects FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.signals ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.signals TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.signals FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.signal_names ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.signal_names TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.signal_names FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.definitions ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.definitions TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.definitions FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.definition_versions ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.definition_versions TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.definition_versions FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.work_settings ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.work_settings TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.work_settings FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.items ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.items TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.items FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.item_events ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.item_events TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.item_events FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.places ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.places TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.places FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.item_links ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.item_links TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.item_links FOR SELECT USING (tenant = holdfast.tenant());
+
+-- What belongs to a run is the run's tenant's. Not EXISTS: the planner might read all runs for it, once.
+
+ALTER TABLE holdfast.ready ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.ready TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.ready FOR SELECT
+    USING ((SELECT r.tenant FROM holdfast.runs AS r WHERE r.uid = run) = holdfast.tenant());
+
+ALTER TABLE holdfast.running ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.running TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.running FOR SELECT
+    USING ((SELECT r.tenant FROM holdfast.runs AS r WHERE r.uid = run) = holdfast.tenant());
+
+ALTER TABLE holdfast.parked ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.parked TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.parked FOR SELECT
+    USING ((SELECT r.tenant FROM holdfast.runs AS r WHERE r.uid = run) = holdfast.tenant());
+
+ALTER TABLE holdfast.journal ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.journal TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.journal FOR SELECT
+    USING ((SELECT r.tenant FROM holdfast.runs AS r WHERE r.uid = run) = holdfast.tenant());
+
+ALTER TABLE holdfast.attempts ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.attempts TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.attempts FOR SELECT
+    USING ((SELECT r.tenant FROM holdfast.runs AS r WHERE r.uid = run) = holdfast.tenant());
+
+ALTER TABLE holdfast.members ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.members TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.members FOR SELECT
+    USING ((SELECT r.tenant FROM holdfast.runs AS r WHERE r.uid = run) = holdfast.tenant());
+
+ALTER TABLE holdfast.waits ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.waits TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.waits FOR SELECT
+    USING ((SELECT r.tenant FROM holdfast.runs AS r WHERE r.uid = run) = holdfast.tenant());
+
+ALTER TABLE holdfast.deliveries ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.deliveries TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.deliveries FOR SELECT
+    USING ((SELECT r.tenant FROM holdfast.runs AS r WHERE r.uid = run) = holdfast.tenant());
+
+ALTER TABLE holdfast.progress ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.progress TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.progress FOR SELECT
+    USING ((SELECT r.tenant FROM holdfast.runs AS r WHERE r.uid = run) = holdfast.tenant());
+
+ALTER TABLE holdfast.events ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.events TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.events FOR SELECT
+    USING ((SELECT t.tenant FROM holdfast.topics AS t WHERE t.id = topic) = holdfast.tenant());
+
+-- Nobody but the engine looks at these.
+ALTER TABLE holdfast.failures ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.failures TO CURRENT_USER USING (true);

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from holdfast.model.lanes import Join, Leave
 from holdfast.model.notes import decode_note
-from holdfast.store.base import Batch, Continue, Control, Controlled, Fork, Retry, Settle, Started
+from holdfast.store.operations import Batch, Continue, Control, Controlled, Fork, Retry, Settle, Started
 from holdfast.store.postgres.claim import Heads
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.entries import Key, lock_entries

@@ -15,7 +15,7 @@ from typing import Any
 from holdfast.model.lanes import Join, Leave, Terms
 from holdfast.model.notes import decode_note
 from holdfast.model.run import Entry
-from holdfast.store.base import (
+from holdfast.store.operations import (
     ASKED,
     LOST,
     SATISFIED,
@@ -33,6 +33,7 @@ from holdfast.store.base import (
     Start,
     Started,
 )
+from holdfast.store.postgres import audit
 from holdfast.store.postgres.claim import Heads, claim_runs, lock_queues, promote_runs
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.entries import Key, Lease, columns, hold, lock_entries, satisfy, wake
@@ -43,6 +44,9 @@ from holdfast.store.sql import statements
 _CHECKPOINT = statements("holdfast.store.postgres", "checkpoint.sql")
 _START = statements("holdfast.store.postgres", "start.sql")
 _LEAVE = statements("holdfast.store.postgres", "leave.sql")
+
+_START_AND_AUDIT = _START["insert_starts"].replace("/*more*/", _START["and_audits"])
+"""Most starts come with who started them: both are one statement."""
 
 _STORED = 26
 """So many fields of a `Start` go into the run's row."""
@@ -105,6 +109,8 @@ async def write(connection: Connection, batch: Batch, heads: Heads) -> Results:
     for claim in batch.claims:
         results.claims.append(await claim_runs(connection, claim, heads))
         results.rationed = heads.rationed
+    if batch.audits:
+        results.audits = await audit.record(connection, batch.audits)
     return results
 
 
@@ -116,6 +122,8 @@ async def write_alone(connection: Connection, batch: Batch) -> Results | None:
     if batch.attempts or batch.parks or batch.promotes or batch.claims:
         return None
     if batch.progress or batch.attributes or batch.waits or batch.events or batch.resolves:
+        return None
+    if batch.audits and not batch.starts:
         return None
     if batch.checkpoints:
         if batch.starts or batch.settles:
@@ -133,9 +141,15 @@ async def write_alone(connection: Connection, batch: Batch) -> Results | None:
     if any(start.parent_epoch is not None or _adds(start) for start in batch.starts):
         return None
     starts = sorted(batch.starts, key=_tenant_and_id)
-    if await connection.fetchval(_START["insert_starts"], [start[:_STORED] for start in starts], False) != len(starts):
+    new = [start[:_STORED] for start in starts]
+    if batch.audits:
+        count = await connection.fetchval(_START_AND_AUDIT, new, False, audit.rows(batch.audits))
+    else:
+        count = await connection.fetchval(_START["insert_starts"], new, False)
+    if count != len(starts):
         return None
-    return Results(starts=[Started(True, s.uid, s.workflow, s.input) for s in batch.starts])
+    started: list[Started | Refusal] = [Started(True, s.uid, s.workflow, s.input) for s in batch.starts]
+    return Results(starts=started, audits=[None] * len(batch.audits))
 
 
 async def satisfy_parents(connection: Connection, ended: Sequence[Settle]) -> int:

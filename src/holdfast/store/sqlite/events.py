@@ -9,7 +9,7 @@ from typing import Any
 
 from holdfast.model.events import Kept, Waiting, deliver, receive
 from holdfast.model.run import Entry
-from holdfast.store.base import LOST, Delivered, Event, Met, Refusal, Resolve, Topic, Wait
+from holdfast.store.operations import LOST, Delivered, Event, Met, Refusal, Resolve, Topic, Wait
 from holdfast.store.sql import statements
 from holdfast.store.sqlite.rows import execute_many, select_first, select_many
 from holdfast.store.sqlite.waking import count_down

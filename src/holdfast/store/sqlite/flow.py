@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Sequence
 
-from holdfast.store.base import QUEUE_SETTINGS, Flow, QueueRow
+from holdfast.store.rows import QUEUE_SETTINGS, Flow, QueueRow
 from holdfast.store.sql import statements
 from holdfast.store.sqlite.rows import execute_many
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from holdfast.model.run import Status
 from holdfast.model.search import And, Compare, Condition
-from holdfast.store.base import ChildRow, Kindred, LaneRow, QueueRow, RunRow, Standing
+from holdfast.store.rows import ChildRow, Kindred, LaneRow, QueueRow, RunRow, Standing
 from holdfast.store.search import compile_search
 from holdfast.store.sql import repeated, statements
 from holdfast.store.sqlite.flow import flow
@@ -19,7 +19,7 @@ from holdfast.store.sqlite.rows import chunks
 
 _SQL = statements("holdfast.store.sqlite", "look.sql")
 
-MOST_RUNS = 10_000
+MOST_RUNS = 1_000
 """Up to here the runs of a queue are counted."""
 
 
@@ -37,42 +37,65 @@ def search_runs(
     connection: sqlite3.Connection, tenant: str, condition: Condition | None, limit: int, before: bytes | None
 ) -> list[RunRow]:
     """See `Store.search_runs`."""
-    where, parameters = _where(tenant, condition)
-    if before is not None:
-        where, parameters = f"{where} AND r.uid < ?", [*parameters, before]
-    statement = f"{_SQL['runs']} WHERE {where} ORDER BY r.uid DESC LIMIT ?"
-    return [_run_row(row) for row in connection.execute(statement, (*parameters, limit)).fetchall()]
+    found: list[RunRow] = []
+    begins = _begins(tenant, condition)
+    for begin in begins:
+        where, parameters, newest = begin.where, begin.parameters, "d.run" if begin.source else "r.uid"
+        if before is not None:
+            where, parameters = f"{where} AND {newest} < ?", [*parameters, before]
+        runs = _SQL["runs"].replace("/*from*/", begin.source)
+        statement = f"{runs} WHERE {where} ORDER BY {newest} DESC LIMIT ?"
+        found += [_run_row(row) for row in connection.execute(statement, (*parameters, limit)).fetchall()]
+    return found if len(begins) == 1 else sorted(found, key=lambda row: row.uid, reverse=True)[:limit]
 
 
 def count_runs(connection: sqlite3.Connection, tenant: str, condition: Condition | None, cap: int) -> int:
     """See `Store.count_runs`."""
-    where, parameters = _where(tenant, condition)
-    statement = f"SELECT count(*) FROM (SELECT 1 FROM runs AS r WHERE {where} LIMIT ?)"
-    return int(connection.execute(statement, (*parameters, cap)).fetchone()[0])
+    count = 0
+    for begin in _begins(tenant, condition, in_order=False):
+        statement = f"SELECT count(*) FROM (SELECT 1 FROM {begin.source} runs AS r WHERE {begin.where} LIMIT ?)"
+        count += connection.execute(statement, (*begin.parameters, cap - count)).fetchone()[0]
+    return count
 
 
-def _where(tenant: str, condition: Condition | None) -> tuple[str, list[Any]]:
-    """The condition as SQL with its parameters, beginning with what names the fewest runs."""
-    where, parameters = "r.tenant = ?", [tenant]
+class _Begin(NamedTuple):
+    """Where a search begins, and its conditions as SQL with their parameters. ``source``: joined with the runs."""
+
+    source: str
+    where: str
+    parameters: list[Any]
+
+
+def _begins(tenant: str, condition: Condition | None, *, in_order: bool = True) -> list[_Begin]:
+    """A search as SQL, beginning with what names the fewest runs; several, that find different runs.
+
+    Args:
+        in_order: each is from the newest run on.
+    """
     if condition is None:
-        return where, parameters
+        return [_Begin("", "r.tenant = ?", [tenant])]
     compiled = compile_search(condition, "sqlite")
+    begins: list[tuple[str, str, list[Any]]] = []
     status = _status(condition)
-    driver: list[Any] = []
-    if compiled.driver is not None:
-        name, value = compiled.driver
-        first = _SQL["with_text" if isinstance(value, str) else "with_number"]
-        driver = [tenant, name, value]
-    elif status in (Status.FAILED, Status.CANCELLED, Status.HELD):
-        first = _SQL["in_trouble"]
-        driver = [tenant, status]
-    elif status == Status.RUNNING:
-        first = _SQL["that_execute"]
-    elif status == Status.WAITING:
-        first = _SQL["that_wait"]
-    else:
-        return f"{where} AND {compiled.sql}", [*parameters, *compiled.parameters]
-    return f"+{where} AND {first} AND {compiled.sql}", [*parameters, *driver, *compiled.parameters]
+    for name, value in compiled.drivers:
+        kind = "text" if isinstance(value, str) else "number"
+        begins.append((_SQL[f"from_{kind}"], f"{_SQL[f'is_{kind}']} AND ", [tenant, name, value]))
+    if not begins:
+        if status in (Status.FAILED, Status.CANCELLED, Status.HELD):
+            begins.append((_SQL["from_trouble"], f"{_SQL['is_trouble']} AND ", [tenant, status]))
+        elif status == Status.RUNNING:
+            begins.append((_SQL["from_executing"], "", []))
+        elif status == Status.WAITING:
+            begins.append((_SQL["from_waiting"], "", []))
+        elif status == Status.QUEUED and not in_order:
+            begins.append((_SQL["from_queued"], "", []))
+        else:
+            return [_Begin("", f"r.tenant = ? AND {compiled.sql}", [tenant, *compiled.parameters])]
+    where = f"r.uid = d.run AND +r.tenant = ? AND {compiled.sql}"
+    return [
+        _Begin(source, f"{tests}{where}", [*parameters, tenant, *compiled.parameters])
+        for source, tests, parameters in begins
+    ]
 
 
 def _status(condition: Condition) -> str | None:
@@ -91,9 +114,11 @@ def _run_row(row: tuple[Any, ...]) -> RunRow:
     return RunRow._make((*columns, said, position))
 
 
-def children(connection: sqlite3.Connection, parent: bytes, open_only: bool, limit: int) -> list[ChildRow]:
+def children(
+    connection: sqlite3.Connection, parent: bytes, open_only: bool, limit: int, after: bytes | None
+) -> list[ChildRow]:
     """See `Store.children`."""
-    rows = connection.execute(_SQL["children"], (parent, open_only, limit)).fetchall()
+    rows = connection.execute(_SQL["children"], (parent, open_only, limit, after)).fetchall()
     return [ChildRow(*row) for row in rows]
 
 
@@ -103,8 +128,15 @@ def child_outcomes(connection: sqlite3.Connection, parent: bytes, generation: in
     return [ChildRow(*row) for row in rows]
 
 
-def standing(connection: sqlite3.Connection, run: bytes) -> Standing:
-    """See `Store.standing`. Call it inside a transaction, so that all it reads is of one moment."""
+def standing(connection: sqlite3.Connection, run: bytes, *, everyone: sqlite3.Connection | None = None) -> Standing:
+    """See `Store.standing`. Call it inside a transaction, so that all it reads is of one moment.
+
+    Args:
+        connection: what may be seen of the run.
+        run: its uid.
+        everyone: where runs are counted whoever owns them; the same unless given.
+    """
+    everyone = everyone or connection
     row = connection.execute(_SQL["where_stands"], (run,)).fetchone()
     if row is None:
         return Standing("nowhere")
@@ -117,9 +149,9 @@ def standing(connection: sqlite3.Connection, run: bytes) -> Standing:
     elif in_line:
         place, ahead = "lane", _count(connection, "line_ahead", lane, rank, run)
     elif connection.execute(_SQL["is_ready"], (*kind, rank, run)).fetchone():
-        place, ahead = "ready", _count(connection, "ready_ahead", *kind, rank, run)
+        place, ahead = "ready", _count(everyone, "ready_ahead", *kind, rank, run)
     found = None if lane is None else connection.execute(_SQL["lane"], (lane,)).fetchone()
-    executing = connection.execute(_SQL["executing"], (kind[0],)).fetchone()
+    executing = everyone.execute(_SQL["executing"], (kind[0],)).fetchone()
     return Standing(
         place=place,
         wake_at=wake_at,
@@ -127,7 +159,7 @@ def standing(connection: sqlite3.Connection, run: bytes) -> Standing:
         ahead=ahead,
         lane=None if found is None else LaneRow(*found),
         holders=() if lane is None else tuple(connection.execute(_SQL["holders"], (lane,)).fetchall()),
-        served=_count(connection, "served", *kind),
+        served=_count(everyone, "served", *kind),
         beat_at=beat_at,
         claimed_at=claimed_at,
         waits=tuple(connection.execute(_SQL["waits_of"], (run,)).fetchall()),
@@ -145,23 +177,37 @@ def list_lanes(connection: sqlite3.Connection, tenant: str, limit: int) -> list[
     return [LaneRow(*row) for row in connection.execute(_SQL["lanes"], (tenant, limit)).fetchall()]
 
 
-def list_queues(connection: sqlite3.Connection) -> list[tuple[QueueRow, int, int]]:
+def list_queues(connection: sqlite3.Connection) -> list[tuple[QueueRow, int, int, int | None]]:
     """See `Store.list_queues`."""
     queues = {queue.name: queue for queue in flow(connection).queues}
-    ready: dict[str, int] = {}
+    ready: dict[str, tuple[int, int | None]] = {}
     name = ""
     while (following := connection.execute(_SQL["next_queue"], (name,)).fetchone()) is not None:
         (name,) = following
-        ready[name] = _count(connection, "count_ready", name)
+        ready[name] = _count(connection, "count_ready", name, MOST_RUNS), _first_due(connection, name)
     executing: dict[str, int] = dict(connection.execute(_SQL["executing_by_queue"]).fetchall())
-    return [
-        (
-            queues.get(name) or QueueRow(name, None, None, False),
-            ready.get(name, 0),
-            min(executing.get(name, 0), MOST_RUNS),
-        )
-        for name in sorted({*queues, *ready, *executing})
-    ]
+    for name, queue in queues.items():
+        if queue.total is not None:
+            executing[name] = _count(connection, "count_limited", name, MOST_RUNS)
+    found = []
+    for name in sorted({*queues, *ready, *executing}):
+        count, due_at = ready.get(name, (0, None))
+        settings = queues.get(name) or QueueRow(name, None, None, False)
+        found.append((settings, count, min(executing.get(name, 0), MOST_RUNS), due_at))
+    return found
+
+
+def _first_due(connection: sqlite3.Connection, queue: str) -> int | None:
+    """Since when the first in rank of a queue's ready runs is due."""
+    kind: tuple[str, str, str, int] = (queue, "", "", 0)
+    heads = []
+    while (following := connection.execute(_SQL["next_kind"], kind).fetchone()) is not None:
+        kind = following
+        if kind[0] != queue:
+            break
+        heads.append(connection.execute(_SQL["head_of_kind"], kind).fetchone())
+    row = connection.execute(_SQL["due_at"], (min(heads)[1],)).fetchone() if heads else None
+    return None if row is None else row[0]
 
 
 def stranded(connection: sqlite3.Connection, cap: int) -> list[Kindred]:

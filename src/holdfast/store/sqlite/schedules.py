@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from holdfast.store.base import ScheduleRow
+from holdfast.store.rows import ScheduleRow
 from holdfast.store.sql import statements
 
 _SQL = statements("holdfast.store.sqlite", "schedules.sql")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from holdfast.model.lanes import Join, Leave
 from holdfast.model.notes import decode_note
-from holdfast.store.base import Continue, Control, Controlled, Fork, Retry, Settle, Started
+from holdfast.store.operations import Continue, Control, Controlled, Fork, Retry, Settle, Started
 from holdfast.store.sql import statements
 from holdfast.store.sqlite.events import watch
 from holdfast.store.sqlite.lanes import change_lanes

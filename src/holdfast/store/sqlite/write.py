@@ -14,7 +14,7 @@ from typing import Any
 from holdfast.model.lanes import Join, Leave, Terms
 from holdfast.model.notes import decode_note
 from holdfast.model.run import Entry
-from holdfast.store.base import (
+from holdfast.store.operations import (
     ASKED,
     LOST,
     SATISFIED,
@@ -34,6 +34,7 @@ from holdfast.store.base import (
     Started,
 )
 from holdfast.store.sql import statements
+from holdfast.store.sqlite import audit
 from holdfast.store.sqlite.events import add_waits, forget_waits, resolve_waits, send_events, watch
 from holdfast.store.sqlite.lanes import change_lanes
 from holdfast.store.sqlite.rows import execute_many, select_many
@@ -95,6 +96,8 @@ def _write(connection: sqlite3.Connection, batch: Batch, results: Results) -> No
     if joins or leaves or terms:
         results.woken += change_lanes(connection, joins, leaves, terms)
     results.claims = [_claim(connection, claim) for claim in batch.claims]
+    if batch.audits:
+        results.audits = audit.record(connection, batch.audits)
 
 
 def _held(connection: sqlite3.Connection, run: bytes, epoch: int) -> bool:

@@ -46,6 +46,20 @@ WHERE t.met ORDER BY s.run DESC LIMIT $3
 -- name: count
 SELECT count(*) FROM (/*found*/) AS found
 
+-- Counts what a search would find, without its order.
+-- name: count_there
+SELECT count(*) FROM (
+    SELECT FROM (/*begin*/ OFFSET 0) AS s
+    CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.uid = s.run AND r.tenant = $1 OFFSET 0) AS r
+    CROSS JOIN LATERAL (SELECT /*test*/ AS met OFFSET 0) AS t
+    WHERE t.met LIMIT $3
+) AS found
+
+-- Where queued runs are, in no order: for counting only.
+-- name: from_queued
+SELECT run FROM holdfast.ready WHERE run < $2 UNION ALL SELECT run FROM holdfast.members WHERE since IS NULL AND run < $2
+UNION ALL SELECT run FROM holdfast.parked WHERE epoch = 0 AND run < $2
+
 -- Where searches begin: runs of the tenant $1 before $2, newest first.
 -- name: from_runs
 SELECT uid AS run FROM holdfast.runs WHERE tenant = $1 AND uid < $2 ORDER BY uid DESC
@@ -150,26 +164,45 @@ CROSS JOIN LATERAL (
 ) AS m
 ORDER BY l.name, l.key
 
+-- What executes from a queue without a limit is in no index: the newest are looked at.
 -- name: queues
-WITH RECURSIVE waiting (queue) AS (
-    (SELECT queue FROM holdfast.ready ORDER BY queue LIMIT 1)
+WITH RECURSIVE kinds (queue, workflow, version, protocol) AS (
+    (SELECT queue, workflow, version, protocol FROM holdfast.ready ORDER BY queue, workflow, version, protocol LIMIT 1)
     UNION ALL
-    SELECT n.queue FROM waiting AS w
-    CROSS JOIN LATERAL (SELECT queue FROM holdfast.ready WHERE queue > w.queue ORDER BY queue LIMIT 1) AS n
+    SELECT n.* FROM kinds AS k CROSS JOIN LATERAL (
+        SELECT queue, workflow, version, protocol FROM holdfast.ready
+        WHERE (queue, workflow, version, protocol) > (k.queue, k.workflow, k.version, k.protocol)
+        ORDER BY queue, workflow, version, protocol LIMIT 1
+    ) AS n
+), firsts (queue, run) AS MATERIALIZED (
+    SELECT DISTINCT ON (k.queue) k.queue, y.run FROM kinds AS k CROSS JOIN LATERAL (
+        SELECT y.rank, y.run FROM holdfast.ready AS y
+        WHERE y.queue = k.queue AND y.workflow = k.workflow AND y.version = k.version AND y.protocol = k.protocol
+        ORDER BY y.rank, y.run LIMIT 1
+    ) AS y
+    ORDER BY k.queue, y.rank, y.run
 ), executing (queue, runs) AS MATERIALIZED (
-    SELECT r.queue, count(*) FROM holdfast.running AS g
+    SELECT r.queue, count(*) FROM (SELECT run FROM holdfast.running ORDER BY run DESC LIMIT 10000) AS g
     CROSS JOIN LATERAL (SELECT queue FROM holdfast.runs AS r WHERE r.uid = g.run OFFSET 0) AS r
     GROUP BY r.queue
 ), names (name) AS (
-    SELECT queue FROM waiting UNION SELECT queue FROM executing UNION SELECT name FROM holdfast.queues
+    SELECT queue FROM firsts UNION SELECT queue FROM executing UNION SELECT name FROM holdfast.queues
 )
-SELECT n.name, q.total, q.per_worker, coalesce(q.paused, false), y.runs, least(coalesce(g.runs, 0), 10000)
+SELECT n.name, q.total, q.per_worker, coalesce(q.paused, false), y.runs,
+       CASE WHEN q.total IS NULL THEN least(coalesce(g.runs, 0), $1) ELSE limited.runs END, r.due_at
 FROM names AS n
 LEFT JOIN LATERAL (SELECT * FROM holdfast.queues AS q WHERE q.name = n.name OFFSET 0) AS q ON true
 LEFT JOIN executing AS g ON g.queue = n.name
+LEFT JOIN firsts AS f ON f.queue = n.name
+LEFT JOIN LATERAL (
+    SELECT coalesce(r.due_at, r.created_at) AS due_at FROM holdfast.runs AS r WHERE r.uid = f.run OFFSET 0
+) AS r ON true
 CROSS JOIN LATERAL (
-    SELECT count(*) AS runs FROM (SELECT FROM holdfast.ready AS y WHERE y.queue = n.name LIMIT 10000) AS y
+    SELECT count(*) AS runs FROM (SELECT FROM holdfast.ready AS y WHERE y.queue = n.name LIMIT $1) AS y
 ) AS y
+CROSS JOIN LATERAL (
+    SELECT count(*) AS runs FROM (SELECT FROM holdfast.running AS g WHERE g.queue = q.name LIMIT $1) AS g
+) AS limited
 ORDER BY n.name
 
 -- name: stranded
@@ -202,7 +235,7 @@ ORDER BY k.queue, k.workflow, k.version
 
 -- name: children
 SELECT uid, id, parent_position, status, output FROM holdfast.runs
-WHERE parent_uid = $1 AND parent_position IS NOT NULL AND (NOT $2 OR status IN ('open', 'held'))
+WHERE parent_uid = $1 AND parent_position > $4 AND (NOT $2 OR status IN ('open', 'held'))
 ORDER BY parent_position, uid LIMIT $3
 
 -- name: group_children

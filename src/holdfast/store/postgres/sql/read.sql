@@ -31,10 +31,16 @@ WHERE uid = ANY ($1::bytea[]) AND status IN ('succeeded', 'failed', 'cancelled')
 SELECT name, version, input_schema FROM holdfast.workflows ORDER BY name, version
 
 -- name: workers
-SELECT w.id, w.host, w.pid, w.protocol, w.started_at, w.beat_at, w.expires_at, coalesce(g.runs, 0)
+SELECT w.id, w.host, w.pid, w.protocol, w.started_at, w.beat_at, w.expires_at, coalesce(g.runs, 0),
+       w.slots, w.memory_bytes, w.draining
 FROM holdfast.workers AS w
 LEFT JOIN (SELECT worker, count(*) AS runs FROM holdfast.running GROUP BY worker) AS g ON g.worker = w.id
 ORDER BY w.started_at, w.id
+
+-- name: served
+SELECT DISTINCT s.worker, s.queue, s.workflow, s.version FROM holdfast.workers AS w
+CROSS JOIN LATERAL (SELECT * FROM holdfast.served AS s WHERE s.worker = w.id OFFSET 0) AS s
+ORDER BY s.worker, s.queue, s.workflow, s.version
 
 -- name: counts
 SELECT (SELECT count(*) FROM holdfast.ready), (SELECT count(*) FROM holdfast.running),

@@ -10,7 +10,8 @@ SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'holdfast'),
        EXISTS (SELECT FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
                JOIN pg_namespace AS n ON n.oid = c.relnamespace
                WHERE n.nspname = 'holdfast' AND c.relname = 'meta' AND a.attname = 'version'
-                 AND a.atttypid = 'integer'::regtype)
+                 AND a.atttypid = 'integer'::regtype),
+       EXISTS (SELECT FROM pg_namespace WHERE nspname = 'holdfast' AND NOT has_schema_privilege(oid, 'USAGE'))
 
 -- name: version
 SELECT version FROM holdfast.meta

@@ -28,8 +28,15 @@ WITH new AS (
 ), later AS (
     INSERT INTO holdfast.parked (run, epoch, wake_at, wanted, queue, workflow, version, protocol, rank, lane)
     SELECT uid, 0, due_at, 0, queue, workflow, version, protocol, rank, lane FROM new WHERE due_at IS NOT NULL
-)
+) /*more*/
 SELECT count(*), array_agg(uid) FILTER (WHERE $2) FROM new
+
+-- What stands in place of the comment there, if who starts the runs is recorded with them; see audit.sql.
+-- name: and_audits
+, told AS (
+    INSERT INTO holdfast.audit (uid, tenant, actor, action, target, detail, at)
+    SELECT * FROM unnest($3::holdfast.audit_row[]) ON CONFLICT DO NOTHING
+)
 
 -- The input of a run that is the caller's own is not sent back: it may be large, and the caller has it.
 -- name: find_starts

@@ -9,15 +9,19 @@
 -- what was committed before the lock was had is seen then.
 
 -- name: insert_worker
-INSERT INTO holdfast.workers (id, host, pid, protocol, started_at, beat_at, expires_at)
-SELECT $1, $2, $3, $4, now_us, now_us, now_us + $5 FROM (SELECT holdfast.now_us() AS now_us OFFSET 0) AS clock
+INSERT INTO holdfast.workers (id, host, pid, protocol, started_at, beat_at, expires_at, slots)
+SELECT $1, $2, $3, $4, now_us, now_us, now_us + $5, $6 FROM (SELECT holdfast.now_us() AS now_us OFFSET 0) AS clock
 ON CONFLICT DO NOTHING
 
 -- The clock is asked again after a wait for the row.
 -- name: beat
-UPDATE holdfast.workers SET beat_at = holdfast.now_us(), expires_at = holdfast.now_us() + $2
+UPDATE holdfast.workers
+SET beat_at = holdfast.now_us(), expires_at = holdfast.now_us() + $2, memory_bytes = coalesce($3, memory_bytes)
 WHERE id = $1 AND expires_at > holdfast.now_us()
-RETURNING beat_at
+RETURNING beat_at, draining
+
+-- name: drain_worker
+UPDATE holdfast.workers SET draining = true WHERE id = $1
 
 -- name: now
 SELECT holdfast.now_us()

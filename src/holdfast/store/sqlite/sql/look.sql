@@ -1,8 +1,8 @@
 -- Runs found and shown, and what an explanation of their standing needs. Nothing here reads more of a large
 -- table than it shows or counts up to a cap.
 --
--- `runs` is runs as they are shown, their progress last. To it are added conditions: the tenant's, the one
--- whose index names the fewest runs (from `with_text` to `that_wait`), and what a person asked.
+-- `runs` is runs as they are shown, their progress last. A search begins where the fewest runs are found that do
+-- not meet it (`from_text` to `from_waiting`), and goes through it from its newest end; else at the tenant's newest run.
 
 -- name: runs
 SELECT r.uid, r.tenant, r.id, r.workflow, r.version, r.queue, r.priority,
@@ -15,29 +15,46 @@ SELECT r.uid, r.tenant, r.id, r.workflow, r.version, r.queue, r.priority,
             SELECT id FROM runs AS f WHERE f.forked_from = r.uid ORDER BY uid LIMIT 20
         )),
        r.lane, r.lane_name, r.lane_key, r.parent_position, s.current, s.total, s.note, s.at
-FROM runs AS r
+FROM /*from*/ runs AS r
 LEFT JOIN running AS g ON g.run = r.uid LEFT JOIN parked AS p ON p.run = r.uid
 LEFT JOIN runs AS parent ON parent.uid = r.parent_uid LEFT JOIN runs AS source ON source.uid = r.forked_from
 LEFT JOIN progress AS s ON s.run = r.uid
 
--- name: with_text
-r.uid IN (SELECT run FROM attributes WHERE tenant = ? AND name = ? AND text = ? AND text IS NOT NULL)
+-- Where searches begin. CROSS JOIN keeps the order of the tables, and so that of the runs.
+-- name: from_text
+attributes AS d CROSS JOIN
 
--- name: with_number
-r.uid IN (SELECT run FROM attributes WHERE tenant = ? AND name = ? AND number = ? AND number IS NOT NULL)
+-- name: is_text
+d.tenant = ? AND d.name = ? AND d.text = ? AND d.text IS NOT NULL
 
--- name: in_trouble
-r.uid IN (SELECT run FROM troubled WHERE tenant = ? AND status = ?)
+-- name: from_number
+attributes AS d CROSS JOIN
 
--- name: that_execute
-r.uid IN (SELECT run FROM running)
+-- name: is_number
+d.tenant = ? AND d.name = ? AND d.number = ? AND d.number IS NOT NULL
 
--- name: that_wait
-r.uid IN (SELECT run FROM parked)
+-- name: from_trouble
+troubled AS d CROSS JOIN
+
+-- name: is_trouble
+d.tenant = ? AND d.status = ?
+
+-- name: from_executing
+running AS d CROSS JOIN
+
+-- name: from_waiting
+parked AS d CROSS JOIN
+
+-- Nowhere in the order of time: for counting only.
+-- name: from_queued
+(
+    SELECT run FROM ready UNION ALL SELECT run FROM members WHERE since IS NULL
+    UNION ALL SELECT run FROM parked WHERE epoch = 0
+) AS d CROSS JOIN
 
 -- name: children
 SELECT uid, id, parent_position, status, output FROM runs
-WHERE parent_uid = ?1 AND parent_position IS NOT NULL AND (NOT ?2 OR status IN ('open', 'held'))
+WHERE parent_uid = ?1 AND parent_position > coalesce(?4, '') AND (NOT ?2 OR status IN ('open', 'held'))
 ORDER BY parent_position, uid LIMIT ?3
 
 -- name: child_outcomes
@@ -101,19 +118,47 @@ SELECT l.id, l.tenant, l.name, l.key, l.slots, l.held,
        (SELECT count(*) FROM (SELECT 1 FROM members WHERE lane = l.id AND since IS NULL LIMIT 1000))
 FROM lanes AS l WHERE l.tenant = ? AND l.held > 0 ORDER BY l.name, l.key LIMIT ?
 
+-- What executes from a queue without a limit is in no index: the newest are looked at.
 -- name: executing_by_queue
-SELECT r.queue, count(*) FROM running AS g CROSS JOIN runs AS r ON r.uid = g.run GROUP BY r.queue
+SELECT r.queue, count(*) FROM (SELECT run FROM running ORDER BY run DESC LIMIT 10000) AS g
+CROSS JOIN runs AS r ON r.uid = g.run GROUP BY r.queue
+
+-- name: count_limited
+SELECT count(*) FROM (SELECT 1 FROM running WHERE queue = ? LIMIT ?)
 
 -- name: count_ready
-SELECT count(*) FROM (SELECT 1 FROM ready WHERE queue = ? LIMIT 10000)
+SELECT count(*) FROM (SELECT 1 FROM ready WHERE queue = ? LIMIT ?)
+
+-- name: head_of_kind
+SELECT rank, run FROM ready
+WHERE queue = ? AND workflow = ? AND version = ? AND protocol = ? ORDER BY rank, run LIMIT 1
+
+-- name: due_at
+SELECT coalesce(due_at, created_at) FROM runs WHERE uid = ?
 
 -- The next queue after this one, so that each is one look into the index, however many runs it has.
 -- name: next_queue
 SELECT queue FROM ready WHERE queue > ? ORDER BY queue LIMIT 1
 
+-- The next kind after this one. Not by comparing the four at once: that would step over all runs of this one.
 -- name: next_kind
-SELECT queue, workflow, version, protocol FROM ready WHERE (queue, workflow, version, protocol) > (?, ?, ?, ?)
-ORDER BY queue, workflow, version, protocol LIMIT 1
+SELECT * FROM (
+    SELECT queue, workflow, version, protocol FROM ready
+    WHERE queue = ?1 AND workflow = ?2 AND version = ?3 AND protocol > ?4 ORDER BY protocol LIMIT 1
+)
+UNION ALL SELECT * FROM (
+    SELECT queue, workflow, version, protocol FROM ready
+    WHERE queue = ?1 AND workflow = ?2 AND version > ?3 ORDER BY version, protocol LIMIT 1
+)
+UNION ALL SELECT * FROM (
+    SELECT queue, workflow, version, protocol FROM ready
+    WHERE queue = ?1 AND workflow > ?2 ORDER BY workflow, version, protocol LIMIT 1
+)
+UNION ALL SELECT * FROM (
+    SELECT queue, workflow, version, protocol FROM ready
+    WHERE queue > ?1 ORDER BY queue, workflow, version, protocol LIMIT 1
+)
+LIMIT 1
 
 -- name: count_kind
 SELECT count(*) FROM (

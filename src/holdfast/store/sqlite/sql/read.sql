@@ -10,6 +10,8 @@ SELECT min(at) FROM (
     SELECT min(wake_at) AS at FROM parked, now WHERE wake_at > now_us
     UNION ALL SELECT min(at) FROM deadlines, now WHERE at > now_us
     UNION ALL SELECT min(next_at) FROM schedules, now WHERE next_at > now_us AND paused = 0
+    UNION ALL SELECT min(act_at) FROM items, now
+        WHERE act_at > now_us AND act_at IS NOT NULL AND status IN ('not_started', 'underway', 'snoozed')
 )
 
 -- name: journals
@@ -35,9 +37,14 @@ WHERE uid IN (VALUES /*rows*/ (?)) AND status IN ('succeeded', 'failed', 'cancel
 SELECT name, version, input_schema FROM workflows ORDER BY name, version
 
 -- name: workers
-SELECT id, host, pid, protocol, started_at, beat_at, expires_at,
-       (SELECT count(*) FROM running WHERE worker = workers.id)
-FROM workers ORDER BY started_at, id
+SELECT w.id, w.host, w.pid, w.protocol, w.started_at, w.beat_at, w.expires_at, coalesce(g.runs, 0),
+       w.slots, w.memory_bytes, w.draining
+FROM workers AS w LEFT JOIN (SELECT worker, count(*) AS runs FROM running GROUP BY worker) AS g ON g.worker = w.id
+ORDER BY w.started_at, w.id
+
+-- name: served
+SELECT DISTINCT s.worker, s.queue, s.workflow, s.version FROM workers AS w CROSS JOIN served AS s ON s.worker = w.id
+ORDER BY s.worker, s.queue, s.workflow, s.version
 
 -- name: counts
 SELECT (SELECT count(*) FROM ready), (SELECT count(*) FROM running), (SELECT count(*) FROM parked)

@@ -1,13 +1,23 @@
 -- Workers, leases and rescues. Each verb is one BEGIN IMMEDIATE … COMMIT of its own.
 
 -- name: insert_worker
-INSERT INTO workers (id, host, pid, protocol, started_at, beat_at, expires_at)
-SELECT ?1, ?2, ?3, ?4, now_us, now_us, now_us + ?5
+INSERT INTO workers (id, host, pid, protocol, started_at, beat_at, expires_at, slots)
+SELECT ?1, ?2, ?3, ?4, now_us, now_us, now_us + ?5, ?6
 FROM (SELECT holdfast_now_us() + offset_us AS now_us FROM clock) WHERE true
 ON CONFLICT DO NOTHING
 
 -- name: beat
-UPDATE workers SET beat_at = ?2, expires_at = ?2 + ?3 WHERE id = ?1 AND expires_at > ?2
+UPDATE workers SET beat_at = ?2, expires_at = ?2 + ?3, memory_bytes = coalesce(?4, memory_bytes)
+WHERE id = ?1 AND expires_at > ?2
+RETURNING draining
+
+-- In memory nobody else could take a lease: it is left as it is.
+-- name: beat_in_memory
+UPDATE workers SET memory_bytes = coalesce(?2, memory_bytes) WHERE id = ?1
+RETURNING draining
+
+-- name: drain_worker
+UPDATE workers SET draining = 1 WHERE id = ?
 
 -- name: expire_worker
 UPDATE workers SET expires_at = 0 WHERE id = ?

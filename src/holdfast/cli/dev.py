@@ -1,0 +1,132 @@
+"""`holdfast dev`: worker, API and dashboard in one process, which begins again when the code changes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from holdfast.cli.command import Context, command
+from holdfast.cli.serve import Port, announce, describe
+from holdfast.errors import UsageError
+
+if TYPE_CHECKING:
+    from holdfast.api.config import ServeConfig
+    from holdfast.cli.settings import Settings
+    from holdfast.engine.workflow import Workflow
+
+log = logging.getLogger("holdfast.cli")
+
+URL = "sqlite:///holdfast.db"
+"""The database where none is named."""
+
+HOST = "127.0.0.1"
+
+DRAIN_SECONDS = 1.0
+"""How long steps may go on when the code has changed, unless it is set: somebody waits for it."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "dev")(dev)
+
+
+def dev(
+    context: Context,
+    modules: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="MODULE[:NAME]...", help="Modules with workflows, found from the current folder."),
+    ] = None,
+    *,
+    port: Port = None,
+    reload: Annotated[
+        bool, typer.Option("--reload/--no-reload", help="Begin again when a Python file or holdfast.toml changes.")
+    ] = True,
+    listening: Annotated[int | None, typer.Option("--listening", hidden=True)] = None,
+) -> int:
+    """Work on workflows: worker, API and dashboard in one process, for this machine only.
+
+    When the code changes, the process ends in order and begins again with the new code; runs go on. The database is
+    sqlite:///holdfast.db unless one is named.
+    """
+    settings = context.settings(worker__modules=modules, serve__port=port)
+    places: list[str] = settings["worker.modules"] or []
+    if not places:
+        raise UsageError("no module is named: give one, as in `holdfast dev shop`, or write [worker] modules")
+    url: str = settings["url"] or URL
+    from holdfast.cli.databases import sqlite_path
+    from holdfast.cli.serving import listen, needs_extra, serve_config
+
+    sqlite_path(url)
+    with needs_extra():
+        import uvicorn  # noqa: F401 - what is missing is told before anything is opened
+        import watchfiles  # noqa: F401
+    if listening is not None:
+        from holdfast.cli.worker import end_with_parent
+
+        end_with_parent()
+    made = listen(HOST, settings["serve.port"], auth=False) if listening is None else socket.socket(fileno=listening)
+    with made as listener:
+        config = replace(serve_config(settings), host=HOST, port=listener.getsockname()[1], auth=False)
+        if listening is None:
+            announce(context, describe(config, url, listener))
+            if reload:
+                from holdfast.cli.reloading import keep_going
+
+                return keep_going(context, places, url, listener)
+        from holdfast.cli.modules import load
+
+        workflows = list({id(one): one for place in places for one in load(place)}.values())
+        import uvloop
+
+        from holdfast.cli.watched import watched
+
+        with watched(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_work(context, settings, config, workflows, url, listener))
+    return 0
+
+
+async def _work(
+    context: Context,
+    settings: Settings,
+    config: ServeConfig,
+    workflows: list[Workflow[Any, Any]],
+    url: str,
+    listener: socket.socket,
+) -> None:
+    import holdfast as hf
+    from holdfast.cli.answering import answer
+    from holdfast.cli.serving import application, signals
+    from holdfast.cli.worker import line_of, report_of
+
+    stop = asyncio.Event()
+    drain = settings["worker.drain"] if settings.source("worker.drain") != "default" else DRAIN_SECONDS
+    with signals(stop):
+        async with hf.connect(url, tenant=context.tenant) as client:
+            worker = hf.Worker(
+                client,
+                workflows,
+                concurrency=settings["worker.concurrency"],
+                queues=settings["worker.queues"],
+                threads=settings["worker.threads"],
+                lease=settings["worker.lease"],
+                beat=settings["worker.beat"],
+                drain=drain,
+                keep_audit=settings["serve.keep_audit"],
+            )
+            async with worker:
+                app = application(url, config, context.tenant)
+                served = line_of(report_of(settings, workflows, url))
+                await answer(
+                    app,
+                    listener,
+                    stop,
+                    ready=lambda: log.info("%s", served),
+                    debug=settings["log_level"] == "debug",
+                )
+    log.info("process %d has stopped", os.getpid())

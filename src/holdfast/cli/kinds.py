@@ -1,0 +1,185 @@
+"""Kinds of settings: what values each takes, from a file, a flag or a variable."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from holdfast.cli.logs import LEVELS
+from holdfast.errors import UsageError
+
+_UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
+
+REFERENCE = "env:NAME or file:PATH"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What values a setting takes.
+
+    Attributes:
+        expected: in words, for messages.
+        check: gives the value to use, or raises ValueError or UsageError.
+        from_text: makes the value of a variable's text what ``check`` takes.
+        secret: a value of it is never shown.
+    """
+
+    expected: str
+    check: Callable[[Any], Any]
+    from_text: Callable[[str], Any] = str
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret by where it is, so that no file and no command line holds it.
+
+    Attributes:
+        reference: ``env:NAME`` or ``file:PATH``.
+    """
+
+    reference: str
+
+    def reveal(self, what: str) -> str:
+        """The secret itself, without the line's end.
+
+        Args:
+            what: whose secret, for the error.
+
+        Raises:
+            UsageError: there is no such variable or file, or it is empty.
+        """
+        kind, _, place = self.reference.partition(":")
+        if kind == "env":
+            found = os.environ.get(place, "")
+        else:
+            try:
+                found = Path(place).expanduser().read_text("utf-8")
+            except UnicodeDecodeError:
+                raise UsageError(f"{what}: {place} is not UTF-8 text") from None
+            except (OSError, ValueError) as error:
+                said = getattr(error, "strerror", None) or "it is no path"
+                raise UsageError(f"{what}: {place} cannot be read: {said}") from None
+        found = found.strip("\r\n")
+        if not found:
+            where = f"the variable {place} is not set" if kind == "env" else f"{place} is empty"
+            raise UsageError(f"{what}: {where}")
+        return found
+
+    def __str__(self) -> str:
+        return self.reference
+
+
+def number(text: str) -> float | str:
+    """Text that is a number as one; other text, such as ``1h30m``, as it is."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError
+    return value
+
+
+def _level(value: Any) -> str:
+    if not isinstance(value, str) or value.lower() not in LEVELS:
+        raise ValueError
+    return value.lower()
+
+
+def _whole(value: Any, least: int, most: float = math.inf) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError
+    return value
+
+
+def _texts(value: Any) -> list[str]:
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) and one for one in value):
+        raise ValueError
+    return value
+
+
+def _duration(value: Any) -> float:
+    from holdfast.model.duration import seconds
+
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError
+    return seconds(number(value) if isinstance(value, str) else value)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+def _rate(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError
+    return float(value)
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str):
+        found = _SIZE.fullmatch(value.strip())
+        if found is None or found[2].lower() not in _UNITS:
+            raise ValueError
+        value = int(float(found[1]) * _UNITS[found[2].lower()])
+    return _whole(value, 1)
+
+
+def _address(value: Any) -> str:
+    parts = urlsplit(_text(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError
+    return str(value)
+
+
+def _secret(value: Any) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    kind, colon, place = _text(value).partition(":")
+    if kind not in ("env", "file") or not colon or not place or "\0" in place:
+        raise ValueError
+    return Secret(value)
+
+
+def _truth(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
+        raise ValueError
+    return word in ("1", "true", "yes", "on")
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+TEXT = Kind("text", _text)
+LEVEL = Kind(f"one of {', '.join(LEVELS)}", _level)
+COUNT = Kind("a whole number, 1 or more", lambda value: _whole(value, 1), int)
+PORT = Kind("a port, 0 to 65535; 0 for any that is free", lambda value: _whole(value, 0, 65535), int)
+TEXTS = Kind("a list of texts", _texts, _split)
+DURATION = Kind('seconds, or text such as "1m30s"', _duration)
+FLAG = Kind("true or false", _flag, _truth)
+RATE = Kind("a number, 0 or more", _rate, float)
+SIZE = Kind('bytes, or text such as "8 MB"', _size)
+ADDRESS = Kind("an address that begins with http:// or https://", _address)
+SECRET = Kind(f"where the secret is, as {REFERENCE}; never the secret itself", _secret, secret=True)
+
+
+def as_text(value: Any) -> str:
+    """A checked value as the text of a variable that gives it again."""
+    if isinstance(value, list):
+        return ",".join(value)
+    return str(value)

@@ -1,0 +1,44 @@
+"""A store that is confined to the reads of one tenant: what it has in common over databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, NoReturn
+
+from holdfast.errors import UsageError
+from holdfast.store.base import Store
+from holdfast.store.work import WorkStore
+
+VERBS = frozenset(name for name, verb in vars(Store).items() if not name.startswith("_") and callable(verb))
+"""What a store can do."""
+
+WORK_VERBS = frozenset(name for name in vars(WorkStore) if not name.startswith("_"))
+"""What its work queue can do."""
+
+
+class Confined:
+    """Refuses whatever is not a read of the tenant's; the reads are inherited beside it.
+
+    Args:
+        tenant: whose rows are read.
+    """
+
+    verbs: ClassVar[frozenset[str]] = VERBS
+
+    def __init__(self, tenant: str) -> None:
+        self.tenant = tenant
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name not in self.verbs:
+            raise AttributeError(name)
+
+        def refuse(*_: Any, **__: Any) -> NoReturn:
+            raise UsageError(f"{name}: a store under the policy of tenant {self.tenant!r} reads what is the tenant's")
+
+        return refuse
+
+
+class ConfinedWork(Confined):
+    """The same for the verbs of the work queue."""
+
+    verbs: ClassVar[frozenset[str]] = WORK_VERBS

@@ -1,0 +1,1 @@
+"""The work queue's verbs on PostgreSQL."""

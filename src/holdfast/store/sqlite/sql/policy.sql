@@ -1,0 +1,63 @@
+-- What one tenant may read. SQLite has no row-level security: in front of a statement stand these tables under
+-- the names of the real ones, so that it finds nothing else, whatever it asks for. `holdfast_tenant()` is the
+-- tenant that reads.
+--
+-- NOT MATERIALIZED lets the conditions of the statement go down to the real table. The plus signs keep the
+-- indexes of tenants out of it: the statement names the tenant itself where they are of use.
+
+-- name: tables
+WITH runs AS NOT MATERIALIZED (SELECT * FROM main.runs WHERE +tenant = holdfast_tenant()),
+lanes AS NOT MATERIALIZED (SELECT * FROM main.lanes WHERE +tenant = holdfast_tenant()),
+topics AS NOT MATERIALIZED (SELECT * FROM main.topics WHERE +tenant = holdfast_tenant()),
+deadlines AS NOT MATERIALIZED (SELECT * FROM main.deadlines WHERE +tenant = holdfast_tenant()),
+attributes AS NOT MATERIALIZED (SELECT * FROM main.attributes WHERE +tenant = holdfast_tenant()),
+troubled AS NOT MATERIALIZED (SELECT * FROM main.troubled WHERE +tenant = holdfast_tenant()),
+schedules AS NOT MATERIALIZED (SELECT * FROM main.schedules WHERE +tenant = holdfast_tenant()),
+users AS NOT MATERIALIZED (SELECT * FROM main.users WHERE +tenant = holdfast_tenant()),
+keys AS NOT MATERIALIZED (SELECT * FROM main.keys WHERE +tenant = holdfast_tenant()),
+sessions AS NOT MATERIALIZED (SELECT * FROM main.sessions WHERE +tenant = holdfast_tenant()),
+audit AS NOT MATERIALIZED (SELECT * FROM main.audit WHERE +tenant = holdfast_tenant()),
+replies AS NOT MATERIALIZED (SELECT * FROM main.replies WHERE +tenant = holdfast_tenant()),
+views AS NOT MATERIALIZED (SELECT * FROM main.views WHERE +tenant = holdfast_tenant()),
+tallies AS NOT MATERIALIZED (SELECT * FROM main.tallies WHERE +tenant = holdfast_tenant()),
+subjects AS NOT MATERIALIZED (SELECT * FROM main.subjects WHERE +tenant = holdfast_tenant()),
+signals AS NOT MATERIALIZED (SELECT * FROM main.signals WHERE +tenant = holdfast_tenant()),
+signal_names AS NOT MATERIALIZED (SELECT * FROM main.signal_names WHERE +tenant = holdfast_tenant()),
+definitions AS NOT MATERIALIZED (SELECT * FROM main.definitions WHERE +tenant = holdfast_tenant()),
+definition_versions AS NOT MATERIALIZED (SELECT * FROM main.definition_versions WHERE +tenant = holdfast_tenant()),
+work_settings AS NOT MATERIALIZED (SELECT * FROM main.work_settings WHERE +tenant = holdfast_tenant()),
+items AS NOT MATERIALIZED (SELECT * FROM main.items WHERE +tenant = holdfast_tenant()),
+item_events AS NOT MATERIALIZED (SELECT * FROM main.item_events WHERE +tenant = holdfast_tenant()),
+places AS NOT MATERIALIZED (SELECT * FROM main.places WHERE +tenant = holdfast_tenant()),
+item_links AS NOT MATERIALIZED (SELECT * FROM main.item_links WHERE +tenant = holdfast_tenant()),
+failures AS NOT MATERIALIZED (SELECT * FROM main.failures WHERE false),
+ready AS NOT MATERIALIZED (
+    SELECT * FROM main.ready AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()
+),
+running AS NOT MATERIALIZED (
+    SELECT * FROM main.running AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()
+),
+parked AS NOT MATERIALIZED (
+    SELECT * FROM main.parked AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()
+),
+journal AS NOT MATERIALIZED (
+    SELECT * FROM main.journal AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()
+),
+attempts AS NOT MATERIALIZED (
+    SELECT * FROM main.attempts AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()
+),
+members AS NOT MATERIALIZED (
+    SELECT * FROM main.members AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()
+),
+waits AS NOT MATERIALIZED (
+    SELECT * FROM main.waits AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()
+),
+deliveries AS NOT MATERIALIZED (
+    SELECT * FROM main.deliveries AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()
+),
+progress AS NOT MATERIALIZED (
+    SELECT * FROM main.progress AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()
+),
+events AS NOT MATERIALIZED (
+    SELECT * FROM main.events AS x WHERE (SELECT tenant FROM main.topics WHERE id = x.topic) = holdfast_tenant()
+)

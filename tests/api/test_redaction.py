@@ -1,0 +1,116 @@
+"""What those who may only look do not see, wherever it might show."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+import holdfast as hf
+from holdfast.api.redaction import HIDDEN, Redactor
+from tests.api.kit import V1, Served, problem, serving
+
+SECRET = "4111-1111-1111"
+
+
+@hf.step(retry=hf.Retry(max_attempts=1))
+async def charge_card(card: str, to: dict[str, Any]) -> dict[str, Any]:
+    if to.get("fails"):
+        raise ValueError(f"the card {card} was declined")
+    return {"card": card, "last": card[-4:]}
+
+
+@hf.workflow
+async def pays(card: str, to: dict[str, Any]) -> dict[str, Any]:
+    hf.progress(1, 2, f"charging {card}")
+    return {"receipts": [await charge_card(card, to)]}
+
+
+@pytest.fixture
+async def shop() -> AsyncIterator[Served]:
+    async with serving(auth=True, redact=("card", "address.street")) as made, hf.Worker(made.url, [pays]):
+        http = made.http(await made.key("operator"))
+        for name, fails in (("good", False), ("bad", True)):
+            to = {"address": {"street": "Elm Street 7", "city": "Ulm"}, "street": "shown", "fails": fails}
+            body = {"input": {"card": SECRET, "to": to}, "id": name, "attributes": {"card": SECRET, "n": 1}}
+            assert (await http.post(f"{V1}/workflows/pays/runs", json=body)).status_code == 201
+            await http.get(f"{V1}/runs/{name}", params={"wait": 8})
+        schedule = {"workflow": "pays", "input": body["input"], "every": "1h"}
+        await http.put(f"{V1}/schedules/nightly", json=schedule)
+        yield made
+
+
+PATHS = [
+    "runs", "dead-letters", "runs/good", "runs/bad", "runs/good/journal", "runs/bad/journal", "runs/bad/explain",
+    "schedules", "schedules/nightly", "overview",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ["viewer", "worker-of-items"])
+async def test_those_who_look_do_not_see_it(shop: Served, role: str) -> None:
+    http = shop.http(await shop.key(role))
+    for path in PATHS:
+        response = await http.get(f"{V1}/{path}")
+        assert response.status_code == 200, path
+        assert SECRET not in response.text, path
+        assert "Elm Street" not in response.text, path
+    outcomes = await http.post(f"{V1}/runs:outcomes", json={"ids": ["good", "bad"]})
+    assert len(outcomes.json()["items"]) == 2
+    assert SECRET not in outcomes.text
+    run = (await http.get(f"{V1}/runs/good")).json()
+    assert run["input"]["card"] == HIDDEN
+    assert run["input"]["to"]["address"] == {"street": HIDDEN, "city": "Ulm"}
+    assert run["input"]["to"]["street"] == "shown"
+    assert run["output"] == {"receipts": [{"card": HIDDEN, "last": "1111"}]}
+    assert run["attributes"] == {"card": HIDDEN, "n": 1}
+    assert run["progress"]["note"] == f"charging {HIDDEN}"
+    failed = (await http.get(f"{V1}/runs/bad")).json()
+    assert failed["error"]["message"] == f"the card {HIDDEN} was declined"
+    assert HIDDEN in failed["error"]["traceback"]
+
+
+async def test_those_who_operate_see_it(shop: Served) -> None:
+    http = shop.http(await shop.key("operator"))
+    for path in ("runs", "runs/good", "runs/bad", "runs/bad/journal", "runs/bad/explain", "schedules/nightly"):
+        response = await http.get(f"{V1}/{path}")
+        assert SECRET in response.text, path
+        assert HIDDEN not in response.text, path
+
+
+async def test_it_is_not_found_out_by_searching(shop: Served) -> None:
+    viewer, operator = shop.http(await shop.key("viewer")), shop.http(await shop.key("operator"))
+    for where in (
+        f"attributes.card = '{SECRET}'",
+        "attributes.card prefix '4'",
+        "attributes.n = 1 and not (status = 'failed' or attributes.Card in ('1', '2'))",
+    ):
+        for path in ("runs", "runs:count", "live"):
+            problem(await viewer.get(f"{V1}/{path}", params={"where": where}), 403, "forbidden")
+        assert (await operator.get(f"{V1}/runs", params={"where": where})).status_code == 200
+    found = await viewer.get(f"{V1}/runs", params={"where": "attributes.n = 1"})
+    assert len(found.json()["items"]) == 2
+    problem(await viewer.get(f"{V1}/runs", params={"where": "nope"}), 422, "search-unreadable")
+
+
+def test_names_and_ends_of_paths_are_hidden() -> None:
+    redactor = Redactor(["PIN", "a.b"])
+    value: dict[str, Any] = {"pin": 1234, "x": [{"Pin": [1, {"y": 2}]}], "a": {"b": "hide", "c": "show"}, "b": "show"}
+    value["z"] = {"a": [{"b": 5}]}
+    secrets: set[str] = set()
+    assert redactor.value(value, (), secrets) == {
+        "pin": HIDDEN,
+        "x": [{"Pin": HIDDEN}],
+        "a": {"b": HIDDEN, "c": "show"},
+        "b": "show",
+        "z": {"a": [{"b": HIDDEN}]},
+    }
+    assert secrets == {"1234", "hide"}  # what is shorter would be found in every text
+    assert value["pin"] == 1234
+    assert not Redactor([]).active
+    assert redactor.value([1, "x", None, True]) == [1, "x", None, True]
+
+
+def test_fields_of_ours_are_not_taken_for_theirs() -> None:
+    view = hf.QueueView("pin", 1, None, False, 0, 0)
+    assert Redactor(["name", "total"]).view(view) == view

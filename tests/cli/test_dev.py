@@ -1,0 +1,114 @@
+"""`holdfast dev`: one process with everything, which begins again when the code changes."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from holdfast.cli.reloading import code_filter
+from tests.cli.tool import SHOP, call, call_json, inside, running, until
+
+URL = "sqlite:///holdfast.db"
+
+
+def _pids(shop: Path) -> list[int]:
+    """The processes that served so far."""
+    return [int(pid) for pid in re.findall(r"process (\d+) serves", (shop / "stderr").read_text())]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:1]
+
+
+@pytest.mark.slow
+def test_code_is_changed_while_runs_go_on(shop: Path) -> None:
+    (shop / "wait-o-1").touch()
+    with running(shop, "dev", "shop", "--port", "0") as dev:
+        assert dev.stdout is not None
+        address = dev.stdout.readline().strip()
+        assert httpx.get(f"{address}/healthz", timeout=60).json() == {"status": "ok"}
+        order = '{"order_id": "o-1", "cents": 5}'
+        call(shop, "start", "checkout", "--id", "o-1", "--input", order, url=address)
+        until((shop / "shipping-o-1").exists)
+
+        (shop / "shop.py").write_text(SHOP + "\nthis is no Python\n")
+        until(lambda: "cannot be imported: SyntaxError" in (shop / "stderr").read_text())
+        assert len(_pids(shop)) == 1
+
+        (shop / "shop.py").write_text(SHOP.replace("parcel {order_id}", "PARCEL {order_id}"))
+        # A request that comes while nobody is there waits for the next process.
+        assert httpx.get(f"{address}/healthz", timeout=60).json() == {"status": "ok"}
+        until(lambda: len(_pids(shop)) == 2)
+        until(lambda: len((shop / "shipping-o-1").read_text().split()) == 2)
+        (shop / "wait-o-1").unlink()
+        done = until(lambda: (one := call_json(shop, "runs", "show", "o-1", url=address)["run"])["output"] and one)
+        assert done["output"] == {"receipt": "receipt o-1-5", "parcel": "PARCEL o-1"}
+
+        os.kill(_pids(shop)[-1], signal.SIGKILL)
+        until(lambda: len(_pids(shop)) == 3)
+        dev.send_signal(signal.SIGINT)
+        assert dev.wait(timeout=30) == 0
+    log = (shop / "stderr").read_text()
+    assert "shop.py changed: the process begins again" in log
+    assert "died with SIGKILL and begins again" in log
+    assert not any(_lives(pid) for pid in _pids(shop))
+
+
+@pytest.mark.slow
+def test_it_does_not_outlive_the_one_that_started_it(shop: Path) -> None:
+    with running(shop, "dev", "shop", "--port", "0", "--json", url=URL) as dev:
+        [pid] = until(lambda: _pids(shop))
+        dev.kill()
+        until(lambda: not _lives(pid))
+
+
+@pytest.mark.slow
+def test_without_reloading_it_is_one_process(shop: Path) -> None:
+    with running(shop, "dev", "shop", "--port", "0", "--no-reload") as dev:
+        assert dev.stdout is not None
+        address = dev.stdout.readline().strip()
+        assert until(lambda: _pids(shop)) == [dev.pid]
+        assert call_json(shop, "start", "remind", "--wait", url=address)["result"] == "o-0"
+        dev.terminate()
+        assert dev.wait(timeout=30) == 0
+
+
+def test_what_cannot_be_worked_on(shop: Path) -> None:
+    assert "no module is named" in inside("dev", code=2)[1]
+    for arguments, why in (
+        (["shop", "--url", "memory://"], "a new, empty database in each process"),
+        (["shop", "--url", "https://host"], "works on the database itself"),
+        (["shop", "--port", "-1"], "expected is a port"),
+        (["shp", "--no-reload"], "Do you mean shop?"),
+    ):
+        assert why in inside("dev", *arguments, *([] if "--port" in arguments else ["--port", "0"]), code=2)[1]
+    assert not list(shop.glob("*.db"))
+
+
+def test_only_what_would_be_read_again_counts(tmp_path: Path) -> None:
+    from watchfiles import Change
+
+    watched: Any = code_filter(tmp_path / "holdfast.toml")
+    for name, counts in (
+        ("shop.py", True),
+        ("desk/mail.py", True),
+        ("holdfast.toml", True),
+        ("other.toml", False),
+        ("holdfast.db-wal", False),
+        ("notes.md", False),
+        (".venv/lib/x.py", False),
+        ("__pycache__/shop.py", False),
+        ("node_modules/a/b.py", False),
+        ("shop.py.swp", False),
+    ):
+        assert watched(Change.modified, str(tmp_path / name)) is counts, name
