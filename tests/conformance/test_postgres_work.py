@@ -398,6 +398,31 @@ async def test_an_end_does_not_miss_an_item_that_is_made_just_then(
     assert (await find(store, "waits")).act_at is not None
 
 
+async def test_an_end_does_not_miss_an_item_whose_dependency_comes_while_it_is_made(
+    store: PostgresStore, other: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dependency is stored when the item's have been read, and done before others can see the item."""
+    blocker, waits = item("blocker"), item("waits", blocked=True)
+    await made(store, blocker)
+    steps = [
+        ("_find_known", lambda: other.work.put_links([link(waits, blocker)])),
+        ("_write_items", lambda: made(other, after(blocker, "complete"))),
+    ]
+    for name, beside in steps:
+        really, asked = getattr(items, name), [beside]
+
+        async def both(connection: Connection, *rest: Any, really: Any = really, asked: Any = asked) -> Any:
+            beside = asked.pop() if asked else None
+            result = await really(connection, *rest)
+            if beside is not None:
+                await beside()
+            return result
+
+        monkeypatch.setattr(items, name, both)
+    await made(store, waits)
+    assert (await find(store, "waits")).act_at is not None
+
+
 async def test_ids_of_new_items_are_taken_in_one_order(
     store: PostgresStore, other: PostgresStore, deadlocks: list[BaseException]
 ) -> None:

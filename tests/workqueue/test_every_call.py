@@ -36,7 +36,7 @@ async def asks() -> list[Any]:
 
 @hf.workflow
 async def asks_and_is_tired() -> Any:
-    return (await hf.first(hf.ask("Yes?", assignee="maria", form=bool), hf.sleep(0.01))).index
+    return (await hf.first(hf.ask("Yes?", assignee="maria", form=bool), hf.wait_for_event("tired"))).index
 
 
 @hf.workflow
@@ -106,6 +106,8 @@ async def answered(world: World) -> None:
 
 async def lost(world: World) -> None:
     await world.ask(lambda client: client.start(asks_and_is_tired.options(id="r")))
+    await world.until(lambda: some(world))
+    await world.ask(lambda client: client.send_event("tired"))
     assert (await world.outcome("r")).output == 1
     await world.until(lambda: all_ended(world))
     await one_item(world, "ask", "skipped")

@@ -6,8 +6,9 @@
 -- and uid, by one statement; then the places, in order of key, by one statement, which also makes those that are
 -- missing; then what events lock (see events.sql). An item that is new is not there to be locked: of two processes that
 -- make items of the same ids, in order of id, the second waits, finds that its rows were not made, and does all of it
--- again. So does one that finds an item waiting for one of its own that it has not locked. Dependencies are changed
--- under their items' locks.
+-- again. So does one that finds an item waiting for one of its own that it has not locked, and one whose new items have
+-- other dependencies, done or not, than those under whose locks they were written. Dependencies are changed under their
+-- items' locks.
 -- Unlike SQLite, everything is read after the items are locked, then decided in the process, then written.
 
 -- name: find_waiting
@@ -21,7 +22,7 @@ CROSS JOIN LATERAL (
 SELECT v.tenant, l.on_item FROM unnest($1::text[], $2::bytea[]) AS v (tenant, item)
 CROSS JOIN LATERAL (
     SELECT l.on_item FROM holdfast.item_links AS l
-    WHERE l.tenant = v.tenant AND l.item = v.item AND l.on_item IS NOT NULL AND l.done_at IS NULL OFFSET 0
+    WHERE l.tenant = v.tenant AND l.item = v.item AND l.on_item IS NOT NULL OFFSET 0
 ) AS l
 
 -- name: lock_items

@@ -131,9 +131,8 @@ async def put_items(connection: Connection, changes: Sequence[ItemChange]) -> li
     waits = {
         (change.row.tenant, change.row.uid) for change in changes if change.row.revision == 1 and change.row.blocked
     }
-    locked = (
-        keys | await _linked(connection, "find_waiting", ending) | await _linked(connection, "find_waited_for", waits)
-    )
+    waited_for = await _linked(connection, "find_waited_for", waits)
+    locked = keys | await _linked(connection, "find_waiting", ending) | waited_for
     found = _Found(await lock_items(connection, locked))
     await _find_known(connection, changes, found)
     made = await _lock_places(connection, changes, found)
@@ -149,6 +148,8 @@ async def put_items(connection: Connection, changes: Sequence[ItemChange]) -> li
     await _write_places(connection, plan.places, found.places | made)
     written = plan.new.keys() | plan.changed.keys()
     await look_at(connection, {key: at for key, at in waiting.items() if key not in written})
+    if await _linked(connection, "find_waited_for", waits) != waited_for:
+        raise Again("a new item waits for another by now")
     if plan.tells:
         told = await exchange(connection, Batch(events=plan.tells), [], set())
         await wake(connection, told.woken)
