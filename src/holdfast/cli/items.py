@@ -53,16 +53,6 @@ Batch = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands, and those of the other files."""
-    for part in (
-        items_moves,
-        items_bulk,
-        items_subjects,
-        items_signals,
-        items_definitions,
-        items_settings,
-        items_figures,
-    ):
-        part.add_to(group)
     app.add_typer(group)
 
 
@@ -289,3 +279,16 @@ def create(
 def due_of(text: str) -> Any:
     """A time from now, or an instant."""
     return instant_of(text, "--due") if len(text) > 9 and text[4] == "-" else number(text)
+
+
+# Once, after this file's own, which the help shows first.
+for part in (
+    items_moves,
+    items_bulk,
+    items_subjects,
+    items_signals,
+    items_definitions,
+    items_settings,
+    items_figures,
+):
+    part.add_to(group)

@@ -47,7 +47,6 @@ Limit = Annotated[int, typer.Option("--limit", metavar="N", help="At most so man
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands, and those that change runs."""
-    steer.add_to(group)
     app.add_typer(group)
 
 
@@ -280,3 +279,7 @@ def watch(
     if id is not None:
         return context.run(watch_one(context, id, pause))
     return context.run(watch_newest(context, workflow, status, limit, pause))
+
+
+# Once, after this file's own, which the help shows first.
+steer.add_to(group)
