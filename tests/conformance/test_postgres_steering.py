@@ -32,7 +32,7 @@ from holdfast.store.operations import (
 from holdfast.store.postgres import look, prune, steer
 from holdfast.store.postgres import store as store_module
 from holdfast.store.postgres.claim import Heads
-from holdfast.store.postgres.connection import WRITE
+from holdfast.store.postgres.connection import READ, WRITE
 from holdfast.store.postgres.store import PostgresStore
 from holdfast.store.postgres.write import write
 from holdfast.store.rows import QueueRow
@@ -56,6 +56,7 @@ from tests.conformance.kit import (
     status,
     uid,
 )
+from tests.conformance.steering_kit import settled
 
 NOW = 1_700_000_000_000_000
 LANE: dict[str, Any] = {"lane": lane_id("t", "l", ""), "lane_name": "l", "lane_key": "", "slots": 1}
@@ -634,3 +635,20 @@ async def test_keys_are_looked_up_by_their_index_whatever_the_planner_knew(
         assert looked_up > 50
     finally:
         await connection.close()
+
+
+async def test_what_has_ended_is_counted_past_no_queue(store: PostgresStore, postgres_database: str) -> None:
+    for n in range(5):
+        await make(store, start(f"old-{n}"))
+        [run] = await claim(store)
+        await settled(store, run)
+    await make(store, *(start(f"new-{n}") for n in range(300)))
+    [(statement, parameters)] = look.counts("t", parse("status = 'succeeded'", now_us=NOW), 3)
+    connection = await asyncpg.connect(postgres_database)
+    await connection.execute(READ)
+    plan = [row[0] for row in await connection.fetch(f"EXPLAIN (ANALYZE, COSTS OFF) {statement}", *parameters)]
+    await connection.close()
+    read = [float(found[1]) for line in plan if (found := re.search(r"Scan.*on runs.*rows=([\d.]+)", line))]
+    assert read
+    assert max(read) <= 5
+    assert await store.count_runs("t", parse("status = 'succeeded'", now_us=NOW), cap=9) == 5

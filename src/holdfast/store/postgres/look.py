@@ -40,14 +40,9 @@ async def search_runs(
 
 async def count_runs(connection: Connection, tenant: str, condition: Condition | None, cap: int) -> int:
     """How many there are, up to the cap."""
-    if _begins(condition)[0][0] == "from_runs" and Status.QUEUED in _statuses_of(condition):
-        assert condition is not None
-        compiled = compile_search(condition, "postgres", first=4)
-        counted = _SQL["count_there"].replace("/*begin*/", _SQL["from_queued"]).replace("/*test*/", compiled.sql)
-        return int(await connection.fetchval(counted, tenant, _NEWEST, cap, *compiled.parameters))
     count = 0
-    for found, parameters in searches(tenant, condition, cap, None):
-        count += await connection.fetchval(_SQL["count"].replace("/*found*/", found), *parameters)
+    for found, parameters in counts(tenant, condition, cap):
+        count += await connection.fetchval(found, *parameters)
     return min(count, cap)
 
 
@@ -58,11 +53,21 @@ async def _rows(connection: Connection, found: str, parameters: list[Any]) -> li
 
 def searches(tenant: str, condition: Condition | None, limit: int, before: bytes | None) -> list[tuple[str, list[Any]]]:
     """A search as statements with their parameters; several, that find different runs."""
-    return [_statement(tenant, condition, limit, before, *begin) for begin in _begins(condition)]
+    return [_statement("search", tenant, condition, limit, before, *begin) for begin in _begins(condition)]
+
+
+def counts(tenant: str, condition: Condition | None, cap: int) -> list[tuple[str, list[Any]]]:
+    """What counts runs, as statements with their parameters; several, that count different runs."""
+    queued = Status.QUEUED in _statuses_of(condition)
+    anywhere = "from_queued" if queued else "from_oldest"
+    return [
+        _statement("count", tenant, condition, cap, None, anywhere if begin == "from_runs" else begin, more)
+        for begin, more in _begins(condition)
+    ]
 
 
 def _statement(
-    tenant: str, condition: Condition | None, limit: int, before: bytes | None, begin: str, more: list[Any]
+    what: str, tenant: str, condition: Condition | None, limit: int, before: bytes | None, begin: str, more: list[Any]
 ) -> tuple[str, list[Any]]:
     parameters: list[Any] = [tenant, before or _NEWEST, limit, *more]
     test = "true"
@@ -70,7 +75,7 @@ def _statement(
         compiled = compile_search(condition, "postgres", first=len(parameters) + 1)
         test = compiled.sql
         parameters += compiled.parameters
-    return _SQL["search"].replace("/*begin*/", _SQL[begin]).replace("/*test*/", test), parameters
+    return _SQL[what].replace("/*begin*/", _SQL[begin]).replace("/*test*/", test), parameters
 
 
 def _statuses_of(condition: Condition | None) -> list[str]:

@@ -43,11 +43,8 @@ CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.uid = s.run AND r.t
 CROSS JOIN LATERAL (SELECT /*test*/ AS met OFFSET 0) AS t
 WHERE t.met ORDER BY s.run DESC LIMIT $3
 
+-- What a search would find, in no order.
 -- name: count
-SELECT count(*) FROM (/*found*/) AS found
-
--- Counts what a search would find, without its order.
--- name: count_there
 SELECT count(*) FROM (
     SELECT FROM (/*begin*/ OFFSET 0) AS s
     CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.uid = s.run AND r.tenant = $1 OFFSET 0) AS r
@@ -59,6 +56,10 @@ SELECT count(*) FROM (
 -- name: from_queued
 SELECT run FROM holdfast.ready WHERE run < $2 UNION ALL SELECT run FROM holdfast.members WHERE since IS NULL AND run < $2
 UNION ALL SELECT run FROM holdfast.parked WHERE epoch = 0 AND run < $2
+
+-- What has ended is rather among the old, behind which a long queue may stand: for counting only.
+-- name: from_oldest
+SELECT uid AS run FROM holdfast.runs WHERE tenant = $1 AND uid < $2 ORDER BY uid
 
 -- Where searches begin: runs of the tenant $1 before $2, newest first.
 -- name: from_runs
