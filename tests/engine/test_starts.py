@@ -1,6 +1,7 @@
 """Starting runs: ids, options, arguments; nothing is stored of a start that is refused."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -102,6 +103,27 @@ async def test_five_thousand_starts(store_url: str) -> None:
         assert not any(run.created for run in again)
         async with hf.Worker(client, [order], drain=0):
             assert await asyncio.gather(*(run.result("60s") for run in runs)) == list(range(5000))
+
+
+async def test_results_of_many_that_have_ended_are_read_a_thousand_at_a_time(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for them late waits for no poll."""
+    async with serving(store_url, order) as client:
+        handles = await client.start_many(order, [(n,) for n in range(2500)])
+        assert len(await asyncio.gather(*(handle.result(timeout="60s") for handle in handles))) == 2500
+        store, looks = client.core.store, []
+        read = store.read_outcomes
+
+        async def counted(uids: Sequence[bytes]) -> Any:
+            looks.append(len(uids))
+            return await read(uids)
+
+        monkeypatch.setattr(store, "read_outcomes", counted)
+        assert await asyncio.gather(*(handle.result(timeout="60s") for handle in handles)) == list(range(2500))
+        assert looks == [1000, 1000, 500]
+        assert await handles[0].result(timeout="60s") == 0
+        assert looks == [1000, 1000, 500, 1]
 
 
 async def test_start_many_takes_arguments_in_order_or_by_name(store_url: str) -> None:

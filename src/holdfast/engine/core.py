@@ -7,6 +7,7 @@ happens in another; and by a slow poll, because hints may be lost.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import time
 from collections.abc import Callable
@@ -57,6 +58,8 @@ class Core:
         self.executions: dict[bytes, Execution] = {}
         self._tallying: Tallying | None = None
         self._results: dict[bytes, list[asyncio.Future[RunOutcome]]] = {}
+        self._unseen: dict[bytes, None] = {}
+        """Runs whose result somebody waits for, and that were not looked at since: they may have ended before."""
         self._waits: dict[WaitKey, Callable[[JournalRow], None]] = {}
         self._dispatchers: list[Dispatcher] = []
         self._look = asyncio.Event()
@@ -148,6 +151,7 @@ class Core:
         """A future that gives a run's outcome, wherever it is executed."""
         future: asyncio.Future[RunOutcome] = asyncio.get_running_loop().create_future()
         self._results.setdefault(uid, []).append(future)
+        self._unseen[uid] = None
         future.add_done_callback(lambda _: self._drop_result(uid, future))
         self._look.set()
         return future
@@ -293,6 +297,9 @@ class Core:
             self._look.clear()
             began = time.monotonic()
             try:
+                while self._unseen:
+                    await self._look_for_unseen()
+                    began = time.monotonic()
                 await self._look_for_results()
                 await self._look_for_entries()
             except StoreError:
@@ -300,9 +307,21 @@ class Core:
             # Looking must stay a small part of the time, however many wait.
             await asyncio.sleep(4 * (time.monotonic() - began))
 
-    async def _look_for_results(self) -> None:
-        uids = [uid for uid in self._results if uid not in self.executions]
-        for outcome in await self.store.read_outcomes(_some(uids)) if uids else ():
+    async def _look_for_unseen(self) -> None:
+        """Each is looked at once for whoever waits: that needs no limit."""
+        uids = list(itertools.islice(self._unseen, LOOK_AT_MOST))
+        for uid in uids:
+            del self._unseen[uid]
+        try:
+            await self._look_for_results([uid for uid in uids if uid in self._results and uid not in self.executions])
+        except StoreError:
+            self._unseen.update(dict.fromkeys(uids))
+            raise
+
+    async def _look_for_results(self, uids: list[bytes] | None = None) -> None:
+        if uids is None:
+            uids = _some([uid for uid in self._results if uid not in self.executions])
+        for outcome in await self.store.read_outcomes(uids) if uids else ():
             for future in self._results.pop(outcome.uid, ()):
                 if not future.done():
                     future.set_result(outcome)
