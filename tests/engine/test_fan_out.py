@@ -1,11 +1,13 @@
 """`hf.gather` and `hf.map`: branches side by side."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
 
 import holdfast as hf
+from holdfast.engine.context import Scope, place
 from tests.engine.helpers import ONCE, cause, outcome, positions, serving
 
 
@@ -300,3 +302,30 @@ async def test_a_wide_fan_out(store_url: str) -> None:
 
     async with serving(store_url, fans) as client:
         assert await outcome(client, fans, 1500) == [sum(range(1, 1501))] * 2
+
+
+@pytest.mark.parametrize("how", ["gather", "map", "first"])
+async def test_calls_of_a_run_that_leaves_before_they_begin_warn_of_nothing(how: str) -> None:
+    left, met = asyncio.Event(), asyncio.Event()
+
+    @hf.workflow
+    async def parent() -> None:
+        if not left.is_set():
+            left.set()
+            here = place.get()
+            assert isinstance(here, Scope)
+            here.execution.leave()
+        else:
+            met.set()
+        if how == "gather":
+            await hf.gather(double(1), leaf(2))
+        elif how == "first":
+            await hf.first(double(1), leaf(2))
+        else:
+            await hf.map(double, [1, 2])
+
+    async with hf.connect("memory://") as client, hf.Worker(client, [parent, leaf]):
+        run = await client.start(parent)
+        await run.result("30s")
+    gc.collect()  # what nobody awaited would warn now, and fail the test
+    assert met.is_set()

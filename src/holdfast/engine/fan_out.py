@@ -139,8 +139,16 @@ def _branch(here: Scope, prefix: bytes, call: Awaitable[T], group: object | None
     context = copy_context()
     context.run(place.set, inner)
     task: asyncio.Task[T] = asyncio.get_running_loop().create_task(_guarded(call), context=context)
+    # One that is cancelled before its first turn has not begun its call.
+    task.add_done_callback(lambda _: _drop(call))
     inner.task = task
     return task
+
+
+def _drop(call: Awaitable[Any]) -> None:
+    """Nobody awaits a call any more: it does not matter if nobody did, and Python is not to warn of it."""
+    if isinstance(call, Coroutine | ChildCall):
+        call.close()
 
 
 async def _guarded(call: Awaitable[T]) -> T:
@@ -224,13 +232,18 @@ def first(*calls: Awaitable[T]) -> Coroutine[Any, Any, First[T]]:
 
 async def _first(here: Scope, position: bytes, calls: tuple[Awaitable[Any], ...]) -> First[Any]:
     execution = here.execution
-    execution.check()
-    entry = execution.recorded(position, FIRST, "hf.first")
+    try:
+        execution.check()
+        entry = execution.recorded(position, FIRST, "hf.first")
+    except BaseException:
+        for call in calls:
+            _drop(call)
+        raise
     if entry is not None:
         decided = decode_decision(entry.output or b"")
         for n, call in enumerate(calls):
-            if n != decided.winner and hasattr(call, "close"):
-                call.close()
+            if n != decided.winner:
+                _drop(call)
         if not execution.ahead(here.prefix + encode_number(here.count), here.prefix):
             # Nothing was done after it: what lost may not know yet.
             await give_up(execution, decided.losing)
