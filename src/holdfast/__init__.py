@@ -30,6 +30,11 @@ from holdfast.errors import (
     BadURL,
     Cancelled,
     ContinuedAsNew,
+    ConversationBusy,
+    ConversationEnded,
+    ConversationError,
+    ConversationExpired,
+    ConversationNotFound,
     CrashedWorker,
     DefinitionNotFound,
     EventTimeout,
@@ -72,6 +77,10 @@ from holdfast.errors import (
     StoreReadOnly,
     StoreUnavailable,
     SubjectNotFound,
+    TurnConflict,
+    TurnFailed,
+    TurnLost,
+    TurnTimeout,
     Unauthorised,
     UnknownWorkflow,
     UsageError,
@@ -86,6 +95,22 @@ from holdfast.services.execute import execute
 from holdfast.services.worker import Worker
 
 if TYPE_CHECKING:
+    from holdfast.conversations.desk import Conversations, open_conversations
+    from holdfast.conversations.engine import TurnEngine
+    from holdfast.conversations.handover import Handover
+    from holdfast.conversations.turns import (
+        ConversationView,
+        Message,
+        Parsed,
+        Query,
+        Reply,
+        State,
+        Turn,
+        TurnProgress,
+        TurnResult,
+        TurnView,
+    )
+    from holdfast.model.dialogues import Dialogue
     from holdfast.model.policies import Policy
     from holdfast.model.work import ItemStatus, NextStep
     from holdfast.workqueue.asking import ask
@@ -126,11 +151,18 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 if not TYPE_CHECKING:
-    # The names of the work queue are imported when they are first asked for: with them the import would take half as
-    # long again.
+    # The names of conversations and of the work queue are imported when they are first asked for: with them the import
+    # would take half as long again.
     _LATER = {
         name: module
         for module, names in {
+            "holdfast.conversations.desk": "Conversations open_conversations",
+            "holdfast.conversations.engine": "TurnEngine",
+            "holdfast.conversations.handover": "Handover",
+            "holdfast.conversations.turns": (
+                "ConversationView Message Parsed Query Reply State Turn TurnProgress TurnResult TurnView"
+            ),
+            "holdfast.model.dialogues": "Dialogue",
             "holdfast.model.policies": "Policy",
             "holdfast.model.work": "ItemStatus NextStep",
             "holdfast.workqueue.asking": "ask",
@@ -166,6 +198,13 @@ __all__ = [
     "Cancelled",
     "Client",
     "ContinuedAsNew",
+    "ConversationBusy",
+    "ConversationEnded",
+    "ConversationError",
+    "ConversationExpired",
+    "ConversationNotFound",
+    "ConversationView",
+    "Conversations",
     "Count",
     "CrashedWorker",
     "Current",
@@ -175,6 +214,7 @@ __all__ = [
     "Delivery",
     "DemoStarted",
     "DemoStatus",
+    "Dialogue",
     "DryRun",
     "EventTimeout",
     "Evicted",
@@ -185,6 +225,7 @@ __all__ = [
     "FiguresView",
     "First",
     "Forbidden",
+    "Handover",
     "HoldfastError",
     "IllegalMove",
     "Imported",
@@ -206,6 +247,7 @@ __all__ = [
     "LinkView",
     "LinksView",
     "LoadView",
+    "Message",
     "NewKey",
     "NextStep",
     "NonDeterminism",
@@ -213,13 +255,16 @@ __all__ = [
     "NotOurs",
     "NotPossible",
     "Overview",
+    "Parsed",
     "PartView",
     "PayloadError",
     "PlanView",
     "PlannedMove",
     "Policy",
+    "Query",
     "QueueView",
     "Rejected",
+    "Reply",
     "RetentionView",
     "Retry",
     "RetryAfter",
@@ -249,6 +294,7 @@ __all__ = [
     "SignalView",
     "SpreadView",
     "StatPoint",
+    "State",
     "Stats",
     "Status",
     "Step",
@@ -265,6 +311,15 @@ __all__ = [
     "SubjectNotFound",
     "SubjectView",
     "TimerView",
+    "Turn",
+    "TurnConflict",
+    "TurnEngine",
+    "TurnFailed",
+    "TurnLost",
+    "TurnProgress",
+    "TurnResult",
+    "TurnTimeout",
+    "TurnView",
     "Unauthorised",
     "UnknownWorkflow",
     "UsageError",
@@ -288,6 +343,7 @@ __all__ = [
     "hold",
     "map",
     "now",
+    "open_conversations",
     "patched",
     "progress",
     "random",

@@ -30,6 +30,15 @@ HoldfastError
 │   ├── ItemChanged       somebody else changed it meanwhile
 │   ├── IllegalMove       it is in no state for what was asked of it; says what is allowed
 │   └── AskSkipped        a person skipped what ``hf.ask`` asked
+├── ConversationError     about one conversation
+│   ├── ConversationNotFound  the user has none of this id
+│   ├── ConversationExpired  it has expired
+│   ├── ConversationEnded  it was ended, abandoned or handed over
+│   ├── ConversationBusy  another turn is in progress, and the wait for it was too long
+│   ├── TurnConflict      a turn of this id has another content
+│   ├── TurnLost          the turn lost the conversation to another; nothing of it is stored
+│   ├── TurnFailed        the model, or what was made of its answer, failed; nothing of it is stored
+│   └── TurnTimeout       it took longer than a turn may; nothing of it is stored (also a TimeoutError)
 ├── StepError             a recorded error whose class this process has not imported
 ├── StepTimeout           an attempt ran longer than its step allows (also a TimeoutError)
 ├── EventTimeout          no event came in time (also a TimeoutError)
@@ -258,6 +267,62 @@ class AskSkipped(ItemError):
         super().__init__(message, item_id=item_id)
         self.reason = reason
         self.by = by
+
+
+class ConversationError(HoldfastError):
+    """About one conversation.
+
+    Attributes:
+        conversation_id: its id.
+    """
+
+    def __init__(self, message: str, *, conversation_id: str = "") -> None:
+        super().__init__(message)
+        self.conversation_id = conversation_id
+
+
+class ConversationNotFound(ConversationError):
+    """The user has no conversation of this id."""
+
+
+class ConversationExpired(ConversationError):
+    """It has expired."""
+
+
+class ConversationEnded(ConversationError):
+    """It was ended, abandoned or handed over, and takes no further turn."""
+
+
+class ConversationBusy(ConversationError):
+    """Another turn is in progress, and the wait for it was too long.
+
+    Attributes:
+        held_seconds: for how long that turn has been in progress.
+        retry_after_seconds: when it is worth another try.
+    """
+
+    def __init__(
+        self, message: str, *, conversation_id: str = "", held_seconds: float = 0.0, retry_after_seconds: float = 1.0
+    ) -> None:
+        super().__init__(message, conversation_id=conversation_id)
+        self.held_seconds = held_seconds
+        self.retry_after_seconds = retry_after_seconds
+
+
+class TurnConflict(ConversationError):
+    """A turn of this id has another content."""
+
+
+class TurnLost(ConversationError):
+    """The turn lost the conversation to another. Nothing of it is stored."""
+
+
+class TurnFailed(ConversationError):
+    """The model, or what was made of its answer, failed; the cause is its ``__cause__``. Nothing of it is stored."""
+
+
+class TurnTimeout(ConversationError, TimeoutError):
+    """It took longer than a turn may. Nothing of it is stored."""
 
 
 class StepError(HoldfastError):

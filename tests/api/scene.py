@@ -109,6 +109,20 @@ WORK = [
 ]
 """What has to do with the work queue."""
 
+CONVERSATION = f"{V1}/conversations/{{conversation}}"
+
+TALK = [
+    Ask("orchestrate_chat", "POST", "/api/chat/orchestrate", 200, {"message": MARK}),
+    Ask("take_turn", "POST", f"{CONVERSATION}/turns", 200, {"message": MARK}, names=True),
+    Ask("list_conversations", "GET", f"{V1}/conversations", 200),
+    Ask("get_conversation", "GET", CONVERSATION, 200, names=True),
+    Ask("list_turns", "GET", f"{CONVERSATION}/turns", 200, names=True),
+    Ask("export_conversation", "GET", f"{CONVERSATION}/export", 200, names=True),
+    Ask("end_conversation", "POST", f"{CONVERSATION}/end", 200, names=True),
+    Ask("abandon_conversation", "POST", f"{CONVERSATION}/abandon", 200, names=True),
+]
+"""What has to do with conversations."""
+
 SCENE = [
     Ask("healthz", "GET", "/healthz", 200),
     Ask("readyz", "GET", "/readyz", 200),
@@ -179,6 +193,7 @@ SCENE = [
     ),
     Ask("delete_schedule", "DELETE", f"{V1}/schedules/{MARK}", 204, names=True),
     *WORK,
+    *TALK,
     Ask("list_workers", "GET", f"{V1}/workers", 200),
     Ask("get_stats", "GET", f"{V1}/stats", 200),
     Ask("get_overview", "GET", f"{V1}/overview", 200),

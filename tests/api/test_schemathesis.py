@@ -17,6 +17,7 @@ import pytest
 import holdfast as hf
 from holdfast.api import ServeConfig, WebhookConfig, create_app
 from tests.api.kit import WORKFLOWS, listening
+from tests.api.talk_kit import Scripted, dialogue
 
 TOOL = Path(sys.executable).parent / "schemathesis"
 
@@ -33,7 +34,8 @@ def served(url: str, *, auth: bool) -> Iterator[tuple[str, str]]:
     found: list[str] = []
 
     async def serve() -> None:
-        app: Any = create_app(url, config=ServeConfig(auth=auth, webhooks=HOOKS))
+        talk = hf.TurnEngine(dialogue(), Scripted())
+        app: Any = create_app(url, config=ServeConfig(auth=auth, webhooks=HOOKS), conversations=[talk])
         async with hf.Worker(url, WORKFLOWS), hf.connect(url) as client, listening(app) as address:
             await client.start_named("waits", {"key": "k"}, id="w")
             found.extend((address, (await client.create_key("all", role="admin")).key))

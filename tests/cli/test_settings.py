@@ -36,6 +36,7 @@ def test_every_setting_can_be_a_variable(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     texts = {
         "url": "sqlite:///a.db", "tenant": "north", "log_level": "DEBUG", "worker.modules": "shop, billing",
+        "state_url": "redis://state", "serve.conversations": "desk, talk:renewal",
         "worker.concurrency": "7", "worker.processes": "2", "worker.queues": "a,b", "worker.threads": "9",
         "worker.lease": "1m", "worker.beat": "2", "worker.drain": "0", "worker.metrics": "localhost:9464",
         "key": "env:SOMEWHERE", "serve.host": "::", "serve.port": "0", "serve.auth": "Yes",
@@ -48,6 +49,7 @@ def test_every_setting_can_be_a_variable(tmp_path: Path, monkeypatch: pytest.Mon
     settings = load({}, environ={setting.variable: texts[setting.key] for setting in SETTINGS})
     assert {key: one.value for key, one in settings.values.items()} == {
         "url": "sqlite:///a.db", "tenant": "north", "log_level": "debug", "worker.modules": ["shop", "billing"],
+        "state_url": "redis://state", "serve.conversations": ["desk", "talk:renewal"],
         "worker.concurrency": 7, "worker.processes": 2, "worker.queues": ["a", "b"], "worker.threads": 9,
         "worker.lease": 60.0, "worker.beat": 2.0, "worker.drain": 0.0, "worker.metrics": "localhost:9464",
         "key": Secret("env:SOMEWHERE"), "serve.host": "::", "serve.port": 0, "serve.auth": True,

@@ -107,6 +107,12 @@ async def stuck() -> int:
 
 
 @hf.workflow
+async def asks() -> object:
+    await add(1)
+    return await hf.ask("approve the refund", assignee="ann", due="2d")
+
+
+@hf.workflow
 async def nightly() -> str:
     return hf.current().run_id
 

@@ -1,8 +1,8 @@
 """Databases that an earlier version left with runs in flight: migrated, and every run ends as it should.
 
 ``v1.sqlite.sql`` and ``v1.postgres.sql`` are what the first version had written when it was killed: rows
-of the tables, to be put into the schema of the first migration. ``v2.*.sql`` and ``v3.*.sql`` are that of the
-second and the third; what they executed is in ``flows.py``.
+of the tables, to be put into the schema of the first migration. ``v2.*.sql``, ``v3.*.sql`` and ``v4.*.sql`` are that
+of the later ones; what they executed is in ``flows.py``.
 """
 
 import time
@@ -23,7 +23,7 @@ from tests.engine.helpers import until, until_status
 from tests.upgrade import flows
 
 HERE = Path(__file__).parent
-LEFT_AT_US = {1: 1_795_225_000_000_000, 2: 1_795_860_000_000_000, 3: 1_795_878_000_000_000}
+LEFT_AT_US = {1: 1_795_225_000_000_000, 2: 1_795_860_000_000_000, 3: 1_795_878_000_000_000, 4: 1_795_919_400_000_000}
 """A little after the newest of each version's dumps."""
 LATER_US = 3 * 3600 * 1_000_000
 """Every sleep in them is over then."""
@@ -296,3 +296,45 @@ async def test_runs_of_the_third_version_go_on_beside_the_work_queue(empty_disk_
         assert [row.done_at is None for row in links] == [False]
         waited = await find(store, "waits", "shop")
         assert waited.act_at is not None or not waited.blocked
+
+
+@pytest.mark.slow
+async def test_runs_and_items_of_the_fourth_version_go_on(empty_disk_url: str) -> None:
+    await _load(empty_disk_url, 4)
+    async with (
+        hf.connect(empty_disk_url, tenant="shop") as client,
+        hf.Worker(client, [*flows.ALL, flows.asks], drain=0),
+    ):
+
+        async def result(run_id: str) -> Any:
+            return await (await client.handle(run_id)).result(timeout="30s")
+
+        assert await result("sleeps") == 3
+        assert await result("tries") == 7
+        assert await result("stuck") == 9
+        assert await result("desk-1") == 2
+        await until_status(client, "desk-2", "waiting")
+        assert (await client.send_event("paid", {"cents": 5}, key="o-1")).waits == 1
+        assert await result("expects") == {"cents": 5}
+        await client.retry("fails")
+        await until_status(client, "fails", "waiting")
+
+        # What people had to do, by its run: one asks, one is held.
+        work = hf.work_queue(client)
+        items = {item.run: item for item in await work.list(status="not_started")}
+        await work.complete(items["asks"].id, {"answer": "yes"})
+        assert await result("asks") == {"answer": "yes"}
+        await work.complete(items["gate"].id, {"answer": {"go": True}})
+        assert await result("gate") == {"go": True}
+        # And what they had begun: the next is free once that is done.
+        assert (await work.get("second")).blocked
+        assert (await work.get("call")).data == {"why": "renewal"}
+        await work.complete("call")
+
+        async def unblocked() -> bool:
+            return not (await work.get("second")).blocked
+
+        await until(unblocked)
+
+        # A conversation finds its tables.
+        assert await client.core.store.conversations.find("shop", "none") is None

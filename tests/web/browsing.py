@@ -202,9 +202,11 @@ class Dashboard:
 
 
 @asynccontextmanager
-async def dashboard(url: str = "memory://", **config: Any) -> AsyncIterator[Dashboard]:
+async def dashboard(
+    url: str = "memory://", *, conversations: Sequence[hf.TurnEngine] = (), state_url: str = "", **config: Any
+) -> AsyncIterator[Dashboard]:
     """The dashboard of a database."""
-    app = create_app(url, config=ServeConfig(**config))
+    app = create_app(url, config=ServeConfig(**config), conversations=conversations, state_url=state_url)
     server: Server = app.state.holdfast
     await server.open()
     try:

@@ -80,13 +80,15 @@ class System:
 
 
 @contextlib.asynccontextmanager
-async def serving(url: str, *, port: int | None = None, **config: Any) -> AsyncIterator[System]:
+async def serving(
+    url: str, *, port: int | None = None, conversations: Sequence[hf.TurnEngine] = (), **config: Any
+) -> AsyncIterator[System]:
     """A server of a database, on a port of its own, and a client of the database."""
     with contextlib.closing(socket.socket()) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", port or 0))
         port = listening.getsockname()[1]
-        app = create_app(url, config=ServeConfig(**{"port": port, **config}))
+        app = create_app(url, config=ServeConfig(**{"port": port, **config}), conversations=conversations, state_url="")
         server = Serving(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
         task = asyncio.create_task(server.serve(sockets=[listening]))
         try:

@@ -12,6 +12,9 @@ from playwright.async_api import Browser, async_playwright
 
 from tests.web.conftest import ARGUMENTS, CHROMIUM, serving
 from tests.web.sample import lively
+from tests.web.talk_sample import MORE as MORE_TALK
+from tests.web.talk_sample import PAGES as TALK
+from tests.web.talk_sample import engines, talk
 from tests.web.work_sample import MORE as MORE_WORK
 from tests.web.work_sample import PAGES as WORK
 
@@ -31,6 +34,7 @@ PAGES = {
     "audit": "/audit",
     "settings": "/settings",
     **WORK,
+    **TALK,
 }
 """The pages, by the names of their pictures."""
 
@@ -47,6 +51,7 @@ MORE = {
     "not-found": "/runs/order-9999",
     "sign-in": "/sign-in",
     **MORE_WORK,
+    **MORE_TALK,
 }
 """Pages of which pictures are taken when they are named, or all are asked for."""
 
@@ -92,7 +97,8 @@ async def main() -> None:
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="holdfast-pictures-"))
         url = await stack.enter_async_context(lively(Path(folder)))
-        shop = await stack.enter_async_context(serving(url))
+        shop = await stack.enter_async_context(serving(url, conversations=engines()))
+        await talk(shop.client)
         closed = await stack.enter_async_context(serving(url, auth=True))
         playwright = await stack.enter_async_context(async_playwright())
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))

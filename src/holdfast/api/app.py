@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -15,6 +17,7 @@ from holdfast.api.config import ServeConfig
 from holdfast.api.gate import Gate
 from holdfast.api.openapi import described
 from holdfast.api.routes import (
+    conversations,
     definitions,
     events,
     health,
@@ -32,6 +35,7 @@ from holdfast.api.routes import (
     starting,
     steering,
     subjects,
+    turns,
     work_figures,
     work_settings,
     workers,
@@ -41,16 +45,26 @@ from holdfast.api.routing import server_of
 from holdfast.api.server import Server
 from holdfast.errors import HoldfastError
 
+if TYPE_CHECKING:
+    from holdfast.conversations.engine import TurnEngine
+
 TOPICS = (
     starting.routes, runs.routes, outcomes.routes, steering.routes, items.routes, item_moves.routes, item_bulk.routes,
     orchestrator.routes, subjects.routes, signals.routes, definitions.routes, work_settings.routes, work_figures.routes,
     workflows.routes, schedules.routes, workers.routes, people.routes, events.routes, live.routes, signing.routes,
-    health.routes,
+    turns.chat, turns.routes, conversations.routes, health.routes,
 )  # fmt: skip
 """Every route, in the order in which they are tried: the busiest first."""
 
 
-def create_app(url: str, *, config: ServeConfig | None = None, tenant: str = "default") -> FastAPI:
+def create_app(
+    url: str,
+    *,
+    config: ServeConfig | None = None,
+    tenant: str = "default",
+    conversations: Iterable[TurnEngine] = (),
+    state_url: str | None = None,
+) -> FastAPI:
     """The API of a database.
 
     It connects when the application starts, or at the first request where nobody tells it that it starts, as when it
@@ -60,13 +74,19 @@ def create_app(url: str, *, config: ServeConfig | None = None, tenant: str = "de
         url: as for ``hf.connect``.
         config: how to serve; for this machine only unless given.
         tenant: of requests that name none.
+        conversations: what the turns of conversations do; without, those that there are can be looked at.
+        state_url: where conversations are kept: ``redis://…``, or "" for the database; by the variable
+            ``HOLDFAST_STATE_URL`` unless given, else in the database. While it does not answer all else is served.
 
     Returns:
         An ASGI application; ``app.state.holdfast`` is what its requests share.
+
+    Raises:
+        UsageError: two engines have one definition.
     """
     from holdfast import __version__
 
-    server = Server(url, config or ServeConfig(), tenant)
+    server = Server(url, config or ServeConfig(), tenant, conversations, state_url)
     app = FastAPI(
         title="holdfast",
         version=__version__,

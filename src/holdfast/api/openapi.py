@@ -14,11 +14,20 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from holdfast.api import examples, orchestrator_shapes, shapes, work_examples, work_shapes
+from holdfast.api import (
+    conversation_examples,
+    conversation_shapes,
+    examples,
+    orchestrator_shapes,
+    shapes,
+    work_examples,
+    work_shapes,
+)
 from holdfast.api.problems import MEDIA_TYPE
 from holdfast.api.routes import outcomes
 from holdfast.api.routing import Route
 from holdfast.api.sessions import COOKIE
+from holdfast.conversations import turns
 from holdfast.engine import auditing, bulk, finding, fleet, keeping, levers, overview, people, scheduling
 from holdfast.model import run, work
 from holdfast.workqueue import views
@@ -27,10 +36,10 @@ OPENAPI = "3.1.0"
 
 _MODULES = (
     shapes, outcomes, auditing, bulk, finding, fleet, keeping, levers, overview, people, scheduling, run,
-    views, work, work_shapes, orchestrator_shapes,
+    views, work, work_shapes, orchestrator_shapes, conversation_shapes, turns,
 )  # fmt: skip
 
-_EXAMPLES = {**examples.EXAMPLES, **work_examples.EXAMPLES}
+_EXAMPLES = {**examples.EXAMPLES, **work_examples.EXAMPLES, **conversation_examples.EXAMPLES}
 
 _ATTRIBUTE = re.compile(r"^    (\w+(?:, \w+)*): (.*(?:\n        .*)*)", re.MULTILINE)
 
@@ -109,8 +118,8 @@ def _complete(route: Route, auth: bool, operation: dict[str, Any]) -> None:
     if "HTTPValidationError" in str(responses.get("422")):
         del responses["422"]
     for response in responses.values():
-        content = response.get("content", {})
-        if content.get("application/json", {}).get("schema", {}).get("$ref", "").endswith("/ProblemDocument"):
+        kinds = response.get("content", {}).values()
+        if any(kind.get("schema", {}).get("$ref", "").endswith("/ProblemDocument") for kind in kinds):
             response["content"] = dict(_PROBLEM)
     responses["default"] = {"description": "Any other problem.", "content": dict(_PROBLEM)}
     operation["security"] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import secrets
 import traceback
@@ -75,13 +76,21 @@ KINDS: Mapping[str, Kind] = {
     "definition-not-found": Kind(404, "No such definition"),
     "rule-refused": Kind(409, "A rule cannot be read"),
     "work-changed": Kind(409, "It is changed by somebody else"),
+    "conversation-not-found": Kind(404, "No such conversation"),
+    "conversation-expired": Kind(410, "The conversation has expired"),
+    "conversation-ended": Kind(409, "The conversation is over"),
+    "conversation-busy": Kind(409, "Another turn is in progress"),
+    "turn-conflict": Kind(409, "The turn's id is taken"),
+    "turn-lost": Kind(409, "Another turn came between"),
     "search-unreadable": Kind(422, "The search cannot be read"),
     "payload-refused": Kind(422, "A value cannot be stored as it is"),
     "webhook-refused": Kind(401, "The webhook is not signed as it should be"),
     # The server
     "internal": Kind(500, "Something went wrong here"),
     "sign-in-unavailable": Kind(502, "The identity provider does not answer"),
-    "unavailable": Kind(503, "The database does not answer"),
+    "turn-failed": Kind(502, "The turn failed, and nothing of it is stored"),
+    "turn-timeout": Kind(504, "The turn took too long, and nothing of it is stored"),
+    "unavailable": Kind(503, "The database or the state store does not answer"),
     "not-writable": Kind(503, "The database takes nothing in"),
     "schema": Kind(503, "The database is of another version"),
 }
@@ -109,6 +118,14 @@ _OF_ERRORS: Sequence[tuple[type[BaseException], str]] = (
     (errors.DefinitionNotFound, "definition-not-found"),
     (errors.RuleError, "rule-refused"),
     (errors.WorkChanged, "work-changed"),
+    (errors.ConversationNotFound, "conversation-not-found"),
+    (errors.ConversationExpired, "conversation-expired"),
+    (errors.ConversationEnded, "conversation-ended"),
+    (errors.ConversationBusy, "conversation-busy"),
+    (errors.TurnConflict, "turn-conflict"),
+    (errors.TurnLost, "turn-lost"),
+    (errors.TurnFailed, "turn-failed"),
+    (errors.TurnTimeout, "turn-timeout"),
     (errors.PayloadError, "payload-refused"),
     (errors.UsageError, "invalid-request"),
     (errors.StoreUnavailable, "unavailable"),
@@ -138,6 +155,9 @@ _OWN_PLACES = ("attributes", "data", "properties", "contacts", "signals")
 
 RETRY_AFTER_SECONDS = 1
 
+_AGAIN = ("turn-lost", "turn-failed", "turn-timeout")
+"""Problems with which nothing happened, so that the same may be asked again."""
+
 LONGEST = 2000
 """So many characters, at most, says a problem of what is wrong."""
 
@@ -163,6 +183,7 @@ class Problem:
         more: further members of the document.
         error_id: by which it is found in the log.
         trace: for developers; only where asked for.
+        terse: a fault of ours is told by its type, title, status and error id alone.
     """
 
     kind: str
@@ -172,6 +193,7 @@ class Problem:
     more: Mapping[str, Any] = field(default_factory=dict)
     error_id: str = field(default_factory=lambda: secrets.token_hex(6))
     trace: str | None = None
+    terse: bool = False
 
     @property
     def status(self) -> int:
@@ -197,6 +219,10 @@ class Problem:
             "instance": instance,
             "error_id": self.error_id,
         }
+        if self.terse and self.status >= 500:
+            for name in ("detail", "instance"):
+                del said[name]
+            return said if self.trace is None else {**said, "trace": self.trace}
         if self.errors:
             said["errors"] = [
                 {name: value for name, value in place._asdict().items() if value is not None} for place in self.errors
@@ -248,8 +274,12 @@ def problem_of(error: BaseException) -> Problem:
     for of, kind in _OF_ERRORS:
         if isinstance(error, of):
             return _known(error, kind)
-    trace = "".join(traceback.format_exception(error)) if os.environ.get("HOLDFAST_DEBUG") == "1" else None
-    return Problem("internal", "an error that nobody foresaw; the log has it under the error id", trace=trace)
+    return Problem("internal", "an error that nobody foresaw; the log has it under the error id", trace=trace_of(error))
+
+
+def trace_of(error: BaseException) -> str | None:
+    """Where an exception was raised, with what led to it; only where developers ask for it."""
+    return "".join(traceback.format_exception(error)) if os.environ.get("HOLDFAST_DEBUG") == "1" else None
 
 
 def input_refused(error: UsageError | PayloadError) -> Refused:
@@ -290,6 +320,11 @@ def _known(error: BaseException, kind: str) -> Problem:
         more["item_id"] = error.item_id
     if isinstance(error, errors.IllegalMove):
         more |= {"stands": error.status, "allowed": error.allowed}
+    if isinstance(error, errors.ConversationError) and error.conversation_id:
+        more["conversation_id"] = error.conversation_id
+    if isinstance(error, errors.ConversationBusy):
+        more["held_seconds"] = round(error.held_seconds, 3)
+        headers["Retry-After"] = str(math.ceil(error.retry_after_seconds))
     if isinstance(error, errors.RuleError):
         more |= {"line": error.line, "column": error.column}
     if isinstance(error, errors.SearchError):
@@ -300,7 +335,7 @@ def _known(error: BaseException, kind: str) -> Problem:
         places = (Place(reason or place, pointer=pointer_of(error.place)),)
     if kind == "unauthorised":
         headers["WWW-Authenticate"] = 'Bearer realm="holdfast"'
-    if KINDS[kind].status == 503:
+    if KINDS[kind].status == 503 or kind in _AGAIN:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return Problem(kind, _short(str(error)), places, headers, more)
 

@@ -20,11 +20,14 @@ HIDDEN = "[redacted]"
 
 PAYLOADS = (
     "input", "output", "attributes", "detail", "payload", "progress",
-    "data", "properties", "contacts", "changes", "execution_data",
+    "data", "properties", "contacts", "changes", "execution_data", "state", "change",
 )  # fmt: skip
 """Fields of our own views that hold what users gave."""
 
-TEXTS = ("error", "message", "problem", "reason", "skip_reason", "text", "data", "changes", "execution_data")
+TEXTS = (
+    "error", "message", "content", "problem", "reason", "skip_reason", "text", "data", "changes", "execution_data",
+    "change",
+)  # fmt: skip
 """Fields of our own views whose texts may repeat it."""
 
 NUMBERS = ("signals", "signals_at", "inputs")

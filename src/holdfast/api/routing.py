@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from holdfast.api.access import Principal
     from holdfast.api.server import Server
     from holdfast.api.tenants import TenantClient
+    from holdfast.conversations.desk import Conversations
     from holdfast.workqueue.queue import WorkQueue
 
 PREFIX = "/api/v1"
@@ -96,6 +97,17 @@ class Call:
         from holdfast.workqueue.queue import work_queue
 
         return work_queue(self.client)
+
+    @property
+    def conversations(self) -> Conversations:
+        """Conversations, for them.
+
+        Raises:
+            StoreUnavailable: the state store was not reached yet.
+        """
+        from holdfast.conversations.desk import Conversations
+
+        return Conversations(self.client, self.server.engines, self.server.state.holding)
 
     def show(self, view: V, secrets: set[str] | None = None) -> V:
         """What a client gave, as whoever asks may see it.
@@ -200,14 +212,17 @@ class Route(APIRoute):
     Attributes:
         needs: the role; None: open to everybody.
         shared: whether it changes what all tenants share.
+        keeps_answers: whether an answer is kept for when the request comes again by its Idempotency-Key.
     """
+
+    keeps_answers = True
 
     def __init__(self, path: str, endpoint: Endpoint, *, needs: Role | None, shared: bool = False, **rest: Any) -> None:
         self.needs = needs
         self.shared = shared
         super().__init__(path, endpoint, **rest)
         self._takes_json = self.body_field is not None and not isinstance(self.body_field.field_info, Form)
-        self._streams = path in STREAMED
+        self._keeps = self.keeps_answers and path not in STREAMED
         self._parameters = _query_parameters(self.dependant)
 
     def told(self, error: Exception) -> Exception:
@@ -225,7 +240,7 @@ class Route(APIRoute):
                 self._check_parameters(request)
                 if self._takes_json:
                     await bodies.read_json(request)
-                named = call is not None and request.method == "POST" and not self._streams
+                named = call is not None and request.method == "POST" and self._keeps
                 if call is None or not named or (key := replies.key_of(request)) is None:
                     return await endpoint(request)
                 call.request_key = key

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.requests import HTTPConnection, Request
@@ -21,6 +21,7 @@ from holdfast.api.metrics import Metrics
 from holdfast.api.problems import Problem, problem_of, report
 from holdfast.api.redaction import Redactor
 from holdfast.api.routing import address_of
+from holdfast.api.states import StateLink
 from holdfast.api.tenants import TenantClient
 from holdfast.api.tokens import Provider
 from holdfast.engine.client import Client
@@ -33,6 +34,8 @@ from holdfast.store.rows import WorkflowRow
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from holdfast.conversations.engine import TurnEngine
 
 log = logging.getLogger("holdfast.api")
 
@@ -68,12 +71,26 @@ class Server:
         url: of the database.
         config: how to serve.
         tenant: of those who name none.
+        conversations: what the turns of conversations do; none are had without.
+        state_url: where conversations are kept, as for ``hf.open_conversations``.
 
     Attributes:
         renderer: makes pages of problems, for those who look at pages.
+        engines: what turns do, by the id of the definition.
+        state: the state store of conversations.
+
+    Raises:
+        UsageError: two engines have one definition.
     """
 
-    def __init__(self, url: str, config: ServeConfig, tenant: str = "default") -> None:
+    def __init__(
+        self,
+        url: str,
+        config: ServeConfig,
+        tenant: str = "default",
+        conversations: Iterable[TurnEngine] = (),
+        state_url: str | None = None,
+    ) -> None:
         self.url = url
         self.config = config
         self.tenant = check_id(tenant, "the tenant")
@@ -83,6 +100,8 @@ class Server:
         self.metrics = Metrics()
         self.provider = None if self.config.oidc is None else Provider(self.config.oidc, self.tenant)
         self.renderer: Renderer | None = None
+        self.engines: Mapping[str, TurnEngine] = _engines(conversations)
+        self.state = StateLink(state_url)
         self.live = Live(self)
         self.readiness: Fresh[str, dict[str, str]] = Fresh(READINESS_SECONDS)
         self._core: Core | None = None
@@ -127,6 +146,7 @@ class Server:
         try:
             # Where it may not read as one tenant, that is told now, and not to whoever asks first.
             await core.store.under_policy(self.tenant).find_runs(self.tenant, [])
+            await self.state.open(core)
         except BaseException:
             await core.close()
             raise
@@ -140,6 +160,7 @@ class Server:
         if self._core is None:
             return
         await self.live.close()
+        await self.state.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -243,6 +264,11 @@ class Server:
         """What looks and acts for the server itself."""
         return Client(self.core, tenant)
 
+    @property
+    def has_conversations(self) -> bool:
+        """Whether conversations are a part of what is served here."""
+        return bool(self.engines or self.state.url)
+
     # What is answered when a request cannot be
 
     async def refuse(self, request: Request, error: BaseException) -> Response:
@@ -255,6 +281,15 @@ class Server:
             if page is not None:
                 return page
         return problem.response(instance_of(request))
+
+
+def _engines(given: Iterable[TurnEngine]) -> Mapping[str, TurnEngine]:
+    engines = list(given)
+    if not engines:
+        return {}
+    from holdfast.conversations.desk import by_definition
+
+    return by_definition(engines)
 
 
 def instance_of(request: HTTPConnection) -> str:

@@ -35,15 +35,16 @@ BEGIN = b"retry: 2000\n\n"
 BEAT = b":\n\n"
 
 
-def event(kind: str, id: str, data: bytes) -> bytes:
+def event(kind: str, id: str | None, data: bytes) -> bytes:
     """An event as it is sent.
 
     Args:
         kind: its type.
-        id: what a client that comes back says it had last.
+        id: what a client that comes back says it had last; None: that of the event before.
         data: JSON, on one line.
     """
-    return b"event: %b\nid: %b\ndata: %b\n\n" % (kind.encode(), id.encode(), data)
+    named = b"" if id is None else b"id: %b\n" % id.encode()
+    return b"event: %b\n%bdata: %b\n\n" % (kind.encode(), named, data)
 
 
 class Follower:
@@ -144,7 +145,7 @@ class Stream(Response):
         """Send until the client leaves, is dropped, or may follow no more."""
         task = asyncio.current_task()
         assert task is not None
-        gone = asyncio.create_task(_gone(receive, task))
+        gone = asyncio.create_task(stop_when_gone(receive, task))
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             if not scope.get("holdfast.head"):
@@ -184,7 +185,7 @@ class Stream(Response):
             waiting = taken or BEAT
 
 
-async def _gone(receive: Receive, task: asyncio.Task[None]) -> None:
+async def stop_when_gone(receive: Receive, task: asyncio.Task[None]) -> None:
     """Stop the task when the client closes the connection."""
     while True:
         message = await receive()

@@ -10,7 +10,7 @@ import typer
 from holdfast.cli.command import Context, command
 from holdfast.cli.kinds import Secret
 from holdfast.cli.output import FAILED, as_json
-from holdfast.cli.settings import Problem, Settings, examine, unknown_variables
+from holdfast.cli.settings import ADDRESSES, Problem, Settings, examine, unknown_variables
 from holdfast.errors import UsageError
 
 group = typer.Typer(name="config", help="Check and show the configuration.", no_args_is_help=True)
@@ -98,7 +98,7 @@ def _hidden(key: str, value: Any) -> Any:
 
     if isinstance(value, Secret):
         return str(value)
-    return without_secrets(hide_password(value)) if key == "url" and value is not None else value
+    return without_secrets(hide_password(value)) if key in ADDRESSES and value is not None else value
 
 
 def _cell(value: Any) -> str:

@@ -13,11 +13,13 @@ import typer
 
 from holdfast.cli.command import Context, command
 from holdfast.cli.serve import Port, announce, describe
+from holdfast.cli.serving import StateUrl
 from holdfast.errors import UsageError
 
 if TYPE_CHECKING:
     from holdfast.api.config import ServeConfig
     from holdfast.cli.settings import Settings
+    from holdfast.conversations.engine import TurnEngine
     from holdfast.engine.workflow import Workflow
 
 log = logging.getLogger("holdfast.cli")
@@ -40,20 +42,24 @@ def dev(
     context: Context,
     modules: Annotated[
         list[str] | None,
-        typer.Argument(metavar="MODULE[:NAME]...", help="Modules with workflows, found from the current folder."),
+        typer.Argument(
+            metavar="MODULE[:NAME]...", help="Modules with workflows and turn engines, found from the current folder."
+        ),
     ] = None,
     *,
     port: Port = None,
     reload: Annotated[
         bool, typer.Option("--reload/--no-reload", help="Begin again when a Python file or holdfast.toml changes.")
     ] = True,
+    state_url: StateUrl = None,
     listening: Annotated[int | None, typer.Option("--listening", hidden=True)] = None,
 ) -> int:
-    """Work on workflows: worker, API and dashboard in one process, for this machine only.
+    """Work on workflows and conversations: worker, API and dashboard in one process, for this machine only.
 
     When the code changes, the process ends in order and begins again with the new code; runs go on. The database is
     sqlite:///holdfast.db unless one is named.
     """
+    context.flags["state_url"] = state_url
     settings = context.settings(worker__modules=modules, serve__port=port)
     places: list[str] = settings["worker.modules"] or []
     if not places:
@@ -79,15 +85,15 @@ def dev(
                 from holdfast.cli.reloading import keep_going
 
                 return keep_going(context, places, url, listener)
-        from holdfast.cli.modules import load
+        from holdfast.cli.modules import load_all
 
-        workflows = list({id(one): one for place in places for one in load(place)}.values())
+        workflows, engines = load_all(places)
         import uvloop
 
         from holdfast.cli.watched import watched
 
         with watched(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_work(context, settings, config, workflows, url, listener))
+            runner.run(_work(context, settings, config, workflows, engines, url, listener))
     return 0
 
 
@@ -96,18 +102,23 @@ async def _work(
     settings: Settings,
     config: ServeConfig,
     workflows: list[Workflow[Any, Any]],
+    engines: list[TurnEngine],
     url: str,
     listener: socket.socket,
 ) -> None:
     import holdfast as hf
     from holdfast.cli.answering import answer
-    from holdfast.cli.serving import application, signals
+    from holdfast.cli.serving import application, check_state, signals
     from holdfast.cli.worker import line_of, report_of
+    from holdfast.services.bulk import bulk
 
+    # Where there are conversations alone, the worker does what every worker does besides.
+    workflows = workflows or [bulk]
     stop = asyncio.Event()
     drain = settings["worker.drain"] if settings.source("worker.drain") != "default" else DRAIN_SECONDS
     with signals(stop):
         async with hf.connect(url, tenant=context.tenant) as client:
+            await check_state(client, settings["state_url"])
             worker = hf.Worker(
                 client,
                 workflows,
@@ -120,8 +131,10 @@ async def _work(
                 keep_audit=settings["serve.keep_audit"],
             )
             async with worker:
-                app = application(url, config, context.tenant)
+                app = application(url, config, context.tenant, engines, settings["state_url"])
                 served = line_of(report_of(settings, workflows, url))
+                if engines:
+                    served += f"; turns of {', '.join(engine.definition.id for engine in engines)}"
                 await answer(
                     app,
                     listener,

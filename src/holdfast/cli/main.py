@@ -23,6 +23,7 @@ PLACES = {
     "events": "events",
     "schedules": "schedules",
     "items": "items",
+    "conversations": "conversations",
     "queues": "queues",
     "workflows": "queues",
     "lanes": "queues",

@@ -1,4 +1,4 @@
-"""Finds workflows and steps in a user's module, and says plainly what is there when they are not."""
+"""Finds workflows, steps and turn engines in a user's module, and says plainly what is there when they are not."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +17,7 @@ from holdfast.errors import UsageError
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from holdfast.conversations.engine import TurnEngine
     from holdfast.engine.step import Step
     from holdfast.engine.workflow import Workflow
 
@@ -61,6 +63,54 @@ def load(place: str) -> list[Workflow[Any, Any]]:
     )
 
 
+def load_engines(places: Sequence[str]) -> list[TurnEngine]:
+    """The turn engines at some places, each once.
+
+    Args:
+        places: each ``module`` for all engines in it, or ``module:name`` for one.
+
+    Raises:
+        UsageError: a module cannot be imported, or has no such engine.
+    """
+    found: list[TurnEngine] = []
+    for place in places:
+        name, colon, wanted = place.partition(":")
+        module = _import(name)
+        there = engines_of(module)
+        if not there or (colon and wanted not in there):
+            shown = ", ".join(there) or "none: make a hf.TurnEngine and give it a name there"
+            what = f"has no turn engine {wanted!r}" if colon else "has no turn engine"
+            raise UsageError(f"module {name!r} ({_file(module)}) {what}; its turn engines are: {shown}")
+        found += [there[wanted]] if colon else there.values()
+    return _each_once(found)
+
+
+def load_all(places: Sequence[str]) -> tuple[list[Workflow[Any, Any]], list[TurnEngine]]:
+    """The workflows and the turn engines at some places, each once.
+
+    Raises:
+        UsageError: a module cannot be imported, or has nothing of the kind.
+    """
+    workflows: list[Workflow[Any, Any]] = []
+    engines: list[TurnEngine] = []
+    for place in places:
+        name, colon, wanted = place.partition(":")
+        module = _import(name)
+        there = engines_of(module)
+        if colon and wanted in there:
+            engines.append(there[wanted])
+        elif colon or not there:
+            workflows += load(place)
+        else:
+            workflows += workflows_of(module).values()
+            engines += there.values()
+    return _each_once(workflows), _each_once(engines)
+
+
+def _each_once(found: Sequence[T]) -> list[T]:
+    return list({id(one): one for one in found}.values())
+
+
 def load_step(place: str) -> Step[Any, Any]:
     """The step at a place.
 
@@ -88,6 +138,15 @@ def workflows_of(module: ModuleType) -> dict[str, Workflow[Any, Any]]:
     from holdfast.engine.workflow import Workflow
 
     return _instances(module, Workflow)
+
+
+def engines_of(module: ModuleType) -> dict[str, TurnEngine]:
+    """The turn engines in a module's names, each under the first of its names."""
+    if "holdfast.conversations.engine" not in sys.modules:
+        return {}  # Nobody has made one.
+    from holdfast.conversations.engine import TurnEngine
+
+    return _instances(module, TurnEngine)
 
 
 def _instances(module: ModuleType, kind: type[T]) -> dict[str, T]:

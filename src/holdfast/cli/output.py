@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from holdfast.errors import (
     BadURL,
+    ConversationNotFound,
     DefinitionNotFound,
     Forbidden,
     HoldfastError,
@@ -66,7 +67,7 @@ def exit_code(error: BaseException) -> int:
             return NOT_FOUND
         case ScheduleNotFound() | UserNotFound() | KeyNotFound():
             return NOT_FOUND
-        case ItemNotFound() | SubjectNotFound() | DefinitionNotFound():
+        case ItemNotFound() | SubjectNotFound() | DefinitionNotFound() | ConversationNotFound():
             return NOT_FOUND
         case UsageError() | PayloadError() | BadURL() | RunExists() | UserExists() | ItemExists():
             return USAGE

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from holdfast.cli.command import Context, command
+from holdfast.cli.serving import StateUrl
 
 if TYPE_CHECKING:
     import socket
 
     from holdfast.api.config import ServeConfig
     from holdfast.cli.settings import Settings
+    from holdfast.conversations.engine import TurnEngine
 
 log = logging.getLogger("holdfast.cli")
 
@@ -36,12 +38,21 @@ def serve(
     auth: Annotated[
         bool | None, typer.Option("--auth/--no-auth", help="Whether everybody has to sign in or show a key.")
     ] = None,
+    conversations: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--conversations", metavar="MODULE[:NAME]", help="Have turns of this module's engines; may be repeated."
+        ),
+    ] = None,
+    state_url: StateUrl = None,
 ) -> int:
     """Serve the API and the dashboard until SIGTERM or Ctrl-C, and print the address.
 
     Beyond this machine it serves with --auth only.
     """
-    settings = context.settings(serve__host=host, serve__port=port, serve__auth=auth)
+    settings = context.settings(
+        serve__host=host, serve__port=port, serve__auth=auth, serve__conversations=conversations, state_url=state_url
+    )
     url = context.url
     from holdfast.cli.databases import sqlite_path
     from holdfast.cli.serving import listen, needs_extra, serve_config
@@ -50,6 +61,9 @@ def serve(
     with needs_extra():
         import uvicorn  # noqa: F401 - what is missing is told before anything is opened
     config = serve_config(settings)
+    from holdfast.cli.modules import load_engines
+
+    engines = load_engines(settings["serve.conversations"] or [])
     import uvloop
 
     from holdfast.cli.watched import watched
@@ -59,22 +73,32 @@ def serve(
         listen(config.host, config.port, auth=config.auth) as listener,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_serve(context, settings, config, url, listener))
+        runner.run(_serve(context, settings, config, engines, url, listener))
     return 0
 
 
-async def _serve(context: Context, settings: Settings, config: ServeConfig, url: str, listener: socket.socket) -> None:
+async def _serve(
+    context: Context,
+    settings: Settings,
+    config: ServeConfig,
+    engines: list[TurnEngine],
+    url: str,
+    listener: socket.socket,
+) -> None:
     import holdfast as hf
     from holdfast.cli.answering import answer
-    from holdfast.cli.serving import application, signals
+    from holdfast.cli.serving import application, check_state, signals
 
     stop = asyncio.Event()
     # Open before requests come: a database that cannot be used ends the command, with its reason.
     async with hf.connect(url, tenant=context.tenant) as client:
         if config.auth and config.oidc is None:
             await _somebody(context, client)
-        app = application(url, config, context.tenant)
+        await check_state(client, settings["state_url"])
+        app = application(url, config, context.tenant, engines, settings["state_url"])
         report = describe(config, url, listener)
+        if engines:
+            report["conversations"] = [engine.definition.id for engine in engines]
         with signals(stop):
             await answer(
                 app,
@@ -102,6 +126,8 @@ def describe(config: ServeConfig, url: str, listener: socket.socket) -> dict[str
 def announce(context: Context, report: dict[str, Any]) -> None:
     """Print the address, on a line of its own."""
     log.info("process %d answers at %s; database %s", report["pid"], report["url"], report["database"])
+    if "conversations" in report:
+        log.info("process %d has turns of %s", report["pid"], ", ".join(report["conversations"]))
     if context.output.as_json:
         context.output.json(report)
     else:

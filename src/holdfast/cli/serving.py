@@ -6,15 +6,26 @@ import asyncio
 import ipaddress
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Annotated, Any
 
-from holdfast.errors import UsageError
+import typer
+
+from holdfast.errors import StoreUnavailable, UsageError
 
 if TYPE_CHECKING:
     from holdfast.api.config import ServeConfig
     from holdfast.cli.settings import Settings
+    from holdfast.conversations.engine import TurnEngine
+    from holdfast.engine.client import Client
+
+StateUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--state-url", metavar="URL", help="Where conversations are kept, redis://host; in the database unless given."
+    ),
+]
 
 BACKLOG = 2048
 
@@ -90,11 +101,28 @@ def needs_extra() -> Iterator[None]:
         ) from None
 
 
-def application(url: str, config: ServeConfig, tenant: str) -> Any:
+def application(
+    url: str, config: ServeConfig, tenant: str, engines: Sequence[TurnEngine] = (), state_url: str | None = None
+) -> Any:
     """The API and the dashboard, as an ASGI application."""
     with needs_extra():
         from holdfast.web import create_app
-    return create_app(url, config=config, tenant=tenant)
+    return create_app(url, config=config, tenant=tenant, conversations=engines, state_url=state_url or "")
+
+
+async def check_state(client: Client, state_url: str | None) -> None:
+    """Refuse a state store that cannot be used. One that does not answer just now may answer later.
+
+    Raises:
+        StoreError: it is too old, or refuses us, or the address is none.
+        UsageError: what it needs is not installed.
+    """
+    if state_url is None:
+        return
+    from holdfast.conversations.states import holding_of
+
+    with suppress(StoreUnavailable):
+        await holding_of(client.core, state_url)
 
 
 def listen(host: str, port: int, *, auth: bool) -> socket.socket:

@@ -32,7 +32,10 @@ from holdfast.errors import UsageError
 
 FILE = "holdfast.toml"
 FILE_VARIABLE = "HOLDFAST_CONFIG"
-INTERNAL = ("HOLDFAST_ISOLATED_IMPORT", FILE_VARIABLE)
+ADDRESSES = ("url", "state_url")
+"""Settings that may have a password in them."""
+
+INTERNAL = ("HOLDFAST_ISOLATED_IMPORT", "HOLDFAST_DEBUG", FILE_VARIABLE)
 """Variables with our prefix that are no settings."""
 
 
@@ -87,6 +90,7 @@ SETTINGS = (
     Setting("url", TEXT, None),
     Setting("tenant", TEXT, "default"),
     Setting("key", SECRET, None),
+    Setting("state_url", TEXT, None),
     Setting("log_level", LEVEL, "info"),
     Setting("worker.modules", TEXTS, None),
     Setting("worker.concurrency", COUNT, 1000),
@@ -97,6 +101,7 @@ SETTINGS = (
     Setting("worker.beat", DURATION, 3.0),
     Setting("worker.drain", DURATION, 5.0),
     Setting("worker.metrics", TEXT, None),
+    Setting("serve.conversations", TEXTS, None),
     Setting("serve.host", TEXT, "127.0.0.1"),
     Setting("serve.port", PORT, 8700),
     Setting("serve.auth", FLAG, False),
@@ -300,7 +305,7 @@ def _checked(
 
 
 def _wrong(setting: Setting, value: Any, source: str, line: int | None) -> Problem:
-    shown = "not that" if setting.key == "url" or setting.kind.secret else repr(value)
+    shown = "not that" if setting.key in ADDRESSES or setting.kind.secret else repr(value)
     key = None if source == setting.variable else setting.key
     return Problem(source, line, key, f"is {shown}; expected is {setting.kind.expected}")
 

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from holdfast.engine import counting
@@ -61,7 +61,11 @@ class Core:
         self._unseen: dict[bytes, None] = {}
         """Runs whose result somebody waits for, and that were not looked at since: they may have ended before."""
         self._waits: dict[WaitKey, Callable[[JournalRow], None]] = {}
+        self.companions: dict[Hashable, object] = {}
+        """What others keep for the database as long as it is open, by a key of theirs."""
         self._dispatchers: list[Dispatcher] = []
+        self._hint_sinks: list[Callable[[str], None]] = []
+        self._on_close: list[Callable[[], Awaitable[None]]] = []
         self._look = asyncio.Event()
         self._hinted: set[str] = set()
         self._hint = asyncio.Event()
@@ -123,7 +127,7 @@ class Core:
         await self.committer.close(CLOSE_SECONDS)
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *(close() for close in self._on_close), return_exceptions=True)
         await self.store.close()
 
     def now_us(self) -> int:
@@ -146,6 +150,14 @@ class Core:
         """Tell it no more."""
         if dispatcher in self._dispatchers:
             self._dispatchers.remove(dispatcher)
+
+    def on_hint(self, sink: Callable[[str], None]) -> None:
+        """Call the sink on the event loop with each kind that is announced, here or in another process; or "any"."""
+        self._hint_sinks.append(sink)
+
+    def on_close(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Have this done when the last user leaves."""
+        self._on_close.append(close)
 
     def wait_result(self, uid: bytes) -> asyncio.Future[RunOutcome]:
         """A future that gives a run's outcome, wherever it is executed."""
@@ -184,7 +196,7 @@ class Core:
         """Something happened that was written past the committer: tell everybody.
 
         Args:
-            kind: ready, done, wake, asked, flow or drain.
+            kind: ready, done, wake, asked, flow, drain or turn.
         """
         self._hinted.add(kind)
         self._hint.set()
@@ -276,6 +288,8 @@ class Core:
             self._look.set()
         for dispatcher in self._dispatchers:
             dispatcher.hear(kind)
+        for sink in self._hint_sinks:
+            sink(kind)
 
     async def _send_hints(self) -> None:
         while True:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from holdfast.model.run import AGEING_US
@@ -33,7 +33,8 @@ Numbers = list[int]
 """A histogram: how many by bit length; then the sum; for steps also attempts that did well, retries and failures."""
 
 
-def _numbers() -> Numbers:
+def new_numbers() -> Numbers:
+    """An empty histogram."""
     return [0] * _SLOTS
 
 
@@ -101,12 +102,12 @@ class Counts:
 
     def __init__(self) -> None:
         self.times: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-        self.steps: dict[str, dict[str, Numbers]] = defaultdict(lambda: defaultdict(_numbers))
-        self.waits: dict[str, Numbers] = defaultdict(_numbers)
-        self.runs: dict[tuple[str, str], Numbers] = defaultdict(_numbers)
+        self.steps: dict[str, dict[str, Numbers]] = defaultdict(lambda: defaultdict(new_numbers))
+        self.waits: dict[str, Numbers] = defaultdict(new_numbers)
+        self.runs: dict[tuple[str, str], Numbers] = defaultdict(new_numbers)
         self.started: dict[str, int] = defaultdict(int)
-        self.commits = _numbers()
-        self.batches = _numbers()
+        self.commits = new_numbers()
+        self.batches = new_numbers()
         self.leases_lost = 0
         self.runs_lost = 0
         self.rescued = 0
@@ -118,8 +119,8 @@ class Counts:
 
     def committed(self, core: Core, batch: Batch, results: Results, seconds: float) -> None:
         """Count what was committed as one batch, in so many seconds."""
-        _put(self.batches, sum(len(getattr(batch, kind)) for kind in KINDS))
-        _put(self.commits, int(seconds * 1e6))
+        put(self.batches, sum(len(getattr(batch, kind)) for kind in KINDS))
+        put(self.commits, int(seconds * 1e6))
         self._unfolded += len(batch.checkpoints)
         if self._unfolded > FOLD_AT:
             self.fold()
@@ -137,7 +138,7 @@ class Counts:
         """Count an attempt that failed, for good or to be followed by another."""
         with self._folding:
             numbers = self.steps[workflow][step]
-            _put(numbers, took_us)
+            put(numbers, took_us)
             numbers[FAILURES if for_good else RETRIES] += 1
 
     def fold(self) -> None:
@@ -164,13 +165,13 @@ class Counts:
             execution = core.executions.get(settle.run)
             if refusal is None and execution is not None and settle.status != "held":
                 numbers = self.runs[execution.run.workflow, settle.status]
-                _put(numbers, settle.finished_at - due_us(execution.run))
+                put(numbers, settle.finished_at - due_us(execution.run))
 
     def _claims(self, core: Core, claimed: list[ClaimedRun]) -> None:
         now = core.now_us()
         for run in claimed:
             if run.fresh:
-                _put(self.waits[run.queue], now - due_us(run))
+                put(self.waits[run.queue], now - due_us(run))
 
     def families(self, *, queues: bool = True) -> Iterator[Family]:
         """Everything that was counted, as metrics; ``queues``: with how deep they are."""
@@ -193,6 +194,8 @@ class Counts:
             "holdfast.commit.size", "histogram", "{operation}", "How many operations a commit had", (),
             [((), shown(self.batches, 1, 16, 1.0))],
         )  # fmt: skip
+        for families in _others:
+            yield from families()
 
     def _queue_families(self) -> Iterator[Family]:
         queues, looked = dict(self.queues), self.looked_at
@@ -269,6 +272,14 @@ on: Counts | None = None
 """What counts in this process; None while nobody wants to know."""
 
 
+_others: list[Callable[[], Iterator[Family]]] = []
+
+
+def also(families: Callable[[], Iterator[Family]]) -> None:
+    """Show what a room above the engine counts too."""
+    _others.append(families)
+
+
 def begin() -> Counts:
     """Count from now on."""
     global on
@@ -293,7 +304,8 @@ def due_us(run: ClaimedRun) -> int:
     return max(run.rank + run.priority * AGEING_US, run.created_at)
 
 
-def _put(numbers: Numbers, value: int) -> None:
+def put(numbers: Numbers, value: int) -> None:
+    """Count a value, in microseconds or in ones."""
     if value > 0:
         numbers[value.bit_length()] += 1
         numbers[_SUM] += value

@@ -37,7 +37,7 @@ class Duty(NamedTuple):
     workflows: tuple[Workflow[Any, Any], ...] = ()
 
 
-ROOMS = ("holdfast.workqueue",)
+ROOMS = ("holdfast.workqueue", "holdfast.conversations")
 """The rooms that have something to say."""
 
 _duties: dict[str, Duty] = {}

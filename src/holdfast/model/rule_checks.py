@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
 from holdfast.model.rule_nodes import (
@@ -24,11 +24,16 @@ from holdfast.model.rule_nodes import (
 )
 from holdfast.model.rule_syntax import COMPARISONS, refusal
 
-ROOTS = ("signals", "properties", "scores", "subject")
-"""What a rule can ask for: each with names behind a dot."""
-
 SUBJECT = {"id": "text", "name": "text", "assignee": "text", "contacts": "list", "weak": "number", "demo": "truth"}
 """What ``subject`` has, and of which kind."""
+
+Roots = Mapping[str, str | Mapping[str, str]]
+"""What rules can ask for: each with names behind a dot, and the kind of them all, or the kind of each there is."""
+
+SUBJECT_ROOTS: Roots = {"signals": "number", "properties": "any", "scores": "number", "subject": SUBJECT}
+"""What a rule about a subject can ask for."""
+
+ROOTS = tuple(SUBJECT_ROOTS)
 
 MACROS_AT_MOST = 2
 """Lists within lists that a rule goes through."""
@@ -85,6 +90,8 @@ _DIFFERENCES = {
     ("span", "span"): "span",
 }  # fmt: skip
 _PRODUCTS = {("number", "number"): "number"}
+_EXAMPLES = {"signals": "usage_score", "properties": "plan", "scores": "risk", "subject": "name"}
+_LACKS = {"subject": "a subject has no", "collected": "no step collects"}
 _ARITHMETIC = {"+": _SUMS, "-": _DIFFERENCES, "*": _PRODUCTS, "/": _PRODUCTS}
 
 
@@ -96,18 +103,19 @@ class Used(NamedTuple):
     at: int
 
 
-def check(node: Node, text: str, place: str = "rule") -> list[Used]:
+def check(node: Node, text: str, place: str = "rule", roots: Roots = SUBJECT_ROOTS) -> list[Used]:
     """The names that a rule uses, in the order in which they stand.
 
     Args:
         node: its tree.
         text: what it was read from.
         place: what the rule is called in messages.
+        roots: what it can ask for.
 
     Raises:
         RuleError: it is not true or false, or a part of it can never be told.
     """
-    checker = _Checker(text, place)
+    checker = _Checker(text, place, roots)
     checker.truth(node, ())
     return sorted(set(checker.used), key=lambda one: (one.at, one.name))
 
@@ -121,9 +129,10 @@ def nearest(name: str, known: Sequence[str]) -> str:
 class _Checker:
     """Goes through a rule's tree. ``scope``: the variables of the macros around."""
 
-    def __init__(self, text: str, place: str) -> None:
+    def __init__(self, text: str, place: str, roots: Roots) -> None:
         self._text = text
         self._place = place
+        self._roots = roots
         self.used: list[Used] = []
 
     def truth(self, node: Node, scope: tuple[str, ...]) -> None:
@@ -175,25 +184,31 @@ class _Checker:
     def _name(self, node: Node, name: str, scope: tuple[str, ...]) -> str:
         if name in scope:
             return "any"
-        if name in ROOTS:
-            example = {"signals": "usage_score", "scores": "risk", "subject": "name"}.get(name, "plan")
-            self._fail(f"{name} has names behind a dot: write {name}.{example}", node.at)
-        near = difflib.get_close_matches(name, (*ROOTS, *scope), 1)
-        advice = f"did you mean {near[0]}?" if near else f"write signals.{name} or properties.{name}"
+        if name in self._roots:
+            self._fail(f"{name} has names behind a dot: write {name}.{self._example(name)}", node.at)
+        near = difflib.get_close_matches(name, (*self._roots, *scope), 1)
+        open_to_any = [root for root in self._roots if root not in ("scores", "subject")]
+        meant = " or ".join(f"{root}.{self._example(root) if name in ROOTS else name}" for root in open_to_any)
+        advice = f"did you mean {near[0]}?" if near else f"write {meant}"
         self._fail(f"{name} is not known here; {advice}", node.at)
 
+    def _example(self, root: str) -> str:
+        """A name behind a root, for messages."""
+        return _EXAMPLES.get(root) or next(iter(self._roots[root]), "name")
+
     def _member(self, node: Node, of: Node, key: str, scope: tuple[str, ...]) -> str:
-        if not (isinstance(of, Name) and of.name in ROOTS and of.name not in scope):
+        if not (isinstance(of, Name) and of.name in self._roots and of.name not in scope):
             kind = self.kind(of, scope)
             if kind not in ("any", "map"):
                 self._fail(f"{_said(of)} is {_SAYS[kind]}, and has no {key}", node.at)
             return "any"
         self.used.append(Used(of.name, key, of.at))
-        if of.name == "subject":
-            if key not in SUBJECT:
-                self._fail(f"a subject has no {key}; {nearest(key, tuple(SUBJECT))}", of.at)
-            return SUBJECT[key]
-        return "any" if of.name == "properties" else "number"
+        kinds = self._roots[of.name]
+        if isinstance(kinds, str):
+            return kinds
+        if key not in kinds:
+            self._fail(f"{_LACKS.get(of.name, f'{of.name} has no')} {key}; {nearest(key, tuple(kinds))}", of.at)
+        return kinds[key]
 
     def _index(self, of: Node, index: Node, scope: tuple[str, ...]) -> str:
         kind = self.kind(of, scope)
@@ -231,9 +246,10 @@ class _Checker:
     def _in(self, node: Operation, scope: tuple[str, ...]) -> str:
         left = self.kind(node.left, scope)
         right = node.right
-        if isinstance(right, Name) and right.name in ROOTS and right.name not in scope:
+        if isinstance(right, Name) and right.name in self._roots and right.name not in scope:
             if not isinstance(node.left, Literal) or not isinstance(node.left.value, str):
-                self._fail(f'write the name in quotes, as in "usage_score" in {right.name}', node.left.at)
+                example = self._example(right.name)
+                self._fail(f'write the name in quotes, as in "{example}" in {right.name}', node.left.at)
             self.kind(Member(right, node.left.value, False, right.at), scope)
             return "truth"
         kind = self.kind(right, scope)
@@ -274,7 +290,7 @@ class _Checker:
             self._fail(f"{_said(node.over)} is {_SAYS[kind]}, and {node.kind} goes through lists", node.at)
         if len(scope) >= MACROS_AT_MOST:
             self._fail(f"a rule goes through lists in lists {MACROS_AT_MOST} deep at most", node.at)
-        if node.variable in (*ROOTS, *scope, *FUNCTIONS, "has"):
+        if node.variable in (*ROOTS, *self._roots, *scope, *FUNCTIONS, "has"):
             self._fail(f"{node.variable} is taken: give the entries of the list another name", node.at)
         inner = (*scope, node.variable)
         for number, body in enumerate(node.bodies):

@@ -78,7 +78,7 @@ def truth_of(node: Node, scope: Scope = ROOT_SCOPE) -> Truth:
             asked, then, otherwise = (truth_of(part, scope) for part in (condition, yes, no))
             return lambda env: then(env) if asked(env) else otherwise(env)
         case Macro(kind, over, variable, (body,)) if kind in ("exists", "all") and is_native(over):
-            slot = VARIABLES + len(scope) - len(ROOT_SCOPE)
+            slot = max(VARIABLES, *(place + 1 for place in scope.values()))
             return _macro(kind, value_of(over, scope), slot, truth_of(body, {**scope, variable: slot}))
     if not is_native(node):
         return rule_library.truth_of(node, scope)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from holdfast.errors import UsageError
 from holdfast.model import rule_library
-from holdfast.model.rule_checks import Used, check, nearest
+from holdfast.model.rule_checks import SUBJECT_ROOTS, Roots, Used, check, nearest
 from holdfast.model.rule_columns import Table, condition_of
 from holdfast.model.rule_nodes import Call, Node, parts
 from holdfast.model.rule_syntax import parse, refusal
@@ -126,12 +126,27 @@ def rule_from(text: object, place: str = "rule") -> Rule:
 
 @functools.lru_cache(maxsize=1000)
 def _rule(text: str, place: str) -> Rule:
+    return Rule(text, *checked_tree(text, place))
+
+
+def checked_tree(text: str, place: str = "rule", roots: Roots = SUBJECT_ROOTS) -> tuple[Node, list[Used]]:
+    """The tree of a rule and the names that it uses, checked.
+
+    Args:
+        text: the rule.
+        place: what it is called in messages.
+        roots: what it can ask for.
+
+    Raises:
+        RuleError: as for `rule_from`.
+        UsageError: it needs a library that is not installed.
+    """
     node = parse(text, place)
-    used = check(node, text, place)
+    used = check(node, text, place, roots)
     for part in parts(node):
         if isinstance(part, Call) and (reason := rule_library.constant_fault(part)) is not None:
             raise refusal(text, part.at, reason, place)
-    return Rule(text, node, used)
+    return node, used
 
 
 def matching(rules: Sequence[Rule], facts: Sequence[Facts], today: date) -> list[list[int]]:

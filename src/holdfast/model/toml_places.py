@@ -25,7 +25,7 @@ def toml_line(text: str, path: Sequence[str | int]) -> int | None:
     table: Path = ()
     counts: dict[Path, int] = {}
     quotes = ""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if quotes:  # inside a text of several lines
             if quotes in line:
                 quotes = ""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from holdfast.model.search import Condition
+from holdfast.store.conversations import StateStore
 from holdfast.store.operations import Batch, Continue, Control, Controlled, Fork, Results, Retry, Started
 from holdfast.store.rows import (
     QUEUE_SETTINGS,
@@ -92,6 +93,10 @@ class Store(Protocol):
     @property
     def work(self) -> WorkStore:
         """The verbs of the work queue."""
+
+    @property
+    def conversations(self) -> StateStore:
+        """The verbs of conversations."""
 
     async def open(self, *, migrate: bool = True) -> None:
         """Connect; create the schema in an empty database; refuse one that is not ours or not this version."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NoReturn
 
 from holdfast.errors import UsageError
 from holdfast.store.base import Store
+from holdfast.store.conversations import StateStore
 from holdfast.store.work import WorkStore
 
 VERBS = frozenset(name for name, verb in vars(Store).items() if not name.startswith("_") and callable(verb))
@@ -14,6 +15,9 @@ VERBS = frozenset(name for name, verb in vars(Store).items() if not name.startsw
 
 WORK_VERBS = frozenset(name for name in vars(WorkStore) if not name.startswith("_"))
 """What its work queue can do."""
+
+STATE_VERBS = frozenset(name for name in vars(StateStore) if not name.startswith("_"))
+"""What its conversations can do."""
 
 
 class Confined:
@@ -36,6 +40,12 @@ class Confined:
             raise UsageError(f"{name}: a store under the policy of tenant {self.tenant!r} reads what is the tenant's")
 
         return refuse
+
+
+class ConfinedConversations(Confined):
+    """The same for the verbs of conversations."""
+
+    verbs: ClassVar[frozenset[str]] = STATE_VERBS
 
 
 class ConfinedWork(Confined):

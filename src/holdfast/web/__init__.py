@@ -18,7 +18,8 @@ How a page is made, from ``web/pages/queues.py`` with ``web/templates/pages/queu
                 return page.done("/queues", f"Queue {name} executes at most {total} runs")
         return page.render("pages/queues.html", title="Queues and lanes", ...)   # 422, each error at its field
 
-``page.client`` is the client of whoever asks, ``page.work`` their work queue.
+``page.client`` is the client of whoever asks, ``page.work`` their work queue, and ``page.conversations`` are their
+conversations.
 
 Every file in ``web/pages`` that has a ``site`` is found. Addresses are written from the dashboard's root;
 ``page.url()``, and ``url()`` in templates, put the folder in front under which it is mounted.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,16 +16,30 @@ from holdfast.web.assets import assets
 from holdfast.web.pages import sections
 from holdfast.web.trouble import trouble_page
 
+if TYPE_CHECKING:
+    from holdfast.conversations.engine import TurnEngine
 
-def create_app(url: str, *, config: ServeConfig | None = None, tenant: str = "default") -> FastAPI:
+
+def create_app(
+    url: str,
+    *,
+    config: ServeConfig | None = None,
+    tenant: str = "default",
+    conversations: Iterable[TurnEngine] = (),
+    state_url: str | None = None,
+) -> FastAPI:
     """The API and the dashboard, as one application.
 
     Args:
         url: of the database, as for `hf.connect`.
         config: how it serves.
         tenant: whose data is seen without auth.
+        conversations: what the turns of conversations do; without, those that there are can be looked at.
+        state_url: where conversations are kept, as for `hf.open_conversations`.
     """
-    app = create_api(url, config=config or ServeConfig(), tenant=tenant)
+    app = create_api(
+        url, config=config or ServeConfig(), tenant=tenant, conversations=conversations, state_url=state_url
+    )
     app.state.holdfast.renderer = trouble_page
     app.router.routes.append(Route("/static/{digest}/{name}", _static, methods=["GET"], include_in_schema=False))
     for section in sections():

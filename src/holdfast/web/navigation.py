@@ -31,6 +31,7 @@ NAVIGATION = (
     Entry("overview", "/", "Overview", "overview", "o"),
     Entry("work", "/work", "My work", "work", "m"),
     Entry("items", "/work/queue", "Work items", "items", "i"),
+    Entry("conversations", "/conversations", "Conversations", "conversations", "c"),
     Entry("runs", "/runs", "Runs", "runs", "r"),
     Entry("workflows", "/workflows", "Workflows", "workflows", "w"),
     Entry("queues", "/queues", "Queues and lanes", "queues", "q"),

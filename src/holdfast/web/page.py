@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from holdfast.api.problems import Refused
 from holdfast.api.redaction import Redactor
+from holdfast.api.routing import Call
 from holdfast.engine.part import UNSET, Unset
 from holdfast.model.access import Role
 from holdfast.model.run import microseconds
@@ -30,6 +31,7 @@ from holdfast.web.text import zone_named
 if TYPE_CHECKING:
     from holdfast.api.access import Principal
     from holdfast.api.server import Server
+    from holdfast.conversations.desk import Conversations
     from holdfast.engine.client import Client
     from holdfast.workqueue.queue import WorkQueue
 
@@ -89,6 +91,16 @@ class Page:
 
         client = self.client
         return WorkQueue(client.core, client.tenant, actor=client.actor, reads=client.reads)
+
+    @property
+    def conversations(self) -> Conversations:
+        """The conversations, for whoever asks."""
+        assert self.principal is not None
+        return self.conversations_for(self.principal)
+
+    def conversations_for(self, principal: Principal) -> Conversations:
+        """The conversations of somebody's tenant, as they may see them."""
+        return Call(self.request, self.server, principal).conversations
 
     def may(self, role: Role | str, *, shared: bool = False) -> bool:
         """Whether who asks has a role, and, with ``shared``, may change what all tenants share."""

@@ -47,6 +47,11 @@ def item_path(id: str, part: str = "", **parameters: Any) -> str:
     return f"{path}{('&' if '?' in path else '?') + given if given else ''}"
 
 
+def conversation_path(id: str) -> str:
+    """The path of a conversation's page."""
+    return f"/conversations/{quote(id, safe='')}"
+
+
 def definition_path(id: str) -> str:
     """The path of a definition's page."""
     return f"/work/definition?id={id}" if id in (".", "..") else f"/work/definitions/{quote(id, safe='')}"

@@ -46,6 +46,7 @@ class Templates:
             "run_path": run_path,
             "word": lambda qualifier, value: f"{qualifier}:{quoted(value)}",
             "item_path": paths.item_path,
+            "conversation_path": paths.conversation_path,
             "definition_path": paths.definition_path,
             "subject_path": paths.subject_path,
             "workflow_path": paths.workflow_path,

@@ -85,6 +85,8 @@ def _ways(page: Page, problem: Problem) -> list[Way]:
     if problem.status == 401:
         return [Way("Sign in", page.url("/sign-in"))]
     ways = [Way("All runs", page.url("/runs")), Way("Overview", page.url("/"))]
+    if problem.kind == "conversation-not-found":
+        return [Way("All conversations", page.url("/conversations", expired="yes")), *ways]
     run_id = problem.more.get("run_id")
     if problem.kind == "run-not-found" and isinstance(run_id, str) and len(run_id) < 100:
         quoted = run_id.replace('"', '""')

@@ -7,9 +7,9 @@ from typing import Any
 
 from starlette.responses import Response
 
-from holdfast.api.access import Principal
-from holdfast.api.streams import Stream
 from holdfast.errors import UsageError
+from holdfast.web.conversation_live import of_item
+from holdfast.web.following import anybody, follow_view
 from holdfast.web.page import Page
 from holdfast.web.work_counts import due_counts
 from holdfast.web.work_filters import Filters
@@ -31,18 +31,17 @@ async def follow(page: Page) -> Response:
     what = given.get("of", "")
     if what not in _READS:
         raise UsageError(f"nothing is followed as {what!r:.60}; there are {', '.join(_READS)}")
-    principal = page.principal
-    assert principal is not None
     read = _READS[what]
-    # Of nobody's, so that it is shared by all who follow; it is read under the tenant's policy all the same.
-    client = page.server.client(Principal("live", "live", principal.tenant, principal.role))
+    # It is read under the tenant's policy all the same.
+    client = page.server.client(anybody(page))
     work = WorkQueue(client.core, client.tenant, actor=client.actor, reads=client.reads)
-    live = page.server.live
-    key = ("work", *(f"{name}={value}" for name, value in sorted(given.items())))
-    last = page.request.headers.get("last-event-id") or None
-    follower, subject = await live.follow_view(principal, last, key, lambda: read(work, given))
-    credentials = page.server.credentials
-    return Stream(follower, lambda: subject.leave(follower), lambda: credentials.principal(page.request))
+    if what == "item":
+
+        async def both() -> Any:
+            return await read(work, given), await of_item(page, given.get("id") or "-")
+
+        return await follow_view(page, "work", both)
+    return await follow_view(page, "work", lambda: read(work, given))
 
 
 async def _queue(work: WorkQueue, given: Given) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from holdfast.errors import ItemError, PayloadError, UsageError
 from holdfast.store.work_rows import ItemChange, ItemRow
 from holdfast.workqueue import moves
+from holdfast.workqueue.completing import tell
 from holdfast.workqueue.moves import Moved
 from holdfast.workqueue.moving import Moving
 from holdfast.workqueue.part import PORTION, TRIES
@@ -100,7 +101,7 @@ class Acting(Moving):
 
     async def _follow(self, before: ItemRow, change: ItemChange) -> None:
         """What goes with a change that was stored."""
-        self._tell(change)
+        tell(self.core, change)
         await stop_waking(self.core, before, change.row)
 
 

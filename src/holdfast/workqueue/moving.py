@@ -13,10 +13,11 @@ from holdfast.model.duration import Duration, seconds
 from holdfast.model.ids import check_id
 from holdfast.model.keys import check_key
 from holdfast.model.people import decode_person
-from holdfast.model.work import DAY_US, FINAL, SnoozeEvent, decode_item
-from holdfast.model.work_kinds import MANAGER, decode_definition
+from holdfast.model.work import DAY_US, SnoozeEvent, decode_item
+from holdfast.model.work_kinds import MANAGER
 from holdfast.store.work_rows import ItemChange, ItemRow
 from holdfast.workqueue import moves
+from holdfast.workqueue.completing import cooldown_of, tell
 from holdfast.workqueue.holding import decide
 from holdfast.workqueue.items import Items
 from holdfast.workqueue.moves import Moved, change_of
@@ -344,22 +345,11 @@ class Moving(Items):
         """Store a change and tell whom it has to do with; whether nobody was faster."""
         [outcome] = await self._patiently(self._work.put_items([change]))
         if outcome == "done":
-            self._tell(change)
+            tell(self.core, change)
         return outcome == "done"
 
-    def _tell(self, change: ItemChange) -> None:
-        """Let the runs go on that wait for what a change has told."""
-        if change.tells:
-            for kind in ("wake", "ready", "fired"):
-                self.core.announce(kind)
-
     async def _cooldown(self, id: str) -> int:
-        """For how long its place stays taken when an item ends."""
-        row = await self._item(id)
-        if row.definition is None or row.subject is None or row.status in FINAL:
-            return 0
-        found = await self._patiently(self._looks.find_definition(self.tenant, row.definition))
-        return 0 if found is None else decode_definition(found.document).cooldown_us
+        return await self._patiently(cooldown_of(self._looks, await self._item(id)))
 
     async def _manager(self, row: ItemRow) -> str:
         found = None

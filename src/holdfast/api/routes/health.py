@@ -37,7 +37,7 @@ async def healthz(request: Request) -> Response:
     responses={503: {"model": Readiness, "description": "Some part is not ready."}},
 )
 async def readyz(request: Request) -> Response:
-    """Whether the server is ready, and which part is not: the database, its schema, or what writes to it."""
+    """Whether the server is ready, and which part is not: the database, its schema, its writer, or the state store."""
     server = server_of(request)
     parts = await server.readiness.get("", lambda: _parts(server))
     ready = all(state == OK for state in parts.values())
@@ -61,7 +61,19 @@ async def _parts(server: Server) -> dict[str, str]:
     else:
         if server.core.committer.trouble is not None:
             parts["committer"] = "cannot write, and tries again"
+    if server.has_conversations:
+        parts["state"] = await _state(server) if parts["database"] == OK else "waits for the database"
     return parts
+
+
+async def _state(server: Server) -> str:
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await server.state.check()
+    except (StoreError, TimeoutError) as error:
+        log.warning("not ready: %s", str(error) or "the state store does not answer")
+        return "does not answer"
+    return OK
 
 
 @routes.get(

@@ -10,6 +10,7 @@ from holdfast.store.confined import Confined
 from holdfast.store.postgres import look
 from holdfast.store.postgres.address import Address
 from holdfast.store.postgres.connection import READ_AS, Connection, Link
+from holdfast.store.postgres.conversations import ConfinedPostgresConversations
 from holdfast.store.postgres.reads import Reads
 from holdfast.store.postgres.work.store import ConfinedPostgresWork
 from holdfast.store.rows import Standing
@@ -62,6 +63,7 @@ class ConfinedPostgres(Confined, Reads):
         self.name = store.name
         self.durable = store.durable
         self.work = ConfinedPostgresWork(self._read, tenant)
+        self.conversations = ConfinedPostgresConversations(self._read, tenant)
 
     async def _read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         async def confined(connection: Connection) -> T:

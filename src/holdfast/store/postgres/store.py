@@ -1,7 +1,7 @@
 """`PostgresStore`: the Store protocol on PostgreSQL.
 
-One connection writes batches, one tends workers and leases, two read, one listens and hints, each heart has its
-own, and so has the work queue; every one is opened when it is first needed and again after it broke.
+One connection writes batches, one tends workers and leases, two read, one listens and hints, each heart has its own,
+and so have the work queue and the conversations; every one is opened when it is first needed and again after it broke.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from holdfast.store.postgres.address import read_address
 from holdfast.store.postgres.claim import Heads
 from holdfast.store.postgres.confined import ConfinedPostgres, Readers
 from holdfast.store.postgres.connection import READ, WRITE, Connection, Link
+from holdfast.store.postgres.conversations import PostgresConversations
 from holdfast.store.postgres.errors import Again
 from holdfast.store.postgres.heart import PostgresHeart
 from holdfast.store.postgres.hints import Hints
@@ -60,6 +61,7 @@ class PostgresStore(Reads, Writes):
         self._hints = Hints(self._address)
         self._confined = Readers(self._address)
         self._work = PostgresWork(self._address, self._read, self._repeatedly)
+        self._conversations = PostgresConversations(self._address, self._read, self._repeatedly)
         self._heads = Heads()
 
     async def open(self, *, migrate: bool = True) -> None:
@@ -93,6 +95,7 @@ class PostgresStore(Reads, Writes):
         await self._hints.close()
         await self._confined.close()
         await self._work.close()
+        await self._conversations.close()
         readers = [self._readers.get_nowait() for _ in range(self._readers.qsize())]
         await asyncio.gather(*(link.close() for link in (self._writer, self._tender, *readers)))
         for link in readers:
@@ -126,6 +129,11 @@ class PostgresStore(Reads, Writes):
     def work(self) -> PostgresWork:
         """See `Store.work`."""
         return self._work
+
+    @property
+    def conversations(self) -> PostgresConversations:
+        """See `Store.conversations`."""
+        return self._conversations
 
     async def commit(self, batch: Batch) -> Results:
         """See `Store.commit`."""

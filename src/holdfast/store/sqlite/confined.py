@@ -11,6 +11,7 @@ from holdfast.store.confined import Confined
 from holdfast.store.rows import Standing
 from holdfast.store.sql import statements
 from holdfast.store.sqlite import look
+from holdfast.store.sqlite.conversations import ConfinedSqliteConversations
 from holdfast.store.sqlite.reads import Reads, at_once
 from holdfast.store.sqlite.work.store import ConfinedSqliteWork
 
@@ -78,6 +79,7 @@ class ConfinedSqlite(Confined, Reads):
         self.name = name
         self.durable = durable
         self.work = ConfinedSqliteWork(self._read, tenant)
+        self.conversations = ConfinedSqliteConversations(self._read, tenant)
 
     async def _read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         return await self._plain(lambda connection: function(self._policy.window(connection, self.tenant)))

@@ -22,6 +22,7 @@ from holdfast.store.sql import statements
 from holdfast.store.sqlite import schema
 from holdfast.store.sqlite.confined import ConfinedSqlite, Policy
 from holdfast.store.sqlite.connection import connect, translated
+from holdfast.store.sqlite.conversations import SqliteConversations
 from holdfast.store.sqlite.heart import FileHeart, MemoryHeart
 from holdfast.store.sqlite.reads import Reads
 from holdfast.store.sqlite.thread import Calls
@@ -56,6 +57,7 @@ class SqliteStore(Reads, Writes):
         self._stopped_at: int | None = None
         self._policy = Policy()
         self.work = SqliteWork(self._read, self._transaction)
+        self.conversations = SqliteConversations(self._read, self._transaction)
 
     @property
     def _where(self) -> str:

@@ -51,10 +51,9 @@ _TROUBLED = ("failed", "cancelled", "held")
 
 def write(connection: sqlite3.Connection, batch: Batch) -> Results:
     """Write the batch in one transaction and tell what became of each operation."""
-    results = Results()
     connection.execute("BEGIN IMMEDIATE")
     try:
-        _write(connection, batch, results)
+        results = write_inside(connection, batch)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -63,7 +62,9 @@ def write(connection: sqlite3.Connection, batch: Batch) -> Results:
     return results
 
 
-def _write(connection: sqlite3.Connection, batch: Batch, results: Results) -> None:
+def write_inside(connection: sqlite3.Connection, batch: Batch) -> Results:
+    """The same inside the caller's transaction."""
+    results = Results()
     joins: list[Join] = []
     leaves: list[Leave] = []
     terms: list[Terms] = []
@@ -98,6 +99,7 @@ def _write(connection: sqlite3.Connection, batch: Batch, results: Results) -> No
     results.claims = [_claim(connection, claim) for claim in batch.claims]
     if batch.audits:
         results.audits = audit.record(connection, batch.audits)
+    return results
 
 
 def _held(connection: sqlite3.Connection, run: bytes, epoch: int) -> bool:

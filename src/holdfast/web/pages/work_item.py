@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.responses import Response
 
 from holdfast.engine.browsing import journal_part
 from holdfast.errors import RunNotFound
+from holdfast.model.access import Role
 from holdfast.model.run import JournalEntry, RunView
+from holdfast.web.item_chat import chat_of, had
 from holdfast.web.item_history import JOURNAL_AT_MOST, happenings, is_of_person
 from holdfast.web.item_moves import IN_HEAD, answer_fields, ask, do, label_of, possible
 from holdfast.web.item_steps import tracked
@@ -20,6 +24,9 @@ site = Section("items")
 
 HISTORY_AT_MOST = 1000
 LINKS_NAMED = 20
+
+CHAT_PARTS = ("chat", "talk")
+"""Parts of the page with the conversation: what was said, and that with the form."""
 
 
 @site.get("/work/item")
@@ -46,11 +53,55 @@ async def change(page: Page) -> Response:
     return await do(page, page.request.path_params["id"])
 
 
+@site.get("/work/item/say")
+async def said_by_parameter(page: Page) -> Response:
+    """Where somebody is who loads a form again that was sent: back at the item."""
+    return page.done(item_path(page.query.get("id") or "-"), "")
+
+
+@site.post("/work/item/say")
+async def say_by_parameter(page: Page) -> Response:
+    """The same for an id that no path holds."""
+    return await _say(page, page.query.get("id") or "-")
+
+
+@site.get("/work/{id:item}/say")
+async def said(page: Page) -> Response:
+    """Where somebody is who goes to the address of a form that was sent: back at the item."""
+    return page.done(item_path(page.request.path_params["id"]), "")
+
+
+@site.post("/work/{id:item}/say")
+async def say(page: Page) -> Response:
+    """A turn of the conversation that belongs to an item."""
+    return await _say(page, page.request.path_params["id"])
+
+
+async def _say(page: Page, item_id: str) -> Response:
+    form = await page.form(Role.ITEMS)
+    item = page.shown(await page.work.get(item_id))
+    if await had(page, form, item):
+        if page.fragment is None:
+            return page.done(f"{item_path(item.id)}#chat", "")
+        page.form_sent = None
+    return await _item(page, item_id)
+
+
+async def _chat(page: Page, view: ItemView, hidden: set[str] | None = None) -> dict[str, Any]:
+    """What the part with the conversation sees."""
+    return {
+        "chat": await chat_of(page, view, hidden),
+        "stream": page.url("/work/live", of="item", id=view.id),
+    }
+
+
 async def _item(page: Page, item_id: str) -> Response:
     if page.query.get("do"):
         return await ask(page, item_id)
     hidden: set[str] = set()
     view = page.shown(await page.work.get(item_id), hidden)
+    if page.fragment in CHAT_PARTS:
+        return await show(page, "pages/work_item.html", item=view, **await _chat(page, view, hidden))
     run, entries = await _run(page, view, hidden)
     history = page.shown(await page.work.history(view.id, limit=HISTORY_AT_MOST), hidden)
     policy = await policy_of(page)
@@ -74,8 +125,8 @@ async def _item(page: Page, item_id: str) -> Response:
         timeline=happenings(history, entries, run),
         is_of_person=is_of_person,
         telling=[] if view.about is None else telling(view.about.signals, policy),
-        stream=page.url("/work/live", of="item", id=view.id),
         here=item_path(view.id),
+        **(await _chat(page, view, hidden) if page.fragment is None else {}),
     )
 
 

@@ -30,6 +30,10 @@ items AS NOT MATERIALIZED (SELECT * FROM main.items WHERE +tenant = holdfast_ten
 item_events AS NOT MATERIALIZED (SELECT * FROM main.item_events WHERE +tenant = holdfast_tenant()),
 places AS NOT MATERIALIZED (SELECT * FROM main.places WHERE +tenant = holdfast_tenant()),
 item_links AS NOT MATERIALIZED (SELECT * FROM main.item_links WHERE +tenant = holdfast_tenant()),
+conversations AS NOT MATERIALIZED (SELECT * FROM main.conversations WHERE +tenant = holdfast_tenant()),
+turns AS NOT MATERIALIZED (SELECT * FROM main.turns WHERE +tenant = holdfast_tenant()),
+turn_holds AS NOT MATERIALIZED (SELECT * FROM main.turn_holds WHERE +tenant = holdfast_tenant()),
+turn_line AS NOT MATERIALIZED (SELECT * FROM main.turn_line WHERE +tenant = holdfast_tenant()),
 failures AS NOT MATERIALIZED (SELECT * FROM main.failures WHERE false),
 ready AS NOT MATERIALIZED (
     SELECT * FROM main.ready AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()

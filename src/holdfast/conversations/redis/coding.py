@@ -1,0 +1,108 @@
+"""Rows of conversations as Redis keeps them: a conversation is a hash of its fields, a turn one value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from holdfast.store.base import Rejected
+from holdfast.store.conversation_rows import ConversationRow, Exchange, Save, Taken, TurnRow
+
+Fields = list[str | bytes | int]
+
+_TEXTS = frozenset({"tenant", "id", "user", "definition", "version", "status", "item"})
+_BYTES = frozenset({"state", "handover"})
+_STORED = frozenset({"created_at", "changed_at", "expires_at", "ended_at"})
+"""Set by the script, by the server's clock."""
+
+_MESSAGE, _RESPONSE = (TurnRow._fields.index(name) - 2 for name in ("message", "response"))
+"""Where these are in what `write_turn` writes."""
+
+
+def write_row(row: ConversationRow) -> Fields:
+    """The fields of a conversation that are given with it, each with its name before it; None is left out."""
+    fields: Fields = []
+    for name, value in row._asdict().items():
+        if name not in _STORED and value is not None:
+            fields += [name, value]
+    return fields
+
+
+def read_row(flat: Sequence[bytes] | None) -> ConversationRow | None:
+    """A conversation from a reply: a hash as a flat list; None for none."""
+    if not flat:
+        return None
+    stored = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    values: dict[str, Any] = {}
+    for name in ConversationRow._fields:
+        value = stored.get(name)
+        if value is None or name in _BYTES:
+            values[name] = value
+        else:
+            values[name] = value.decode() if name in _TEXTS else int(value)
+    return ConversationRow(**values)
+
+
+def write_turn(turn: TurnRow) -> bytes:
+    """A turn but for whose it is and when it ended; the same for equal turns.
+
+    Raises:
+        Rejected: a number has more than 64 bits.
+    """
+    cost = None if turn.cost is None else float(turn.cost)
+    try:
+        return msgspec.msgpack.encode(turn._replace(cost=cost)[2:-1])
+    except OverflowError as error:
+        raise Rejected(f"turn {turn.number} of {turn.conversation!r}: {error}") from None
+
+
+def read_turn(tenant: str, conversation: str, stored: bytes) -> TurnRow:
+    """A turn from a reply: when it ended, a colon, and what `write_turn` wrote."""
+    at, _, rest = stored.partition(b":")
+    values: list[Any] = [tenant, conversation, *msgspec.msgpack.decode(rest), int(at)]
+    return TurnRow(*values)
+
+
+def read_taken(tenant: str, id: str, reply: Sequence[Any]) -> Taken:
+    """The answer of the script that takes."""
+    outcome, token, joins, held_us, until, _, flat, turn, said = reply
+    return Taken(
+        outcome.decode(),
+        read_row(flat),
+        token,
+        None if turn is None else read_turn(tenant, id, turn),
+        joins == 1,
+        held_us,
+        until,
+        tuple(read_exchange(one) for one in said if one is not None),
+    )
+
+
+def read_exchange(stored: bytes) -> Exchange:
+    """What was said in a turn, from what `write_turn` wrote."""
+    values = msgspec.msgpack.decode(stored.partition(b":")[2])
+    return Exchange(values[_MESSAGE], values[_RESPONSE])
+
+
+def write_save(save: Save) -> Fields:
+    """What the script that saves is told of the turn and the conversation, after what tells it from another save."""
+    row, turn = save.row, save.turn
+    of_turn: Fields = ["", "", b"", b""]
+    if turn is not None:
+        of_turn = [turn.number, turn.id, turn.fingerprint, write_turn(turn)]
+    fields = write_row(row)
+    mark = blake2b(msgspec.msgpack.encode([of_turn, fields]), digest_size=16).digest()
+    return [mark, *of_turn, *fields]
+
+
+def write_key(*names: str) -> bytes:
+    """Names as a message or a member of an index."""
+    return msgspec.json.encode(names)
+
+
+def read_key(stored: bytes) -> list[str]:
+    """The names of `write_key`."""
+    return msgspec.json.decode(stored, type=list[str])
