@@ -1,10 +1,12 @@
 """`hf.first`: whichever is first, decided once, and the others given up."""
 
 import asyncio
+import gc
 
 import pytest
 
 import holdfast as hf
+from holdfast.engine.context import Scope, place
 from tests.engine.helpers import ONCE, cause, outcome, serving, until, until_status
 
 
@@ -159,3 +161,34 @@ async def test_what_is_not_a_call_is_refused() -> None:
         hf.first()
     with pytest.raises(hf.UsageError, match="give it calls"):
         hf.first(7)  # type: ignore[type-var]
+
+
+async def test_calls_of_a_first_that_was_decided_warn_of_nothing_when_the_run_leaves_again() -> None:
+    decided, left = asyncio.Event(), asyncio.Event()
+
+    @hf.workflow
+    async def inner(x: int) -> int:
+        return x
+
+    @hf.workflow
+    async def races() -> None:
+        nested = hf.first(hf.gather(quick(1), inner(1)), hf.sleep("1h"))
+        if decided.is_set() and not left.is_set():
+            # What was decided is found again, and the run leaves before the winner's call begins.
+            left.set()
+            here = place.get()
+            assert isinstance(here, Scope)
+            here.execution.leave()
+        await hf.first(quick(2), nested)
+        if not decided.is_set():
+            decided.set()
+            here = place.get()
+            assert isinstance(here, Scope)
+            here.execution.leave()
+        await hf.first(quick(3), hf.sleep("1h"))
+
+    async with hf.connect("memory://") as client, hf.Worker(client, [races, inner]):
+        run = await client.start(races)
+        await run.result("30s")
+    gc.collect()
+    assert left.is_set()

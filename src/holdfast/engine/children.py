@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import secrets
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
@@ -92,9 +93,10 @@ class ChildCall:
             execution.pending.pop(position, None)
             execution.leave_call(position)
 
-    def close(self) -> None:
-        """Never await it."""
-        self._coroutine.close()
+    def drop(self) -> None:
+        """It will not be awaited, unless it is already."""
+        if inspect.getcoroutinestate(self._coroutine) == inspect.CORO_CREATED:
+            self._coroutine.close()
 
     def _child_id(self, generation: int) -> str:
         return f"{self._execution.run.id}/{generation}.{format_position(self._position)}"

@@ -7,6 +7,7 @@ moment, and a replay must see the same. Then the first error in the order of the
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -146,9 +147,14 @@ def _branch(here: Scope, prefix: bytes, call: Awaitable[T], group: object | None
 
 
 def _drop(call: Awaitable[Any]) -> None:
-    """Nobody awaits a call any more: it does not matter if nobody did, and Python is not to warn of it."""
-    if isinstance(call, Coroutine | ChildCall):
+    """Nobody will await a call: if it has not begun, it is not to, and Python is not to warn of it."""
+    if isinstance(call, ChildCall):
+        call.drop()
+    elif inspect.iscoroutine(call) and inspect.getcoroutinestate(call) == inspect.CORO_CREATED:
+        inner = inspect.getcoroutinelocals(call).get("calls", ()) if call.cr_code in _FAN_OUTS else ()
         call.close()
+        for one in inner:
+            _drop(one)
 
 
 async def _guarded(call: Awaitable[T]) -> T:
@@ -231,19 +237,19 @@ def first(*calls: Awaitable[T]) -> Coroutine[Any, Any, First[T]]:
 
 
 async def _first(here: Scope, position: bytes, calls: tuple[Awaitable[Any], ...]) -> First[Any]:
-    execution = here.execution
     try:
-        execution.check()
-        entry = execution.recorded(position, FIRST, "hf.first")
-    except BaseException:
+        return await _first_of(here, position, calls)
+    finally:
         for call in calls:
             _drop(call)
-        raise
+
+
+async def _first_of(here: Scope, position: bytes, calls: tuple[Awaitable[Any], ...]) -> First[Any]:
+    execution = here.execution
+    execution.check()
+    entry = execution.recorded(position, FIRST, "hf.first")
     if entry is not None:
         decided = decode_decision(entry.output or b"")
-        for n, call in enumerate(calls):
-            if n != decided.winner:
-                _drop(call)
         if not execution.ahead(here.prefix + encode_number(here.count), here.prefix):
             # Nothing was done after it: what lost may not know yet.
             await give_up(execution, decided.losing)
@@ -302,3 +308,6 @@ async def _first(here: Scope, position: bytes, calls: tuple[Awaitable[Any], ...]
 
 def _others(branches: list[tuple[asyncio.Task[Any], bytes]], task: asyncio.Task[Any]) -> list[Any]:
     return [branch for branch in branches if branch[0] is not task]
+
+
+_FAN_OUTS = (_gather.__code__, _first.__code__)
