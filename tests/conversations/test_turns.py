@@ -327,7 +327,7 @@ async def test_conversations_are_found(place: Place) -> None:
     newest = list(reversed(made))
     page = await desk.list(limit=2)
     assert [one.id for one in page] == newest[:2]
-    assert [one.id for one in await desk.list(limit=9, before=page[-1])] == newest[2:]
+    assert [one.id for one in await desk.list(limit=9, before=(page[-1].changed_at, page[-1].id))] == newest[2:]
     assert [one.id for one in await desk.list(definition="survey")] == [made[3], made[1]]
     assert [one.id for one in await desk.list(item="i-4")] == [made[4]]
     assert [one.id for one in await desk.list(user="u-0", definition="survey")] == [made[3]]

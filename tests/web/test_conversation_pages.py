@@ -89,10 +89,6 @@ async def test_pages_of_the_list_begin_where_the_one_before_ended_whatever_chang
         assert users(second) == ["u02", "u01", "u00"]
         assert users(await on.shown.get(second.link("First page")))[0] == "u03"
         assert not second.has_link("Next page")
-        before = parse_qs(urlsplit(first.link("Next page")).query)["before"][0].partition(".")[0]
-        gone = await on.shown.get(f"/conversations?before={before}.gone&status=open")
-        assert "this is the first page" in gone.text
-        assert gone.path == "/conversations?status=open"
 
 
 async def test_an_empty_list_says_how_conversations_begin() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -148,7 +149,7 @@ class Conversations:
         item: str | None = None,
         expired: bool = False,
         limit: int = 50,
-        before: ConversationView | None = None,
+        before: tuple[datetime, str] | None = None,
     ) -> list[ConversationView]:
         """Conversations, those that changed last first.
 
@@ -156,13 +157,13 @@ class Conversations:
             user, status, definition, item: only those of this one.
             expired: those that have expired too.
             limit: so many at most, 1 to 1,000.
-            before: from behind this one on.
+            before: from behind the one that changed then and has this id on.
         """
         check_whole(limit, "limit", PAGE_AT_MOST)
         if status is not None and status not in CONVERSATION_STATUSES:
             raise UsageError(f"status is {status!r:.100}; it is one of {', '.join(CONVERSATION_STATUSES)}")
         which = ConversationFilter(user, status, definition, item, expired)
-        last = None if before is None else (microseconds(before.changed_at), before.id)
+        last = None if before is None else (microseconds(before[0]), before[1])
         rows = await self._reads.search(self.tenant, which, limit=limit, before=last)
         now = self.core.now_us()
         return [conversation_view(row, now) for row in rows]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from holdfast.conversations.turns import ConversationView
 from holdfast.errors import UsageError
 from holdfast.model.ids import check_id
-from holdfast.model.run import instant, microseconds
+from holdfast.model.run import microseconds
 from holdfast.web.conversation_parts import STATUSES
 
 
@@ -98,7 +98,3 @@ class Place(NamedTuple):
     def text(self) -> str:
         """As it stands in an address."""
         return f"{self.changed_at}.{self.id}"
-
-    def within(self, view: ConversationView) -> ConversationView:
-        """The conversation as it was where the page ended, whatever became of it since."""
-        return replace(view, changed_at=instant(self.changed_at))

@@ -68,14 +68,10 @@ async def list_conversations(
     return answer(Page(call.show_each(found.items), found.next))
 
 
-def _place(cursor: str) -> ConversationView:
-    """What stands for the conversation behind which a list goes on."""
+def _place(cursor: str) -> tuple[datetime, str]:
+    """What a list goes on behind: when a conversation changed, and its id."""
     at, _, id = cursor.partition(":")
-    changed_at = _EPOCH + timedelta(microseconds=int(at))
-    return ConversationView(
-        id=id, user="", definition="", version="", status="open", turns=0, revision=0, state={},
-        created_at=changed_at, changed_at=changed_at, expires_at=changed_at, ended_at=None, expired=False, item=None,
-    )  # fmt: skip
+    return _EPOCH + timedelta(microseconds=int(at)), id
 
 
 _FOUND: dict[str, Any] = {"problems": ("conversation-not-found",)}

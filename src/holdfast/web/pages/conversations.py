@@ -7,7 +7,8 @@ from typing import NamedTuple
 from starlette.responses import Response
 
 from holdfast.conversations.turns import ConversationView
-from holdfast.errors import ConversationBusy, ConversationError, ConversationNotFound, UsageError
+from holdfast.errors import ConversationBusy, ConversationError, UsageError
+from holdfast.model.run import instant
 from holdfast.web.conversation_filters import Filters, Place
 from holdfast.web.conversation_live import follow
 from holdfast.web.conversation_parts import (
@@ -66,11 +67,8 @@ async def conversations(page: Page) -> Response:
         before = None
         if page.query.get("before"):
             place = Place.read(page.query["before"])
-            before = place.within(await desk.get(place.id))
+            before = instant(place.changed_at), place.id
         found = await desk.list(limit=LIST_SHOWN + 1, before=before, **filters.arguments)
-    except ConversationNotFound:
-        said = "The conversation at which that page began is gone; this is the first page."
-        return page.done(PATH, said, "failed", **filters.given)
     except UsageError as error:
         refused = str(error)
     some = found[:LIST_SHOWN]
