@@ -18,6 +18,7 @@ from holdfast.store.postgres.connection import _SESSION
 from holdfast.store.postgres.store import PostgresStore
 from holdfast.store.sql import statements
 from tests.conformance.kit import LEASE_US, WORKER, checkpoint, claim, commit, make, settle, start
+from tests.conformance.test_conversation_policy import settle_in as settle_conversations_in
 from tests.conformance.test_policy import House, questions, settle_in
 from tests.conformance.test_work_policy import settle_in as settle_items_in
 from tests.conftest import Databases
@@ -156,6 +157,7 @@ async def test_a_reader_sees_the_rows_of_its_tenant_in_every_table(empty_postgre
     for tenant in ("t", "u"):
         await settle_in(store, tenant)
         await settle_items_in(store, tenant)
+        await settle_conversations_in(store, tenant)
     await store.count_failure(b"key", 1)
     await store.close()
     ours = {}

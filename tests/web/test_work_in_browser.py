@@ -59,6 +59,9 @@ async def test_the_queue_is_gone_through_by_keys(works: System, page: Page) -> N
     await page.keyboard.press("e")
     await expect(dialog.get_by_role("heading", name="Complete it?")).to_be_visible()
     await dialog.get_by_role("button", name="Complete it").click()
+    await expect(page.get_by_role("status").filter(has_text="First is completed.")).to_be_visible()
+    await expect(dialog).to_be_hidden()
+    await page.wait_for_load_state("load")  # the keys are those of the page that came with it
     await expect(cards).to_have_count(1)
     await page.keyboard.press("?")
     await expect(dialog.get_by_text("snooze, complete the work item")).to_be_visible()
