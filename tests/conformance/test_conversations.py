@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from holdfast.store.base import Rejected
 from holdfast.store.conversation_rows import GONE_US, LINE_US
 from holdfast.store.conversations import ConversationFilter, StateStore
+from holdfast.store.url import make_store
 from tests.conformance.conversation_kit import (
     DAY,
     LEASE,
@@ -400,3 +402,23 @@ async def test_who_asks_in_vain_leaves_nothing_behind(state: StateStore, kept: t
     else:
         count = "SELECT count(*) FROM holdfast.turn_holds"
         assert await store._read(lambda connection: connection.fetchval(count)) == 0
+
+
+async def test_only_who_has_a_conversation_does_not_wait_for_the_disk(sqlite_url: str) -> None:
+    store: Any = make_store(sqlite_url)
+    await store.open()
+    levels: list[int] = []
+
+    def level(connection: sqlite3.Connection) -> int:
+        return int(connection.execute("PRAGMA synchronous").fetchone()[0])
+
+    def fails(connection: sqlite3.Connection) -> None:
+        levels.append(level(connection))
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await store.conversations._passing(fails)
+    await had(store.conversations)
+    await store.conversations._transaction(lambda connection: levels.append(level(connection)))
+    assert levels == [1, 2]
+    await store.close()

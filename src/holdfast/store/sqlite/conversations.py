@@ -63,16 +63,18 @@ class SqliteConversations(ConversationReads):
     Args:
         read: calls with the connection that reads.
         transaction: calls inside a transaction that writes.
+        passing: the same for who has a conversation, which matters only to processes of this machine while it runs.
     """
 
-    def __init__(self, read: Calling, transaction: Calling) -> None:
+    def __init__(self, read: Calling, transaction: Calling, passing: Calling) -> None:
         super().__init__(read)
         self._transaction = transaction
+        self._passing = passing
 
     async def take(self, asked: Sequence[Take]) -> list[Taken]:
         """See `StateStore.take`."""
         check_takes(asked)
-        return await self._transaction(lambda connection: _take(connection, asked))
+        return await self._passing(lambda connection: _take(connection, asked))
 
     async def is_free(self, asked: Sequence[Claim]) -> list[bool]:
         """See `StateStore.is_free`."""
@@ -84,7 +86,7 @@ class SqliteConversations(ConversationReads):
         def renew(connection: sqlite3.Connection) -> list[bool]:
             return [connection.execute(_SQL["renew"], (*claim, lease_us)).rowcount == 1 for claim in held]
 
-        return await self._transaction(renew)
+        return await self._passing(renew)
 
     async def leave(self, claims: Sequence[Claim]) -> None:
         """See `StateStore.leave`."""
@@ -94,7 +96,7 @@ class SqliteConversations(ConversationReads):
             connection.executemany(_SQL["leave_line"], claims)
             connection.executemany(_SQL["drop_hold"], [claim[:2] for claim in claims])
 
-        await self._transaction(leave)
+        await self._passing(leave)
 
     async def save(self, saves: Sequence[Save]) -> list[bool]:
         """See `StateStore.save`."""

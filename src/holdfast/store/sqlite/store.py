@@ -57,7 +57,7 @@ class SqliteStore(Reads, Writes):
         self._stopped_at: int | None = None
         self._policy = Policy()
         self.work = SqliteWork(self._read, self._transaction)
-        self.conversations = SqliteConversations(self._read, self._transaction)
+        self.conversations = SqliteConversations(self._read, self._transaction, self._passing)
 
     @property
     def _where(self) -> str:
@@ -137,16 +137,20 @@ class SqliteStore(Reads, Writes):
         return await self._read(function)
 
     async def _transaction(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._write(lambda connection: _inside(connection, function))
+
+    async def _passing(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """The same for what matters only while the machine runs: the commit does not wait for the disk.
+
+        What is committed later and waits for it has this written before it.
+        """
+
         def inside(connection: sqlite3.Connection) -> T:
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("PRAGMA synchronous = NORMAL")
             try:
-                result = function(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            return result
+                return _inside(connection, function)
+            finally:
+                connection.execute("PRAGMA synchronous = FULL")
 
         return await self._write(inside)
 
@@ -196,6 +200,19 @@ class SqliteStore(Reads, Writes):
     async def backup(self, target: str) -> None:
         """Copy the database to a new file while it is in use."""
         await self._read(lambda connection: schema.backup(connection, target))
+
+
+def _inside(connection: sqlite3.Connection, function: Callable[[sqlite3.Connection], T]) -> T:
+    """Call a function in a transaction."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = function(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result
 
 
 async def _watch(log_path: str, sink: HintSink) -> None:
