@@ -18,17 +18,22 @@ _BYTES = frozenset({"state", "handover"})
 _STORED = frozenset({"created_at", "changed_at", "expires_at", "ended_at"})
 """Set by the script, by the server's clock."""
 
+_APART = _STORED | {"handover"}
+
 _MESSAGE, _RESPONSE = (TurnRow._fields.index(name) - 2 for name in ("message", "response"))
 """Where these are in what `write_turn` writes."""
 
 
-def write_row(row: ConversationRow) -> Fields:
-    """The fields of a conversation that are given with it, each with its name before it; None is left out."""
-    fields: Fields = []
+def write_row(row: ConversationRow) -> bytes:
+    """The fields of a conversation that are given with it, each with its name before it; None is left out.
+
+    Its handover is no text, and stands apart.
+    """
+    fields: list[str] = []
     for name, value in row._asdict().items():
-        if name not in _STORED and value is not None:
-            fields += [name, value]
-    return fields
+        if value is not None and name not in _APART:
+            fields += [name, value.decode() if isinstance(value, bytes) else str(value)]
+    return msgspec.msgpack.encode(fields)
 
 
 def read_row(flat: Sequence[bytes] | None) -> ConversationRow | None:
@@ -93,9 +98,9 @@ def write_save(save: Save) -> Fields:
     of_turn: Fields = ["", "", b"", b""]
     if turn is not None:
         of_turn = [turn.number, turn.id, turn.fingerprint, write_turn(turn)]
-    fields = write_row(row)
-    mark = blake2b(msgspec.msgpack.encode([of_turn, fields]), digest_size=16).digest()
-    return [mark, *of_turn, *fields]
+    of_row = [write_row(row), row.handover or b""]
+    mark = blake2b(msgspec.msgpack.encode([of_turn, of_row]), digest_size=16).digest()
+    return [mark, *of_turn, *of_row]
 
 
 def write_key(*names: str) -> bytes:

@@ -8,6 +8,7 @@ that points to nothing is taken out. Only a handover is noted beforehand, since 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 from typing import Any, NamedTuple
@@ -46,11 +47,11 @@ class Indexes:
 
     async def note(self, rows: Sequence[ConversationRow]) -> None:
         """Note conversations that were changed, as they are now."""
-        await self._run([call for row in rows for call in _notes(row)])
+        await self._run(_notes(rows))
 
     async def note_handovers(self, rows: Sequence[ConversationRow]) -> None:
         """Note conversations whose handover is about to be saved."""
-        await self._run([Call("note", [UNSETTLED], [write_key(row.tenant, row.id), "", ""]) for row in rows])
+        await self._run([Call("note", [UNSETTLED], ["", "", write_key(row.tenant, row.id)]) for row in rows])
 
     async def drop_handover(self, tenant: str, id: str) -> None:
         """Forget a handover that is done."""
@@ -116,7 +117,7 @@ class Indexes:
             [(now, row)] = await self._read([(tenant, id)])
             if row is not None and row.user == user:
                 until = max(row.expires_at, now)
-                await self._run([Call("note", [EXPIRY], [entry.member, until, _lasts(until - now)])])
+                await self._run([Call("note", [EXPIRY], [_lasts(until - now), until, entry.member])])
                 continue
             if row is None:
                 for key, score in zip(keys, scores, strict=True):
@@ -136,14 +137,26 @@ class Indexes:
         return int(dropped)
 
 
-def _notes(row: ConversationRow) -> list[Call]:
-    lasts = _lasts(row.expires_at - row.changed_at)
-    keys = [index_key(row.tenant), index_key(row.tenant, "user", row.user)]
-    if row.item is not None:
-        keys.append(index_key(row.tenant, "item", row.item))
+def _notes(rows: Sequence[ConversationRow]) -> list[Call]:
+    """The calls that note conversations: many in one index at once."""
+    entries: dict[str, list[str | bytes | int]] = defaultdict(list)
+    lasts: dict[str, int] = defaultdict(int)
+    for row in rows:
+        keys = [index_key(row.tenant), index_key(row.tenant, "user", row.user)]
+        if row.item is not None:
+            keys.append(index_key(row.tenant, "item", row.item))
+        for key in keys:
+            entries[key] += [row.changed_at, row.id]
+        if row.revision == 1:
+            # Whoever looks for what has expired notes it again when it has not.
+            keys.append(EXPIRY)
+            entries[EXPIRY] += [row.expires_at, write_key(row.tenant, row.id, row.user)]
+        for key in keys:
+            lasts[key] = max(lasts[key], _lasts(row.expires_at - row.changed_at))
     return [
-        *(Call("note", [key], [row.id, row.changed_at, lasts]) for key in keys),
-        Call("note", [EXPIRY], [write_key(row.tenant, row.id, row.user), row.expires_at, lasts]),
+        Call("note", [key], [lasts[key], *listed[start : start + 2 * PAGE]])
+        for key, listed in entries.items()
+        for start in range(0, len(listed), 2 * PAGE)
     ]
 
 

@@ -4,7 +4,8 @@
 -- what it stored. All that is left then expires together; but for a handover, which is kept until it is done.
 --
 -- ARGV: token, ttl (us), revision, what tells this call from another, channel, what to say there; the turn's number
--- ('' for none), id, fingerprint and rest; then the conversation's fields, each with its name before it.
+-- ('' for none), id, fingerprint and rest; the conversation's fields, each with its name before it, as MessagePack; what
+-- is still to be done of a handover ('' for nothing).
 -- Replies: saved, stored (by an earlier call), lost, revision or turn (it does not fit); changed at; expires at.
 
 local token, ttl, revision, mark = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
@@ -38,10 +39,7 @@ if number ~= '' and (find_turn(turn_id) or read_turn(number)) then
   return {'turn', 0, 0}
 end
 
-local fields = {}
-for n = 12, #ARGV do
-  fields[#fields + 1] = ARGV[n]
-end
+local fields = cmsgpack.unpack(ARGV[12])
 local given = table_of(fields)
 local function add(name, value)
   fields[#fields + 1] = name
@@ -49,6 +47,10 @@ local function add(name, value)
 end
 local user = row.user or given.user
 add('user', user)
+if ARGV[13] ~= '' then
+  given.handover = ARGV[13]
+  add('handover', ARGV[13])
+end
 add('created_at', row.created_at or text(now))
 add('changed_at', text(now))
 add('expires_at', text(now + ttl))
