@@ -3,7 +3,8 @@
 One after the other, for the overhead of a turn; and a turn of each of very many conversations at once, for the rate.
 The bare contender uses the store's own connections and transactions, with all that they do for several processes on one
 database: it reads the state of a conversation from a plain row or key and writes it back changed, each write its own
-commit. It has no line, no lock, no history. Neither has a model. The engine is in process, without HTTP.
+commit; in a Redis it does so by redis-py. It has no line, no lock, no history. Neither has a model. The engine is in
+process, without HTTP.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+import redis.asyncio
 
 import holdfast as hf
 from benchmarks.backends import Backend
@@ -115,8 +118,12 @@ class Bare:
         self._store: Any = (await holding_of(client.core, self._state_url)).store
         rows = [(number, self._state) for number in range(AT_ONCE)]
         if self._state_url:
+            # By hand, as redis-py's own page shows it.
+            pool = redis.asyncio.BlockingConnectionPool.from_url(self._state_url, max_connections=64, timeout=None)
+            self._redis = redis.asyncio.Redis(connection_pool=pool)
             self._work = self._in_redis
-            await self._store._link.send([("SET", f"bare:{number}", state) for number, state in rows])
+            for number, state in rows:
+                await self._redis.set(f"bare:{number}", state)
         elif self._url.startswith("sqlite"):
             self._work = self._in_sqlite
 
@@ -136,8 +143,9 @@ class Bare:
 
     async def _in_redis(self, number: int) -> None:
         key = f"bare:{number}"
-        [state] = await self._store._link.send([("GET", key)])
-        await self._store._link.send([("SET", key, _changed(state), "EX", 86_400)])
+        state = await self._redis.get(key)
+        assert state is not None
+        await self._redis.set(key, _changed(state), ex=86_400)
 
     async def _in_sqlite(self, number: int) -> None:
         def read(connection: sqlite3.Connection) -> bytes:

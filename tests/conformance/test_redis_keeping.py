@@ -206,6 +206,7 @@ async def test_an_index_that_lags_is_mended_by_who_looks(state: RedisState, clie
 
 async def test_what_was_noted_again_meanwhile_is_not_taken_out(state: RedisState, client: Any) -> None:
     await had(state)
+    await state._noted()
     [(member, expires_at)] = await client.zrange(EXPIRY, 0, -1, withscores=True)
     assert await state._indexes._drop(index_key("t"), [Entry(b"c-1", 1)]) == 0
     await client.zadd(EXPIRY, {member: 1})  # What its last turn noted is not there yet.
@@ -220,6 +221,7 @@ async def test_a_note_that_comes_late_moves_nothing_down(state: RedisState, clie
     assert stale is not None
     state._offset_us += HOUR
     await had(state)
+    await state._noted()
     score = await client.zscore(index_key("t"), "c-1")
     assert score > stale.changed_at
     await state._indexes.note([stale])

@@ -152,8 +152,8 @@ class Server:
     async def end(self) -> None:
         """Stop it; what it had not done by now it never does."""
         holding = self.holding
-        grouped = [one._task for one in (holding._take, holding._look, holding._save, holding._leave)]
-        tasks = [*self.core._tasks, self.core.committer._task, *holding._leaving, *filter(None, grouped)]
+        grouped = [task for one in (holding._take, holding._look, holding._save, holding._leave) for task in one._tasks]
+        tasks = [*self.core._tasks, self.core.committer._task, *holding._leaving, *grouped]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from holdfast.store.base import Rejected
 
 A = TypeVar("A")
 B = TypeVar("B")
 
-TOGETHER = 500
+TOGETHER = 100
 """So many go into one call at most."""
+
+CALLS_AT_ONCE = 4
+"""So many calls are under way at once: while the store does one, the answers of another are seen to here."""
+
+_Asked: TypeAlias = tuple[A, "asyncio.Future[B]"]
 
 
 class Grouped(Generic[A, B]):
@@ -34,39 +39,52 @@ class Grouped(Generic[A, B]):
         self._call = call
         self._key = key
         self._lost = lost
-        self._asked: list[tuple[A, asyncio.Future[B]]] = []
-        self._task: asyncio.Task[None] | None = None
+        self._asked: list[_Asked[A, B]] = []
+        self._under_way: set[Hashable] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running = 0
 
     async def __call__(self, asked: A) -> B:
         """Ask, and wait for the answer."""
         future: asyncio.Future[B] = asyncio.get_running_loop().create_future()
         self._asked.append((asked, future))
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="holdfast-conversations")
+        if self._running < CALLS_AT_ONCE:
+            self._running += 1
+            task = asyncio.create_task(self._run(), name="holdfast-conversations")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return await future
 
     async def _run(self) -> None:
         try:
-            while self._asked:
-                together: list[tuple[A, asyncio.Future[B]]] = []
-                keys: set[Hashable] = set()
-                later: list[tuple[A, asyncio.Future[B]]] = []
-                for one in self._asked:
-                    key = self._key(one[0])
-                    if one[1].cancelled():
-                        continue
-                    if key in keys or len(together) == TOGETHER:
-                        later.append(one)
-                    else:
-                        keys.add(key)
-                        together.append(one)
-                self._asked = later
-                if together:
+            while together := self._next():
+                keys = {self._key(asked) for asked, _ in together}
+                self._under_way |= keys
+                try:
                     await self._ask(together)
+                finally:
+                    self._under_way -= keys
         finally:
-            self._task = None
+            self._running -= 1
 
-    async def _ask(self, together: Sequence[tuple[A, asyncio.Future[B]]]) -> None:
+    def _next(self) -> list[_Asked[A, B]]:
+        """What goes into one call: of each key the first, unless one of it is under way."""
+        together: list[_Asked[A, B]] = []
+        keys = set(self._under_way)
+        later: list[_Asked[A, B]] = []
+        for one in self._asked:
+            key = self._key(one[0])
+            if one[1].cancelled():
+                continue
+            if key in keys or len(together) == TOGETHER:
+                later.append(one)
+            else:
+                together.append(one)
+            keys.add(key)
+        self._asked = later
+        return together
+
+    async def _ask(self, together: Sequence[_Asked[A, B]]) -> None:
         try:
             answers = await self._call([asked for asked, _ in together])
         except Rejected as error:
@@ -91,7 +109,7 @@ class Grouped(Generic[A, B]):
                     self._lost(asked)
 
 
-def _fail(together: Sequence[tuple[A, asyncio.Future[B]]], error: BaseException) -> None:
+def _fail(together: Sequence[_Asked[A, B]], error: BaseException) -> None:
     for _, future in together:
         if not future.done():
             future.set_exception(error)

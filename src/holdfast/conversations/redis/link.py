@@ -11,11 +11,17 @@ from typing import Any, TypeVar
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoPermissionError, NoScriptError
+from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
 from holdfast.conversations.redis.address import Address
 from holdfast.conversations.redis.errors import RAISED, is_trouble, translate
 from holdfast.errors import BadURL, StoreError, StoreReadOnly, StoreUnavailable
+
+hiredis: Any
+try:
+    import hiredis
+except ImportError:
+    hiredis = None
 
 log = logging.getLogger("holdfast.conversations")
 
@@ -30,6 +36,12 @@ Command = Sequence[str | bytes | int]
 T = TypeVar("T")
 
 
+def _packed(connection: Any, commands: Sequence[Command]) -> Any:
+    if hiredis is None:
+        return connection.pack_commands(commands)
+    return [hiredis.pack_command(tuple(command)) for command in commands]
+
+
 class Link:
     """A client of redis-py's, kept on a short rein. It connects when it is first used.
 
@@ -42,6 +54,7 @@ class Link:
         self.address = address
         self._patience_seconds = patience_seconds
         self._client: Any = None
+        self._idle: list[Any] = []
         self._opening = asyncio.Lock()
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._failures = 0
@@ -57,6 +70,7 @@ class Link:
     async def close(self) -> None:
         """Close the connections; they are opened again when they are needed."""
         client, self._client = self._client, None
+        await self._drop_idle()
         if client is not None:
             await client.aclose()
 
@@ -127,7 +141,9 @@ class Link:
             return await work()
 
     async def _send(self, commands: Sequence[Command]) -> list[Any]:
-        client = await self._connected()
+        client = self._client or await self._connected()
+        if isinstance(client, Redis):
+            return await self._send_to_one(client, commands)
         pipeline = client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
@@ -137,8 +153,35 @@ class Link:
                 raise reply
         return replies
 
+    async def _send_to_one(self, client: Redis, commands: Sequence[Command]) -> list[Any]:
+        """The same without redis-py's pipeline and pool, which take as long as the server does."""
+        connection: Any = self._idle.pop() if self._idle else client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        replies: list[Any] = []
+        try:
+            await connection.connect()
+            await connection.send_packed_command(_packed(connection, commands), check_health=False)
+            for _ in commands:
+                try:
+                    replies.append(await connection.read_response())
+                except NoScriptError as error:
+                    replies.append(error)
+        except BaseException as error:
+            # What is still to come would be taken for the replies of the next call.
+            await connection.disconnect(nowait=True)
+            if not isinstance(error, ResponseError):
+                await self._drop_idle()  # They are likely to be broken too.
+            raise
+        self._idle.append(connection)
+        return replies
+
+    async def _drop_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            await connection.disconnect(nowait=True)
+
     async def _forget_servers(self) -> None:
         """After a failover the name stands for another server: have the next call look it up."""
+        await self._drop_idle()
         if isinstance(self._client, Redis):
             with suppress(*RAISED):
                 await self._client.connection_pool.disconnect(inuse_connections=False)

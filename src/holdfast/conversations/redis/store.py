@@ -22,6 +22,9 @@ from holdfast.store.turn_taking import check_saves, check_takes
 
 log = logging.getLogger("holdfast.conversations")
 
+NOTE_SECONDS = 0.02
+"""So much later what has changed is noted in the indexes, unless somebody searches here before."""
+
 RECENT_AT_MOST = 1000
 """So many turns are given with a conversation."""
 
@@ -51,7 +54,9 @@ class RedisState:
         self._link = Link(read_address(url), patience_seconds)
         self._indexes = Indexes(self._run)
         self._listeners: list[Listener] = []
-        self._noting: set[asyncio.Task[None]] = set()
+        self._unnoted: dict[tuple[str, str], ConversationRow] = {}
+        self._noting: asyncio.Task[None] | None = None
+        self._notes = asyncio.Lock()
         self._offset_us = 0  # What tests put the clock forward by.
 
     async def open(self) -> None:
@@ -67,6 +72,9 @@ class RedisState:
         """Stop listening, and close the connections; they are opened again when they are needed."""
         while self._listeners:
             await self._listeners.pop().stop()
+        if self._noting is not None:
+            self._noting.cancel()
+            self._noting = None
         await self._noted()
         await self._link.close()
 
@@ -140,10 +148,7 @@ class RedisState:
             for save, (_, changed_at, expires_at) in zip(saves, replies, strict=True)
             if changed_at
         ]
-        # The turns are stored; nobody who had one waits until searches find it, but whoever searches here does.
-        noting = asyncio.create_task(self._note(changed))
-        self._noting.add(noting)
-        noting.add_done_callback(self._noting.discard)
+        self._note_soon(changed)
         for save, outcome in zip(saves, outcomes, strict=True):
             if outcome == "revision":
                 raise Rejected(f"conversation {save.row.id!r} is not at revision {save.row.revision - 1}")
@@ -193,17 +198,28 @@ class RedisState:
         )
         return [reply == 1 for reply in replies]
 
-    async def _noted(self) -> None:
-        """What this process changed is in the indexes, if they can be written to."""
-        if self._noting:
-            await asyncio.wait(self._noting)
+    def _note_soon(self, rows: Sequence[ConversationRow]) -> None:
+        """Have conversations noted in the indexes: their turns are stored, and nobody who had one waits for that."""
+        self._unnoted.update(((row.tenant, row.id), row) for row in rows)
+        if self._noting is None and self._unnoted:
+            self._noting = asyncio.create_task(self._note(), name="holdfast-conversations-notes")
 
-    async def _note(self, rows: Sequence[ConversationRow]) -> None:
-        try:
-            await self._indexes.note(rows)
-        except StoreError as error:
-            # The turns are stored, and that is what was asked.
-            log.warning("%d conversations may be missing in searches until their next turn: %s", len(rows), error)
+    async def _note(self) -> None:
+        while self._unnoted:
+            await asyncio.sleep(NOTE_SECONDS)
+            await self._noted()
+        self._noting = None
+
+    async def _noted(self) -> None:
+        """What this process changed is in the indexes then, if they can be written to."""
+        async with self._notes:
+            rows, self._unnoted = list(self._unnoted.values()), {}
+            if not rows:
+                return
+            try:
+                await self._indexes.note(rows)
+            except StoreError as error:
+                log.warning("%d conversations may be missing in searches until their next turn: %s", len(rows), error)
 
 
 def _check_span(us: int) -> None:
