@@ -15,6 +15,7 @@ from holdfast.conversations.redis.keys import conversation_keys
 from holdfast.conversations.redis.store import RedisState
 from holdfast.store.conversation_rows import ConversationRow, TurnRow
 from holdfast.store.turn_taking import Hold, Waiting
+from tests.conformance.conversation_kit import claim, one, saving, take
 
 PATIENCE_SECONDS = 30.0
 """Where a test is not about time, a slow machine is not a fault."""
@@ -57,6 +58,15 @@ async def heard(state: RedisState) -> AsyncIterator[asyncio.Queue[tuple[str, str
         yield said
     finally:
         await state.close()
+
+
+async def freed(state: RedisState, id: str = "c-1") -> None:
+    """Have a turn for whose end somebody waits."""
+    asked, waits = take(id), take(id)
+    taken = await one(state, asked)
+    assert (await one(state, waits)).outcome == "waits"
+    assert await state.save([saving(asked, taken)]) == [True]
+    await state.leave([claim(waits)])
 
 
 class Wire:

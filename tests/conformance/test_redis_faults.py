@@ -16,7 +16,7 @@ from holdfast.errors import StoreError, StoreFull, StoreReadOnly, StoreUnavailab
 from holdfast.store.conversation_rows import Save
 from holdfast.store.conversations import ConversationFilter
 from tests.conformance.conversation_kit import DAY, LEASE, claim, had, one, saving, take
-from tests.conformance.redis_kit import PATIENCE_SECONDS, Wire, heard, rights_in_docs
+from tests.conformance.redis_kit import PATIENCE_SECONDS, Wire, freed, heard, rights_in_docs
 from tests.redis_servers import RedisServer
 
 SOON = 30.0
@@ -242,7 +242,7 @@ async def test_a_wrong_password_is_told_without_it(make: Making) -> None:
 async def test_the_rights_that_the_docs_name_are_enough(server: RedisServer) -> None:
     assert server.say(*rights_in_docs()) == b"+OK"
     async with heard(RedisState(server.url.replace("unix://", "unix://shop:secret@"))) as said:
-        await had(state := RedisState(server.url.replace("unix://", "unix://shop:secret@"), patience_seconds=SOON))
+        await freed(state := RedisState(server.url.replace("unix://", "unix://shop:secret@"), patience_seconds=SOON))
         assert await asyncio.wait_for(said.get(), SOON) == ("t", "c-1")
         assert len(await state.search("t", ConversationFilter(), limit=9)) == 1
         await state.close()

@@ -12,8 +12,8 @@ from holdfast.conversations import holding
 from holdfast.conversations.holding import Holding
 from holdfast.conversations.redis.keys import FREED
 from holdfast.conversations.redis.store import RedisState
-from tests.conformance.conversation_kit import claim, had, one, saving, take
-from tests.conformance.redis_kit import PATIENCE_SECONDS, heard
+from tests.conformance.conversation_kit import claim, one, saving, take
+from tests.conformance.redis_kit import PATIENCE_SECONDS, freed, heard
 from tests.redis_servers import RedisServer
 
 LONG = 100.0
@@ -61,12 +61,12 @@ async def test_who_waits_is_woken_by_another_process(
 
 async def test_a_connection_that_is_cut_is_made_again(state: RedisState, redis_server: RedisServer) -> None:
     async with heard(_store(redis_server.url)) as said, asyncio.timeout(LONG):
-        await had(state)
+        await freed(state)
         assert await said.get() == ("t", "c-1")
         for n in range(3):
             assert int(redis_server.say("CLIENT", "KILL", "TYPE", "pubsub")[1:]) >= 1
             assert await said.get() == ("", "")  # What was said meanwhile is lost.
-            await had(state, f"c-{n}")
+            await freed(state, f"c-{n}")
             assert await said.get() == ("t", f"c-{n}")
 
 
@@ -83,7 +83,7 @@ async def test_it_listens_once_the_server_is_there(
         redis_server.start()
     async with asyncio.timeout(LONG):
         assert await said.get() == ("", "")
-        await had(state)
+        await freed(state)
         assert await said.get() == ("t", "c-1")
     assert [record.message.partition("; ")[2] for record in caplog.records] == [
         "until it is back, those who wait look for themselves"
@@ -103,7 +103,7 @@ async def test_a_server_that_falls_silent_is_left(
         finally:
             redis_server.thaw()
         while (names := await said.get()) == ("", ""):  # Slow as it is, it may seem to fall silent again.
-            await had(state)
+            await freed(state)
         assert names == ("t", "c-1")
 
 
@@ -111,7 +111,7 @@ async def test_what_others_say_on_the_channel_is_passed_over(state: RedisState, 
     async with heard(_store(redis_server.url)) as said, asyncio.timeout(LONG):
         for text in ("", "{", "[1]", '["a"]', '["a", "b", "c"]', "\x00"):
             assert redis_server.say("PUBLISH", FREED, text) == b":1"
-        await had(state)
+        await freed(state)
         assert await said.get() == ("t", "c-1")
 
 

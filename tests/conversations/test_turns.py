@@ -28,7 +28,7 @@ async def test_a_dialogue_from_its_first_turn_to_its_last(place: Place) -> None:
     second = await desk.turn("ann", "what was that?", conversation_id=id)
     assert (second.number, second.collected, second.state_changed) == (2, {}, False)
     assert [one.content for one in model.asked[1].messages] == ["acme", "How many seats?", "what was that?"]
-    assert 'Known so far: {"company": "Acme"}' in model.asked[1].instructions
+    assert 'Known so far: {"company":"Acme"}' in model.asked[1].instructions
     third = await desk.turn("ann", "ten", conversation_id=id)
     assert third.progress == hf.TurnProgress("note", 4, 50)
     fourth = await desk.turn("ann", "no note", conversation_id=id)

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from holdfast.conversations.turns import Message, Parsed, Query, Reply, Turn
 from holdfast.errors import UsageError
 from holdfast.model.dialogues import Dialogue, check_value, json_schema
@@ -26,7 +28,7 @@ def enrich(turn: Turn[Any]) -> Query:
         step = next(one for one in dialogue.steps if one.id == turn.progress.current)
         parts.append(f"The step now is {step.title or step.id}." + (f" Ask: {step.ask}" if step.ask else ""))
     if turn.state.collected:
-        parts.append(f"Known so far: {json.dumps(turn.state.collected, ensure_ascii=False)}")
+        parts.append(f"Known so far: {msgspec.json.encode(turn.state.collected).decode()}")
     parts.append(
         "First say to the user what there is to say, in plain words. Then give, between a line ```json and a line ```, "
         "a JSON object: extracted (values of fields that the user gave, and no others), passed (ids of steps that "

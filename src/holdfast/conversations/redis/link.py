@@ -155,7 +155,11 @@ class Link:
 
     async def _send_to_one(self, client: Redis, commands: Sequence[Command]) -> list[Any]:
         """The same without redis-py's pipeline and pool, which take as long as the server does."""
-        connection: Any = self._idle.pop() if self._idle else client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        if self._idle:
+            connection = self._idle.pop()
+        else:
+            connection = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+            connection.socket_timeout = None  # The whole call is bounded.
         replies: list[Any] = []
         try:
             await connection.connect()

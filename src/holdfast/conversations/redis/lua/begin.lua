@@ -104,9 +104,12 @@ local function keep(key, ms)
   end
 end
 
--- Says that it may be free. A user without a right to the channel is not hindered: those who wait look for themselves.
+-- Says that it may be free, if anybody waits for it. A user without a right to the channel is not hindered: those who
+-- wait look for themselves.
 local function say_free(channel, name)
-  redis.pcall('PUBLISH', channel, name)
+  if redis.call('EXISTS', LINE) == 1 then
+    redis.pcall('PUBLISH', channel, name)
+  end
 end
 
 -- The conversation outlives a lease that ends then.
