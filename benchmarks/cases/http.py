@@ -76,7 +76,7 @@ class Server:
 
         # Before the pages, which answer whatever is not known with a page of their own.
         self._app.router.routes.insert(0, self._app.router.routes.pop())
-        listening = socket.socket()
+        listening = socket.socket(proto=socket.IPPROTO_TCP)
         listening.bind(("127.0.0.1", 0))
         self._port = listening.getsockname()[1]
         server = uvicorn.Server(uvicorn.Config(self._app, log_level="error", access_log=False, http="httptools"))

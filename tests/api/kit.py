@@ -123,7 +123,7 @@ async def working(served: Served, **options: Any) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def listening(app: Any) -> AsyncIterator[str]:
     """A real server of an application on a free port of loopback: its address."""
-    with socket.socket() as listener:
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(2048)
         server = uvicorn.Server(

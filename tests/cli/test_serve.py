@@ -75,6 +75,12 @@ def test_beyond_this_machine_it_wants_auth(shop: Path, monkeypatch: pytest.Monke
     assert not (shop / "never.db").exists()
 
 
+def test_answers_are_sent_at_once() -> None:
+    with serving.listen("127.0.0.1", 0, auth=False) as listener:
+        # What asyncio goes by when it accepts a connection: else it leaves the kernel to wait for more to send.
+        assert listener.proto == socket.IPPROTO_TCP
+
+
 def test_what_cannot_be_served(shop: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

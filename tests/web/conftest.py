@@ -84,7 +84,7 @@ async def serving(
     url: str, *, port: int | None = None, conversations: Sequence[hf.TurnEngine] = (), **config: Any
 ) -> AsyncIterator[System]:
     """A server of a database, on a port of its own, and a client of the database."""
-    with contextlib.closing(socket.socket()) as listening:
+    with contextlib.closing(socket.socket(proto=socket.IPPROTO_TCP)) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", port or 0))
         port = listening.getsockname()[1]

@@ -138,7 +138,8 @@ def listen(host: str, port: int, *, auth: bool) -> socket.socket:
     if not auth and not all(_is_loopback(str(one[4][0])) for one in found):
         raise UsageError(f"{host} {OPEN_TO_ALL}")
     family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named, asyncio sends what is written at once; else a client may wait 40 ms for an answer's body.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
