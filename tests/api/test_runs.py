@@ -333,6 +333,14 @@ async def test_what_is_not_there_is_not_found(http: httpx.AsyncClient, path: str
     assert found["run_id"] == "nope"
 
 
+async def test_a_hold_is_seen_to_by_a_person_or_a_group(http: httpx.AsyncClient) -> None:
+    await start(http, "waits", {"key": "k"}, id="w")
+    await until(http, "w", "waiting")
+    refused = await http.post(f"{V1}/runs/w/hold", json={"assignee": "ann", "group": "sales"})
+    assert problem(refused, 409, "input-refused")["detail"].endswith("and not both")
+    assert (await http.get(f"{V1}/runs/w")).json()["status"] == "waiting"
+
+
 @pytest.mark.parametrize("action", ["cancel", "hold", "release", "reject", "retry", "fork"])
 async def test_nothing_is_done_to_what_is_not_there(http: httpx.AsyncClient, action: str) -> None:
     problem(await http.post(f"{V1}/runs/nope/{action}"), 404, "run-not-found")

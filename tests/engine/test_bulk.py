@@ -349,7 +349,8 @@ async def test_a_job_says_how_far_it_is(store_url: str, monkeypatch: pytest.Monk
     async with hf.connect(store_url) as client, hf.Worker(client, [order], drain=0):
         await client.start_many(sleeps, [(n,) for n in range(8)], ids=[f"sleeps-{n}" for n in range(8)])
         job = await client.bulk("hold", "workflow = 'sleeps'")
-        await reached.wait()
+        async with asyncio.timeout(60):
+            await reached.wait()
 
         async def told() -> bool:
             progress = (await job.view()).progress

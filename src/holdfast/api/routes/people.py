@@ -13,6 +13,7 @@ from holdfast.api.problems import Refused
 from holdfast.api.routing import Call, Calling, Named, Routes, answer, encode, nothing, tagged
 from holdfast.api.schemas import CreateKey, Id, IdCursor, Limit, PutUser, PutView, UidCursor
 from holdfast.api.shapes import MadeKey, Me, Page
+from holdfast.api.work_schemas import NO_NUL
 from holdfast.engine.auditing import AuditView, SavedView
 from holdfast.engine.people import KeyView, UserView
 from holdfast.errors import KeyNotFound, UserNotFound
@@ -91,7 +92,9 @@ async def _user(call: Call, user_id: str) -> UserView | None:
 @routes.get("/keys", needs=Role.ADMIN, answers=Page[KeyView])
 async def list_keys(
     call: Calling,
-    search: Annotated[str, Query(max_length=100, description="Only those whose prefix begins so.")] = "",
+    search: Annotated[
+        str, Query(max_length=100, pattern=NO_NUL, description="Only those whose prefix begins so.")
+    ] = "",
     limit: Limit = 50,
     cursor: IdCursor = None,
 ) -> Response:

@@ -34,19 +34,22 @@ async def cancel_run(call: Calling, run_id: Named, body: Why | None = None) -> R
     return await _run(call, run_id)
 
 
-@routes.post("/runs/{run_id:name}/hold", needs=Role.OPERATOR, answers=RunView, problems=_PROBLEMS)
+@routes.post("/runs/{run_id:name}/hold", needs=Role.OPERATOR, answers=RunView, problems=(*_PROBLEMS, "input-refused"))
 async def hold_run(call: Calling, run_id: Named, body: HoldRun | None = None) -> Response:
     """Hold a run: it takes no further step until it is released. A work item says so, to be completed by somebody."""
     why = body or HoldRun()
-    await call.client.hold(
-        run_id,
-        reason=why.reason,
-        by=call.by(why.by),
-        assignee=why.assignee,
-        group=why.group,
-        due=why.due,
-        escalate_to=why.escalate_to,
-    )
+    try:
+        await call.client.hold(
+            run_id,
+            reason=why.reason,
+            by=call.by(why.by),
+            assignee=why.assignee,
+            group=why.group,
+            due=why.due,
+            escalate_to=why.escalate_to,
+        )
+    except UsageError as error:
+        raise input_refused(error) from None
     return await _run(call, run_id)
 
 

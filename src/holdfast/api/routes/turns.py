@@ -45,8 +45,9 @@ _TURN: dict[str, Any] = {
                 "name": "Last-Event-ID",
                 "in": "header",
                 "required": False,
-                "schema": {"type": "string", "maxLength": 100},
-                "description": "The id of the last event of the turn that a client had, which follows it again.",
+                "schema": {"type": "string"},
+                "description": "The id of the last event that a client had of the turn, to follow it from there; any other is "
+                "passed over.",
             }
         ]
     },
