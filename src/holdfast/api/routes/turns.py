@@ -46,8 +46,8 @@ _TURN: dict[str, Any] = {
                 "in": "header",
                 "required": False,
                 "schema": {"type": "string"},
-                "description": "The id of the last event that a client had of the turn, to follow it from there; any other is "
-                "passed over.",
+                "description": "The id of the last event of the turn that a client had, to follow it from there; any "
+                "other is passed over.",
             }
         ]
     },
