@@ -5,11 +5,8 @@
 -- Locks: the holds of all conversations of a call, in order of tenant and id, by one statement that also makes those
 -- that are missing (as `lock_places` in work_items.sql does). What else there is of a conversation changes under its
 -- hold's lock. A turn that is handed over then locks what starts and items lock.
--- Unlike SQLite, everything is read after the holds are locked, then decided in the process (see turn_taking.py), then
--- written.
-
--- name: now
-SELECT holdfast.now_us()
+-- What is plain is taken and saved by functions of the schema. Unlike SQLite, what is not plain is read after the holds
+-- are locked, then decided in the process (see turn_taking.py), then written.
 
 -- A hold that nobody had yet is made without a ticket.
 -- name: lock_holds
