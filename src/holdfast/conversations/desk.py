@@ -62,13 +62,32 @@ class Conversations:
         item: str | None = None,
         sink: Sink | None = None,
     ) -> TurnResult:
-        """Have a turn: all of it is stored, or nothing. See `Turns.turn`.
+        """Have a turn: all of it is stored, or nothing.
 
         Args:
+            user: who says it.
+            message: what.
+            conversation_id: in which conversation; a new one unless given.
+            turn_id: what the turn calls itself: repeated with it, a turn that is over gives what it gave, and one in
+                progress is joined; made up unless given.
             definition: the id of the definition of a new conversation; not needed where there is one.
+            item: the work item that a new conversation belongs to.
+            sink: is given the model's text as it comes.
+
+        Raises:
+            UsageError: an argument is wrong.
+            PayloadError: the message, or what is to be stored, cannot be stored.
+            ConversationNotFound, ConversationExpired, ConversationEnded: the user has no such conversation, has it not
+                any more, or it is over.
+            ConversationBusy: others were in line or at their turn for too long.
+            TurnConflict: a turn of this id said something else.
+            TurnFailed, TurnTimeout, TurnLost: nothing happened; the turn may be repeated, with the same id.
+            StoreUnavailable: the state store does not answer; whether the turn happened is told by repeating it with
+                the same id.
         """
         turns = await self._turns_for(user, conversation_id, definition)
-        return await turns.turn(user, message, conversation_id=conversation_id, turn_id=turn_id, item=item, sink=sink)
+        asked = check_asked(self.tenant, self.core.now_us(), user, message, conversation_id, turn_id, item)
+        return await turns.had(asked, sink)
 
     async def stream(
         self,

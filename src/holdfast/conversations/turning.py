@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 import msgspec
 
 from holdfast.conversations import measures
-from holdfast.conversations.asked import Asked, check_asked
+from holdfast.conversations.asked import Asked
 from holdfast.conversations.calling import Sink, awaited
 from holdfast.conversations.documents import (
     change_of,
@@ -88,44 +88,16 @@ class Turns:
         self._handing.core, self._handing.tenant = core, tenant
         self._lease_us = round((engine.times.budget_seconds + LEASE_BEYOND_SECONDS) * 1e6)
 
-    async def turn(
-        self,
-        user: str,
-        message: str,
-        *,
-        conversation_id: str | None = None,
-        turn_id: str | None = None,
-        item: str | None = None,
-        sink: Sink | None = None,
-    ) -> TurnResult:
+    async def had(self, asked: Asked, sink: Sink | None = None) -> TurnResult:
         """Have a turn: all of it is stored, or nothing.
 
         Args:
-            user: who says it.
-            message: what.
-            conversation_id: in which conversation; a new one unless given.
-            turn_id: what the turn calls itself: repeated with it, a turn that is over gives what it gave, and one in
-                progress is joined; made up unless given.
-            item: the work item that a new conversation belongs to.
+            asked: the turn.
             sink: is given the model's text as it comes.
 
         Raises:
-            UsageError: an argument is wrong.
-            PayloadError: the message, or what is to be stored, cannot be stored.
-            ConversationNotFound, ConversationExpired, ConversationEnded: the user has no such conversation, has it not
-                any more, or it is over.
-            ConversationBusy: others were in line or at their turn for too long.
-            TurnConflict: a turn of this id said something else.
-            TurnFailed, TurnTimeout, TurnLost: nothing happened; the turn may be repeated, with the same id.
-            StoreUnavailable: the state store does not answer; whether the turn happened is told by repeating it with
-                the same id.
+            As `Conversations.turn`.
         """
-        return await self.had(
-            check_asked(self.tenant, self._core.now_us(), user, message, conversation_id, turn_id, item), sink
-        )
-
-    async def had(self, asked: Asked, sink: Sink | None = None) -> TurnResult:
-        """Have a turn that is checked. See `turn`."""
         began, outcome = time.monotonic(), "error"
         try:
             result = await self._turn(asked, began, sink)
