@@ -216,11 +216,12 @@ def _fail(futures: list[asyncio.Future[Any] | None], error: Exception) -> None:
 def _unit(operation: Operation, number: int) -> object:
     """What a split must not part.
 
-    A child's start, or a wait for an event, goes with the entry that waits for it; what is started when a run
-    fails goes with its end; the record of a start with the start.
+    A child's start, or a wait for an event, goes with the entry that waits for it; what an attempt of a step attaches
+    goes with what becomes of it; what is started when a run fails goes with its end; the record of a start with the
+    start.
     """
     kind, row, _ = operation
-    if kind == "waits":
+    if kind in ("waits", "attempts", "model_calls", "artifacts"):
         return row.run, row.position
     if kind == "settles":
         return row.run, None

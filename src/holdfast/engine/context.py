@@ -52,15 +52,21 @@ class Scope:
 
 
 class StepFrame:
-    """An attempt of a step: what the step's code sees as its surroundings."""
+    """An attempt of a step: what the step's code sees as its surroundings.
 
-    __slots__ = ("attempt", "execution", "position", "step")
+    Attributes:
+        attached: kinds and rows of a batch that are committed with what becomes of the attempt; None while there are
+            none. See `holdfast.engine.attaching`.
+    """
+
+    __slots__ = ("attached", "attempt", "execution", "position", "step")
 
     def __init__(self, execution: Execution, position: bytes, attempt: int, step: str) -> None:
         self.execution = execution
         self.position = position
         self.attempt = attempt
         self.step = step
+        self.attached: list[tuple[str, object]] | None = None
 
 
 place: ContextVar[Scope | StepFrame | None] = ContextVar("holdfast_place", default=None)

@@ -725,7 +725,8 @@ class Execution:
         is_async = step.is_async
         while True:
             failure: BaseException | None = None
-            frame = place.set(StepFrame(self, position, attempt, step.name))
+            frame = StepFrame(self, position, attempt, step.name)
+            token = place.set(frame)
             span = None if self.spans is None else self.spans.attempt(step.name, position, attempt)
             if is_async:
                 # A plain step's thread cannot be stopped; what it gives is recorded.
@@ -743,7 +744,7 @@ class Execution:
                     raise
                 failure = error
             finally:
-                place.reset(frame)
+                place.reset(token)
                 if is_async:
                     del calls[position]
             if span is not None:
@@ -751,6 +752,10 @@ class Execution:
             if self.dead:
                 raise Evicted(f"run {run.id!r} left this process")
             ended = now_us()
+            if frame.attached is not None:
+                # Queued before anything is awaited, they share a transaction with what becomes of the attempt.
+                for kind, attached in frame.attached:
+                    self.committer.post(kind, attached)
             if failure is None:
                 row = (
                     run.uid, position, run.generation, self.next_seq(), STEP, step.name, OK, given, output, attempt,

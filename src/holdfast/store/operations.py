@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from holdfast.model.run import Entry
+from holdfast.store.agent_rows import Artifact, ModelCall
 from holdfast.store.rows import JournalRow
 
 
@@ -384,6 +385,8 @@ class Batch:
     starts: list[Start] = field(default_factory=list)
     checkpoints: list[Any] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
+    model_calls: list[ModelCall] = field(default_factory=list)
+    artifacts: list[Artifact] = field(default_factory=list)
     progress: list[Progress] = field(default_factory=list)
     attributes: list[SetAttributes] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
@@ -406,6 +409,8 @@ class Results:
         starts: what each found or made; LOST when the parent's lease is gone.
         checkpoints: None recorded; `Adopted`; or LOST.
         attempts: None, or LOST.
+        model_calls: None, or LOST.
+        artifacts: None, or LOST.
         progress: None, also when the lease is gone.
         attributes: None, or LOST.
         waits: None, or LOST. One that found an event that was kept for it is in ``met``.
@@ -423,6 +428,8 @@ class Results:
     starts: list[Started | Refusal] = field(default_factory=list)
     checkpoints: list[Adopted | Refusal | None] = field(default_factory=list)
     attempts: list[Refusal | None] = field(default_factory=list)
+    model_calls: list[Refusal | None] = field(default_factory=list)
+    artifacts: list[Refusal | None] = field(default_factory=list)
     progress: list[None] = field(default_factory=list)
     attributes: list[Refusal | None] = field(default_factory=list)
     waits: list[Refusal | None] = field(default_factory=list)
