@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from holdfast.cli import logs
-from holdfast.cli.kinds import REFERENCE
 from holdfast.cli.output import FAILED, OK, Output, clean, exit_code
 from holdfast.cli.settings import Settings, load
+from holdfast.engine.secrets import REFERENCE
 from holdfast.errors import BadURL, HoldfastError, UsageError
 from holdfast.store.url import FORMS
 

@@ -8,9 +8,9 @@ from typing import Any
 import typer
 
 from holdfast.cli.command import Context, command
-from holdfast.cli.kinds import Secret
 from holdfast.cli.output import FAILED, as_json
 from holdfast.cli.settings import ADDRESSES, Problem, Settings, examine, unknown_variables
+from holdfast.engine.secrets import Secret
 from holdfast.errors import UsageError
 
 group = typer.Typer(name="config", help="Check and show the configuration.", no_args_is_help=True)

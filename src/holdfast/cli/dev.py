@@ -129,6 +129,7 @@ async def _work(
                 beat=settings["worker.beat"],
                 drain=drain,
                 keep_audit=settings["serve.keep_audit"],
+                notifications=settings["worker.notifications"],
             )
             async with worker:
                 app = application(url, config, context.tenant, engines, settings["state_url"])

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from holdfast.cli.logs import LEVELS
-from holdfast.errors import UsageError
+from holdfast.engine.secrets import REFERENCE, Secret, secret
 
 _UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
-
-REFERENCE = "env:NAME or file:PATH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,46 +31,6 @@ class Kind:
     check: Callable[[Any], Any]
     from_text: Callable[[str], Any] = str
     secret: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """A secret by where it is, so that no file and no command line holds it.
-
-    Attributes:
-        reference: ``env:NAME`` or ``file:PATH``.
-    """
-
-    reference: str
-
-    def reveal(self, what: str) -> str:
-        """The secret itself, without the line's end.
-
-        Args:
-            what: whose secret, for the error.
-
-        Raises:
-            UsageError: there is no such variable or file, or it is empty.
-        """
-        kind, _, place = self.reference.partition(":")
-        if kind == "env":
-            found = os.environ.get(place, "")
-        else:
-            try:
-                found = Path(place).expanduser().read_text("utf-8")
-            except UnicodeDecodeError:
-                raise UsageError(f"{what}: {place} is not UTF-8 text") from None
-            except (OSError, ValueError) as error:
-                said = getattr(error, "strerror", None) or "it is no path"
-                raise UsageError(f"{what}: {place} cannot be read: {said}") from None
-        found = found.strip("\r\n")
-        if not found:
-            where = f"the variable {place} is not set" if kind == "env" else f"{place} is empty"
-            raise UsageError(f"{what}: {where}")
-        return found
-
-    def __str__(self) -> str:
-        return self.reference
 
 
 def number(text: str) -> float | str:
@@ -146,12 +102,7 @@ def _address(value: Any) -> str:
 
 
 def _secret(value: Any) -> Secret:
-    if isinstance(value, Secret):
-        return value
-    kind, colon, place = _text(value).partition(":")
-    if kind not in ("env", "file") or not colon or not place or "\0" in place:
-        raise ValueError
-    return Secret(value)
+    return value if isinstance(value, Secret) else secret(value, "it")
 
 
 def _truth(text: str) -> bool:

@@ -24,6 +24,7 @@ PLACES = {
     "schedules": "schedules",
     "items": "items",
     "conversations": "conversations",
+    "notifications": "notifications",
     "queues": "queues",
     "workflows": "queues",
     "lanes": "queues",

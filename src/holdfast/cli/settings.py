@@ -24,10 +24,10 @@ from holdfast.cli.kinds import (
     TEXT,
     TEXTS,
     Kind,
-    Secret,
     as_text,
 )
 from holdfast.cli.webhooks import WEBHOOKS, Webhook, read_webhooks
+from holdfast.engine.secrets import Secret
 from holdfast.errors import UsageError
 
 FILE = "holdfast.toml"
@@ -101,6 +101,7 @@ SETTINGS = (
     Setting("worker.beat", DURATION, 3.0),
     Setting("worker.drain", DURATION, 5.0),
     Setting("worker.metrics", TEXT, None),
+    Setting("worker.notifications", TEXT, None),
     Setting("serve.conversations", TEXTS, None),
     Setting("serve.host", TEXT, "127.0.0.1"),
     Setting("serve.port", PORT, 8700),

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.cli.kinds import SECRET, Secret
+from holdfast.cli.kinds import SECRET
+from holdfast.engine.secrets import Secret
 from holdfast.errors import UsageError
 from holdfast.model.ids import check_id
 

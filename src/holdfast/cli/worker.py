@@ -62,6 +62,10 @@ def worker(
             "--metrics", metavar="HOST:PORT", help="Where Prometheus finds metrics; each further process one port up."
         ),
     ] = None,
+    notifications: Annotated[
+        str | None,
+        typer.Option("--notifications", metavar="FILE", help="Rules by which people are told what becomes of runs."),
+    ] = None,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
 ) -> int:
     """Execute runs of the workflows in some modules until SIGTERM or Ctrl-C.
@@ -78,6 +82,7 @@ def worker(
         worker__beat=beat,
         worker__drain=drain,
         worker__metrics=metrics,
+        worker__notifications=notifications,
     )
     places: list[str] = settings["worker.modules"] or []
     if not places:
@@ -119,6 +124,7 @@ async def _work(context: Context, settings: Settings, workflows: list[Workflow[A
             beat=settings["worker.beat"],
             drain=settings["worker.drain"],
             keep_audit=settings["serve.keep_audit"],
+            notifications=settings["worker.notifications"],
         )
         report = report_of(settings, workflows, url)
         log.info("%s", line_of(report))

@@ -26,6 +26,7 @@ from holdfast.store.url import hide_password, make_store
 if TYPE_CHECKING:
     from holdfast.engine.dispatcher import Dispatcher
     from holdfast.engine.execution import Execution
+    from holdfast.engine.notices import Listener
 
 POLL_SECONDS = 1.0
 """How often waiters are looked after when no hint comes."""
@@ -63,6 +64,8 @@ class Core:
         self._waits: dict[WaitKey, Callable[[JournalRow], None]] = {}
         self.companions: dict[Hashable, object] = {}
         """What others keep for the database as long as it is open, by a key of theirs."""
+        self.listener: Listener | None = None
+        """Who is told of what becomes of the runs that are executed here; see `holdfast.engine.notices`."""
         self._dispatchers: list[Dispatcher] = []
         self._hint_sinks: list[Callable[[str], None]] = []
         self._on_close: list[Callable[[], Awaitable[None]]] = []

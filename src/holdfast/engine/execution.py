@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.engine import counting
@@ -18,6 +18,7 @@ from holdfast.engine.asking import cancel_children, cancel_runs
 from holdfast.engine.context import Scope, StepFrame, place
 from holdfast.engine.ending import continue_anew, failure_start
 from holdfast.engine.forsaken import is_told, tell
+from holdfast.engine.notices import tell_end
 from holdfast.engine.waiting import Waits
 from holdfast.errors import (
     Cancelled,
@@ -109,6 +110,7 @@ class Execution:
         given: tasks that were given an event.
         losers: tasks that lost against another in ``hf.first``.
         first_at: when it was executed first, here or elsewhere, as far as its journal tells.
+        companions: what others keep for the run as long as it is executed here, by a key of theirs.
     """
 
     __slots__ = (
@@ -127,6 +129,7 @@ class Execution:
         "cancelling",
         "children",
         "committer",
+        "companions",
         "core",
         "counted",
         "cut_off",
@@ -188,6 +191,7 @@ class Execution:
         self.losers: set[asyncio.Task[Any] | None] = set()
         self.given: set[asyncio.Task[Any] | None] = set()
         self.children: set[bytes] = set()
+        self.companions: dict[Hashable, Any] = {}
         self._telling: asyncio.Task[None] | None = None
         self._note: Note | None = None
         self._released: asyncio.Future[None] | None = None
@@ -347,6 +351,8 @@ class Execution:
                 self.committer.post("starts", failure_start(self, self.workflow.on_failure, settle.output))
             except Exception:
                 log.exception("run %s failed, and its on_failure cannot be started", self.run.id)
+        if self.core.listener is not None:
+            tell_end(self, settle)
         refusal: Refusal | None = await self.committer.submit("settles", settle)
         return refusal
 

@@ -15,6 +15,7 @@ import signal
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -31,6 +32,9 @@ from holdfast.model.duration import Duration, seconds
 from holdfast.model.ids import check_id
 from holdfast.model.run import PROTOCOL
 from holdfast.services.bulk import bulk
+from holdfast.services.notifying.listening import WORKFLOWS, listen
+from holdfast.services.notifying.rules import read_rules
+from holdfast.services.notifying.sending import load_channels
 from holdfast.services.pruner import prune_forever, tidy_forever
 from holdfast.services.reaper import reap_forever
 from holdfast.services.scheduler import schedule_forever
@@ -74,6 +78,8 @@ class Worker:
             next step, or when this time is over; a plain step, which cannot be cut off, may go on for the
             length of a lease more.
         keep_audit: how long the record of changes is kept. Every worker deletes what is older: give all the same.
+        notifications: a file of rules by which people are told what becomes of the runs that this worker executes.
+            Give it to every worker.
 
     Raises:
         UsageError: no workflow, two of one name, or an argument out of range.
@@ -91,6 +97,7 @@ class Worker:
         beat: Duration = 3.0,
         drain: Duration = 5.0,
         keep_audit: Duration = "400d",
+        notifications: str | Path | None = None,
     ) -> None:
         self._database = database
         if isinstance(workflows, Workflow):
@@ -115,6 +122,7 @@ class Worker:
             )
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
             raise UsageError(f"threads is {threads!r}; give a whole number, 1 or more")
+        self._rules = None if notifications is None else read_rules(notifications)
         self._heartbeat: Heartbeat | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._renewing: asyncio.Task[None] | None = None
@@ -143,8 +151,15 @@ class Worker:
                 threads=self._threads,
                 may_claim=lambda: self._heartbeat is None or self._heartbeat.good,
                 on_lost=self._lost,
-                built_in=[bulk, *(workflow for duty in duties() for workflow in duty.workflows)],
+                built_in=[
+                    bulk,
+                    *(workflow for duty in duties() for workflow in duty.workflows),
+                    *(WORKFLOWS if self._rules is not None else ()),
+                ],
             )
+            if self._rules is not None:
+                load_channels()
+                listen(self._core, self._rules)
             self._dispatcher.timekeeper, self._dispatcher.heard_drain = timekeeper, asyncio.Event()
             self._core.count_ends()
             await self._register()

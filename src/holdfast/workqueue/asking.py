@@ -12,11 +12,12 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 from holdfast.engine.context import scope
 from holdfast.engine.core import Core
 from holdfast.engine.events import event_at
+from holdfast.engine.notices import Notice, tell
 from holdfast.engine.starting import topic
 from holdfast.errors import AskSkipped, Cancelled, HoldfastError, PayloadError, StoreError
 from holdfast.model.definitions import TEXT_CHARACTERS
@@ -138,6 +139,23 @@ def ask(
 
 
 async def _ask(execution: Execution, position: bytes, order: Order, form: Form) -> Any:
+    return (await answered(execution, position, order, form)).value
+
+
+class Answer(NamedTuple):
+    """What was filled in, of the type of the form, in which item, and by whom."""
+
+    value: Any
+    item: str
+    by: str
+
+
+async def answered(execution: Execution, position: bytes, order: Order, form: Form) -> Answer:
+    """Ask at a position, and again until what was filled in is of the form.
+
+    Raises:
+        AskSkipped: as `ask`.
+    """
     where, asked, again = position, order, 0
     while True:
         entry = await _ended(execution, where, asked)
@@ -147,7 +165,7 @@ async def _ask(execution: Execution, position: bytes, order: Order, form: Form) 
             skipped = AskSkipped(said, item_id=told["item"], reason=told["reason"] or "", by=told["by"])
             raise execution.raised(skipped, entry.seq)
         try:
-            return form.answer(told["data"], "the answer")
+            return Answer(form.answer(told["data"], "the answer"), told["item"], told["by"] or "")
         except PayloadError as error:
             log.info("run %s asks again: %s", execution.run.id, error)
             why = f"The last answer was not accepted. {error}"[:TEXT_CHARACTERS]
@@ -186,6 +204,11 @@ async def _made(
     execution: Execution, position: bytes, order: Order, ids: list[str], entry: Entry | None
 ) -> str | Entry:
     """See that the item of a position is there; its id, or the entry that has why it cannot be made."""
+    run = execution.run
+    tell(execution.core, Notice(
+        "approval.wanted", f"approval.wanted:{ids[0]}", run.tenant, run.workflow, run.id, order.title or "", order.text or "",
+        execution.core.now_us(),
+    ))  # fmt: skip
     making = asyncio.create_task(_make(execution.core, execution.run.tenant, order, ids))
     execution.dispatcher.keep(making)
     execution.enter(position)
