@@ -48,6 +48,7 @@ class Holding:
     Args:
         store: the state store.
         has_runs: whether it is the database of runs and items.
+        in_order: whether it does what it is asked in the order in which it was asked: see `Grouped`.
 
     Attributes:
         store, has_runs: these.
@@ -56,13 +57,15 @@ class Holding:
         announce: tells other processes that a conversation may be free, where the store does not.
     """
 
-    def __init__(self, store: StateStore, *, has_runs: bool = True) -> None:
+    def __init__(self, store: StateStore, *, has_runs: bool = True, in_order: bool = False) -> None:
         self.store = store
         self.has_runs = has_runs
         self.streams = Streams()
-        self._take = Grouped(store.take, lambda take: (take.tenant, take.id), lost=self.give_up)
+        self._take = Grouped(
+            store.take, lambda take: (take.tenant, take.id), lost=self.give_up, in_order=in_order
+        )
         self._look = Grouped(store.is_free, lambda claim: claim.ticket)
-        self._save = Grouped(store.save, lambda save: (save.row.tenant, save.row.id))
+        self._save = Grouped(store.save, lambda save: (save.row.tenant, save.row.id), in_order=in_order)
         self._leave = Grouped(self._leave_all, lambda claim: claim.ticket)
         self._bells: dict[Key, set[asyncio.Event]] = defaultdict(set)
         self._leaving: set[asyncio.Task[None]] = set()

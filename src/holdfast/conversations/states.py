@@ -46,7 +46,7 @@ async def _open(core: Core, url: str) -> Holding:
         raise UsageError("conversations in Redis need redis-py: pip install 'holdfast[redis]'") from None
     store = RedisState(url)
     await store.open()
-    holding = Holding(store, has_runs=False)
+    holding = Holding(store, has_runs=False, in_order=store.is_in_order)
     await store.listen(holding.hear)
     # Workers tend what is in the database; this process tends what it keeps elsewhere.
     tending = asyncio.create_task(ConversationTender(core, store).forever(), name="holdfast-conversations")

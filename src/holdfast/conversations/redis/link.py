@@ -4,42 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
+from redis.exceptions import ConnectionError, NoPermissionError, NoScriptError, ResponseError
 
 from holdfast.conversations.redis.address import Address
 from holdfast.conversations.redis.errors import RAISED, is_trouble, translate
+from holdfast.conversations.redis.pipe import Command, Pipe
 from holdfast.errors import BadURL, StoreError, StoreReadOnly, StoreUnavailable
-
-hiredis: Any
-try:
-    import hiredis
-except ImportError:
-    hiredis = None
 
 log = logging.getLogger("holdfast.conversations")
 
 AT_ONCE = 64
-"""So many calls are under way at once, and so many connections open."""
+"""So many calls are under way at once, and in a cluster so many connections open."""
 
 OLDEST = (6, 2)
 """The oldest version of Redis that has all that the scripts use."""
 
-Command = Sequence[str | bytes | int]
-
 T = TypeVar("T")
-
-
-def _packed(connection: Any, commands: Sequence[Command]) -> Any:
-    if hiredis is None:
-        return connection.pack_commands(commands)
-    return [hiredis.pack_command(tuple(command)) for command in commands]
 
 
 class Link:
@@ -54,7 +41,7 @@ class Link:
         self.address = address
         self._patience_seconds = patience_seconds
         self._client: Any = None
-        self._idle: list[Any] = []
+        self._pipe: Pipe | None = None
         self._opening = asyncio.Lock()
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._failures = 0
@@ -67,10 +54,15 @@ class Link:
         """
         await self._bounded(self._connected)
 
+    @property
+    def is_in_order(self) -> bool:
+        """Whether all that is sent is done in the order in which it is sent, as long as the connection holds."""
+        return isinstance(self._client, Redis)
+
     async def close(self) -> None:
         """Close the connections; they are opened again when they are needed."""
         client, self._client = self._client, None
-        await self._drop_idle()
+        self._hang_up()
         if client is not None:
             await client.aclose()
 
@@ -83,7 +75,7 @@ class Link:
         Raises:
             StoreError: there is no connection, or a command failed.
         """
-        return await self._bounded(lambda: self._send(commands)) if commands else []
+        return await self._bounded(lambda ends: self._send(commands, ends)) if commands else []
 
     def subscriber(self, turn: int) -> Redis:
         """A client of its own for messages; its owner closes it.
@@ -108,19 +100,15 @@ class Link:
             "max_connections": 2 * AT_ONCE,
         }
 
-    async def _bounded(self, work: Callable[[], Awaitable[T]]) -> T:
-        seen, task = self._failures, asyncio.current_task()
-        cancelled = task.cancelling() if task is not None else 0
+    async def _bounded(self, work: Callable[[float], Awaitable[T]]) -> T:
+        """Do what ends in time, once more after a failure: it is given when that is, by the loop's clock."""
+        seen = self._failures
         async with self._slots:
             if self._failures != seen:
                 raise StoreUnavailable(f"{self.address.where}: no answer from Redis to those who asked before")
+            ends = asyncio.get_running_loop().time() + 1.9 * self._patience_seconds
             try:
-                async with asyncio.timeout(1.9 * self._patience_seconds):
-                    found = await self._twice(work)
-                if task is not None and task.cancelling() > cancelled:
-                    # redis-py answers a call whose connection it was just making as if nobody had cancelled it.
-                    raise asyncio.CancelledError
-                return found
+                return await self._twice(work, ends)
             except RAISED as error:
                 ours = translate(error, self.address)
                 if isinstance(ours, StoreUnavailable):
@@ -130,68 +118,61 @@ class Link:
                 # What redis-py says may quote what was sent.
                 raise ours from None
 
-    async def _twice(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _twice(self, work: Callable[[float], Awaitable[T]], ends: float) -> T:
         try:
-            return await work()
+            return await work(ends)
         except RAISED as error:
-            if not is_trouble(error):
+            if not is_trouble(error) or asyncio.get_running_loop().time() >= ends:
                 raise
             if isinstance(self._client, RedisCluster):
-                await self._client.nodes_manager.initialize()
-            return await work()
+                async with _within(ends):
+                    await self._client.nodes_manager.initialize()
+            return await work(ends)
 
-    async def _send(self, commands: Sequence[Command]) -> list[Any]:
-        client = self._client or await self._connected()
+    async def _send(self, commands: Sequence[Command], ends: float) -> list[Any]:
+        client = self._client or await self._connected(ends)
         if isinstance(client, Redis):
-            return await self._send_to_one(client, commands)
-        pipeline = client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        replies: list[Any] = await pipeline.execute(raise_on_error=False)
+            pipe = self._pipe
+            if pipe is None or pipe.is_lost:
+                pipe = await self._piped(client, ends)
+            replies = await pipe.send(commands, ends)
+        else:
+            pipeline = client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            async with _within(ends):
+                replies = await pipeline.execute(raise_on_error=False)
         for reply in replies:
             if isinstance(reply, Exception) and not isinstance(reply, NoScriptError):
                 raise reply
         return replies
 
-    async def _send_to_one(self, client: Redis, commands: Sequence[Command]) -> list[Any]:
-        """The same without redis-py's pipeline and pool, which take as long as the server does."""
-        if self._idle:
-            connection = self._idle.pop()
-        else:
-            connection = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
-            connection.socket_timeout = None  # The whole call is bounded.
-        replies: list[Any] = []
-        try:
-            await connection.connect()
-            await connection.send_packed_command(_packed(connection, commands), check_health=False)
-            for _ in commands:
+    async def _piped(self, client: Redis, ends: float) -> Pipe:
+        """The pipe, laid anew if need be. What goes through it does without redis-py's pipeline, pool and streams."""
+        async with _within(ends), self._opening:
+            if self._pipe is None or self._pipe.is_lost:
+                connection: Any = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
                 try:
-                    replies.append(await connection.read_response())
-                except NoScriptError as error:
-                    replies.append(error)
-        except BaseException as error:
-            # What is still to come would be taken for the replies of the next call.
-            await connection.disconnect(nowait=True)
-            if not isinstance(error, ResponseError):
-                await self._drop_idle()  # They are likely to be broken too.
-            raise
-        self._idle.append(connection)
-        return replies
+                    await connection.connect()
+                except BaseException:
+                    await connection.disconnect(nowait=True)
+                    raise
+                self._pipe = Pipe(connection)
+            return self._pipe
 
-    async def _drop_idle(self) -> None:
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            await connection.disconnect(nowait=True)
+    def _hang_up(self) -> None:
+        if self._pipe is not None:
+            self._pipe.lose(ConnectionError("The connection was closed."))
 
     async def _forget_servers(self) -> None:
         """After a failover the name stands for another server: have the next call look it up."""
-        await self._drop_idle()
+        self._hang_up()
         if isinstance(self._client, Redis):
             with suppress(*RAISED):
                 await self._client.connection_pool.disconnect(inuse_connections=False)
 
-    async def _connected(self) -> Any:
-        async with self._opening:
+    async def _connected(self, ends: float) -> Any:
+        async with _within(ends), self._opening:
             if self._client is None:
                 self._client = await self._connect()
             return self._client
@@ -240,3 +221,15 @@ class Link:
                 where,
                 policy,
             )
+
+
+@asynccontextmanager
+async def _within(ends: float) -> AsyncIterator[None]:
+    """Have redis-py do something, in time: by the loop's clock."""
+    task = asyncio.current_task()
+    cancelled = task.cancelling() if task is not None else 0
+    async with asyncio.timeout_at(ends):
+        yield
+        if task is not None and task.cancelling() > cancelled:
+            # It answers a call whose connection it was just making as if nobody had cancelled it.
+            raise asyncio.CancelledError

@@ -59,6 +59,11 @@ class RedisState:
         self._notes = asyncio.Lock()
         self._offset_us = 0  # What tests put the clock forward by.
 
+    @property
+    def is_in_order(self) -> bool:
+        """See `Link.is_in_order`."""
+        return self._link.is_in_order
+
     async def open(self) -> None:
         """Connect.
 
