@@ -37,6 +37,15 @@ local function table_of(flat)
   return found
 end
 
+-- Some fields of a hash, by name.
+local function read_fields(key, ...)
+  local found = {}
+  for n, value in ipairs(redis.call('HMGET', key, ...)) do
+    found[select(n, ...)] = value or nil
+  end
+  return found
+end
+
 -- Who has it, or had it last; whether that one still has it.
 local function read_hold(now)
   local hold = table_of(redis.call('HGETALL', HOLD))
@@ -92,8 +101,11 @@ local function is_behind(ticket, now)
 end
 
 local function leave_line(ticket)
+  if redis.call('ZREM', LINE, ticket) == 0 then
+    return false
+  end
   redis.call('HDEL', SEEN, ticket)
-  return redis.call('ZREM', LINE, ticket) == 1
+  return true
 end
 
 -- Have Redis keep it for so long at least, be it there and not kept for ever.

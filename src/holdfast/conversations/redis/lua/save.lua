@@ -13,7 +13,7 @@ local number, turn_id, fingerprint, rest = ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 
 local now = clock()
 local hold, held = read_hold(now)
-local row = table_of(redis.call('HGETALL', STATE))
+local row = read_fields(STATE, 'user', 'revision', 'created_at', 'changed_at', 'expires_at')
 
 local function is_stored()
   if hold.token == token and hold.saved == mark then
@@ -35,7 +35,7 @@ end
 if tonumber(row.revision or 0) ~= revision - 1 then
   return {'revision', 0, 0}
 end
-if number ~= '' and (find_turn(turn_id) or read_turn(number)) then
+if number ~= '' and next(read_fields(TURNS, 'i:' .. turn_id, 'n:' .. number)) then
   return {'turn', 0, 0}
 end
 
@@ -62,8 +62,7 @@ redis.call('HSET', STATE, unpack(fields))
 if number ~= '' then
   redis.call('HSET', TURNS, 'i:' .. turn_id, number .. ':' .. fingerprint, 'n:' .. number, text(now) .. ':' .. rest)
 end
-redis.call('HDEL', HOLD, 'ticket')
-redis.call('HSET', HOLD, 'saved', mark)
+redis.call('HSET', HOLD, 'until', '0', 'saved', mark)
 redis.call('HSET', GONE, 'user', user, 'expires_at', text(now + ttl))
 
 local ms = milliseconds(ttl)

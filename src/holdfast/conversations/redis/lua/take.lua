@@ -42,7 +42,9 @@ local function take(token)
     redis.call('DEL', STATE, TURNS, GONE) -- Of one that is forgotten.
   end
   leave_line(ticket)
-  keep_held(now, till)
+  if not row or not hold.token or row.expires < till + SPARE_MS * 1000 then
+    keep_held(now, till) -- Else the last turn has seen to that.
+  end
   return answer('yours', {token = token, till = till, said = last_turns()})
 end
 
