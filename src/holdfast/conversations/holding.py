@@ -61,9 +61,7 @@ class Holding:
         self.store = store
         self.has_runs = has_runs
         self.streams = Streams()
-        self._take = Grouped(
-            store.take, lambda take: (take.tenant, take.id), lost=self.give_up, in_order=in_order
-        )
+        self._take = Grouped(store.take, lambda take: (take.tenant, take.id), lost=self.give_up, in_order=in_order)
         self._look = Grouped(store.is_free, lambda claim: claim.ticket)
         self._save = Grouped(store.save, lambda save: (save.row.tenant, save.row.id), in_order=in_order)
         self._leave = Grouped(self._leave_all, lambda claim: claim.ticket)

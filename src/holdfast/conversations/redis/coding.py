@@ -1,4 +1,4 @@
-"""Rows of conversations as Redis keeps them: a conversation is a hash of its fields, a turn one value."""
+"""Rows of conversations as Redis keeps them: a conversation is a hash, a turn one value."""
 
 from __future__ import annotations
 
@@ -13,42 +13,40 @@ from holdfast.store.conversation_rows import ConversationRow, Exchange, Save, Ta
 
 Fields = list[str | bytes | int]
 
-_TEXTS = frozenset({"tenant", "id", "user", "definition", "version", "status", "item"})
-_BYTES = frozenset({"state", "handover"})
-_STORED = frozenset({"created_at", "changed_at", "expires_at", "ended_at"})
-"""Set by the script, by the server's clock."""
-
-_APART = _STORED | {"handover"}
-
 _MESSAGE, _RESPONSE = (TurnRow._fields.index(name) - 2 for name in ("message", "response"))
 """Where these are in what `write_turn` writes."""
 
 
 def write_row(row: ConversationRow) -> bytes:
-    """The fields of a conversation that are given with it, each with its name before it; None is left out.
-
-    Its handover is no text, and stands apart.
-    """
-    fields: list[str] = []
-    for name, value in row._asdict().items():
-        if value is not None and name not in _APART:
-            fields += [name, value.decode() if isinstance(value, bytes) else str(value)]
-    return msgspec.msgpack.encode(fields)
+    """What no script looks at of a conversation."""
+    return msgspec.msgpack.encode((row.tenant, row.id, row.definition, row.version, row.state, row.item, row.keep_us))
 
 
 def read_row(flat: Sequence[bytes] | None) -> ConversationRow | None:
     """A conversation from a reply: a hash as a flat list; None for none."""
     if not flat:
         return None
-    stored = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
-    values: dict[str, Any] = {}
-    for name in ConversationRow._fields:
-        value = stored.get(name)
-        if value is None or name in _BYTES:
-            values[name] = value
-        else:
-            values[name] = value.decode() if name in _TEXTS else int(value)
-    return ConversationRow(**values)
+    stored = dict(zip(flat[::2], flat[1::2], strict=True))
+    tenant, id, definition, version, state, item, keep_us = msgspec.msgpack.decode(stored[b"row"])
+    ended_at = stored.get(b"ended_at")
+    return ConversationRow(
+        tenant=tenant,
+        id=id,
+        user=stored[b"user"].decode(),
+        definition=definition,
+        version=version,
+        status=stored[b"status"].decode(),  # type: ignore[arg-type]
+        state=state,
+        revision=int(stored[b"revision"]),
+        turns=int(stored[b"turns"]),
+        created_at=int(stored[b"created_at"]),
+        changed_at=int(stored[b"changed_at"]),
+        expires_at=int(stored[b"expires_at"]),
+        ended_at=None if ended_at is None else int(ended_at),
+        handover=stored.get(b"handover"),
+        item=item,
+        keep_us=keep_us,
+    )
 
 
 def write_turn(turn: TurnRow) -> bytes:
@@ -98,7 +96,7 @@ def write_save(save: Save) -> Fields:
     of_turn: Fields = ["", "", b"", b""]
     if turn is not None:
         of_turn = [turn.number, turn.id, turn.fingerprint, write_turn(turn)]
-    of_row = [write_row(row), row.handover or b""]
+    of_row: Fields = [row.user, row.status, row.turns, write_row(row), row.handover or b""]
     mark = blake2b(msgspec.msgpack.encode([of_turn, of_row]), digest_size=16).digest()
     return [mark, *of_turn, *of_row]
 

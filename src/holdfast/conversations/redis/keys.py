@@ -6,6 +6,7 @@ wherever they fall.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 
 FREED = "hf:freed"
@@ -42,6 +43,7 @@ def index_key(tenant: str, kind: str = "", value: str = "") -> str:
     return f"hf:changed:{_digest(tenant, kind, value)}"
 
 
+@lru_cache(4096)  # A turn, and what is noted of it, asks for the same again and again.
 def _digest(*texts: str) -> str:
     # No name that is stored holds a NUL. One that is only looked for may hold anything, and is not found then.
     return blake2b("\0".join(texts).encode(errors="surrogatepass"), digest_size=16).hexdigest()

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError, NoPermissionError, NoScriptError, ResponseError
+from redis.exceptions import ConnectionError, NoPermissionError, NoScriptError
 
 from holdfast.conversations.redis.address import Address
 from holdfast.conversations.redis.errors import RAISED, is_trouble, translate

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import hiredis
 from redis.exceptions import ConnectionError, InvalidResponse, RedisError, TimeoutError
 
-Command = Sequence[str | bytes | int]
+Command = tuple[str | bytes | int, ...]
 
 _MORE = object()
 """What the reader gives while a reply is not there as a whole."""
@@ -23,7 +23,7 @@ class _Asked(NamedTuple):
     """Commands that were sent together, and what is known of their replies."""
 
     replies: list[Any]
-    count: int
+    wanted: int
     ends: float
     answer: asyncio.Future[list[Any]]
 
@@ -63,7 +63,7 @@ class Pipe(asyncio.Protocol):
         Returns:
             The replies, in order; an error in its place. It raises what the connection was lost by.
         """
-        packed = b"".join([hiredis.pack_command(tuple(command)) for command in commands])
+        packed = b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]
         answer: asyncio.Future[list[Any]] = self._loop.create_future()
         self._asked.append(_Asked([], len(commands), ends, answer))
         if self._watch is None:
@@ -89,9 +89,9 @@ class Pipe(asyncio.Protocol):
         self._reader.feed(data)
         try:
             while self._asked and (reply := self._reader.gets()) is not _MORE:
-                replies, count, _, answer = self._asked[0]
+                replies, wanted, _, answer = self._asked[0]
                 replies.append(reply)
-                if len(replies) == count:
+                if len(replies) == wanted:
                     self._asked.popleft()
                     if not answer.done():
                         answer.set_result(replies)

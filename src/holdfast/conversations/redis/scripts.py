@@ -57,6 +57,8 @@ async def run(link: Link, offset_us: int, calls: Sequence[Call]) -> list[Any]:
     replies = await link.send([("EVALSHA", script(call.script).digest, *_rest(call, offset_us)) for call in calls])
     # A script that is not known has not been run. The servers of a cluster know different ones.
     missing = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+    if not missing:
+        return replies
     sent = await link.send([("EVAL", script(calls[n].script).text, *_rest(calls[n], offset_us)) for n in missing])
     for n, reply in zip(missing, sent, strict=True):
         replies[n] = reply

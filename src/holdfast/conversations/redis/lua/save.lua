@@ -4,12 +4,13 @@
 -- what it stored. All that is left then expires together; but for a handover, which is kept until it is done.
 --
 -- ARGV: token, ttl (us), revision, what tells this call from another, channel, what to say there; the turn's number
--- ('' for none), id, fingerprint and rest; the conversation's fields, each with its name before it, as MessagePack; what
--- is still to be done of a handover ('' for nothing).
+-- ('' for none), id, fingerprint and rest; the conversation's user, status, number of turns and rest; what is still to be
+-- done of a handover ('' for nothing).
 -- Replies: saved, stored (by an earlier call), lost, revision or turn (it does not fit); changed at; expires at.
 
 local token, ttl, revision, mark = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local number, turn_id, fingerprint, rest = ARGV[8], ARGV[9], ARGV[10], ARGV[11]
+local status, turns, rest_of_row, handover = ARGV[13], ARGV[14], ARGV[15], ARGV[16]
 
 local now = clock()
 local hold, held = read_hold(now)
@@ -39,37 +40,34 @@ if number ~= '' and next(read_fields(TURNS, 'i:' .. turn_id, 'n:' .. number)) th
   return {'turn', 0, 0}
 end
 
-local fields = cmsgpack.unpack(ARGV[12])
-local given = table_of(fields)
+local user, changed_at, expires_at = row.user or ARGV[12], text(now), text(now + ttl)
+local fields = {
+  'user', user, 'status', status, 'revision', ARGV[4], 'turns', turns, 'created_at', row.created_at or changed_at,
+  'changed_at', changed_at, 'expires_at', expires_at, 'row', rest_of_row,
+}
 local function add(name, value)
   fields[#fields + 1] = name
   fields[#fields + 1] = value
 end
-local user = row.user or given.user
-add('user', user)
-if ARGV[13] ~= '' then
-  given.handover = ARGV[13]
-  add('handover', ARGV[13])
+if status ~= 'open' then
+  add('ended_at', changed_at)
 end
-add('created_at', row.created_at or text(now))
-add('changed_at', text(now))
-add('expires_at', text(now + ttl))
-if given.status ~= 'open' then
-  add('ended_at', text(now))
+if handover ~= '' then
+  add('handover', handover)
 end
 redis.call('DEL', STATE)
 redis.call('HSET', STATE, unpack(fields))
 if number ~= '' then
-  redis.call('HSET', TURNS, 'i:' .. turn_id, number .. ':' .. fingerprint, 'n:' .. number, text(now) .. ':' .. rest)
+  redis.call('HSET', TURNS, 'i:' .. turn_id, number .. ':' .. fingerprint, 'n:' .. number, changed_at .. ':' .. rest)
 end
 redis.call('HSET', HOLD, 'until', '0', 'saved', mark)
-redis.call('HSET', GONE, 'user', user, 'expires_at', text(now + ttl))
+redis.call('HSET', GONE, 'user', user, 'expires_at', expires_at)
 
 local ms = milliseconds(ttl)
 redis.call('PEXPIRE', HOLD, text(math.max(ms, SPARE_MS)))
 redis.call('PEXPIRE', GONE, text(ms + milliseconds(GONE_US)))
 for _, key in ipairs({STATE, TURNS}) do
-  if given.handover then
+  if handover ~= '' then
     redis.call('PERSIST', key)
   else
     redis.call('PEXPIRE', key, text(ms))
