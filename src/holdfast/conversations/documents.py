@@ -77,7 +77,7 @@ def turn_progress(progress: Progress) -> TurnProgress:
 
 
 def response_of(result: TurnResult, state: bytes) -> bytes:
-    """A result as it is stored: without the state, which the turn's change leads to.
+    """A result as it is stored: without what its turn's row says, and the state, which the turn's change leads to.
 
     Args:
         result: the result.
@@ -104,10 +104,12 @@ def repeated_result(row: TurnRow, state: Mapping[str, Any] | None) -> TurnResult
         if state is None:
             return None
         found["state"] = state
-    return msgspec.convert({**found, "repeated": True}, TurnResult)
+    of_row = {"conversation_id": row.conversation, "number": row.number, "id": row.id}
+    return msgspec.convert({**found, **of_row, "repeated": True}, TurnResult)
 
 
-_RESULT = tuple(field.name for field in dataclasses.fields(TurnResult) if field.name not in ("state", "repeated"))
+_APART = ("conversation_id", "number", "id", "state", "repeated")
+_RESULT = tuple(field.name for field in dataclasses.fields(TurnResult) if field.name not in _APART)
 
 
 class _Answer(msgspec.Struct):

@@ -8,7 +8,7 @@ import logging
 import random
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from holdfast.conversations.grouping import Grouped
@@ -167,8 +167,8 @@ class Holding:
         self.hear(tenant, id)
         self.announce()
 
-    @contextlib.asynccontextmanager
-    async def kept(self, take: Take) -> AsyncIterator[None]:
+    @contextlib.contextmanager
+    def kept(self, take: Take) -> Iterator[None]:
         """Keep a conversation that was taken from others while something is done.
 
         Raises:

@@ -121,7 +121,7 @@ class Turns:
             refuse(line.taken, asked.conversation_id, asked.id)
         saved = False
         try:
-            async with self._holding.kept(take):
+            with self._holding.kept(take):
                 had = await self._within_budget(asked, line, began, sink)
             # Not kept any more: once it is stored it is given back, and that is no loss. Whether it is held is checked.
             await self._save(had)

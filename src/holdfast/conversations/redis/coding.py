@@ -80,14 +80,15 @@ def read_taken(tenant: str, id: str, reply: Sequence[Any]) -> Taken:
         joins == 1,
         held_us,
         until,
-        tuple(read_exchange(one) for one in said if one is not None),
+        _read_exchanges(said),
     )
 
 
-def read_exchange(stored: bytes) -> Exchange:
-    """What was said in a turn, from what `write_turn` wrote."""
-    values = msgspec.msgpack.decode(stored.partition(b":")[2])
-    return Exchange(values[_MESSAGE], values[_RESPONSE])
+def _read_exchanges(said: Sequence[bytes | None]) -> list[Exchange]:
+    """What was said in turns, from replies as `read_turn` takes them."""
+    decode = msgspec.msgpack.decode
+    turns = [decode(stored[stored.index(b":") + 1 :]) for stored in said if stored is not None]
+    return [Exchange(turn[_MESSAGE], turn[_RESPONSE]) for turn in turns]
 
 
 def write_save(save: Save) -> Fields:
