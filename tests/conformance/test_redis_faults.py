@@ -122,6 +122,29 @@ async def test_while_it_is_frozen_calls_fail_and_nothing_is_mixed_up_afterwards(
     assert [row and row.id for row in found] == [None, *(f"d-{n}" for n in range(1, 70))]
 
 
+async def test_what_is_given_back_by_one_who_was_cancelled_is_given_back_behind_the_call_that_took_it(
+    server: RedisServer, state: RedisState
+) -> None:
+    await had(state)
+    pipe = state._link._pipe
+    assert pipe is not None
+    server.freeze()
+    asked = take()
+    taking = asyncio.create_task(state.take([asked]))
+    while not pipe._asked:
+        await asyncio.sleep(0)
+    taking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    leaving = asyncio.create_task(state.leave([claim(asked)]))
+    while len(pipe._asked) < 2:
+        await asyncio.sleep(0)
+    server.thaw()
+    await asyncio.wait_for(leaving, SOON)
+    assert (await one(state, take(waits=False))).outcome == "yours"
+    assert state._link._pipe is pipe
+
+
 async def test_killed_and_back_without_its_scripts_it_has_all_that_it_acknowledged(
     server: RedisServer, state: RedisState
 ) -> None:

@@ -84,11 +84,11 @@ def read_taken(tenant: str, id: str, reply: Sequence[Any]) -> Taken:
     )
 
 
-def _read_exchanges(said: Sequence[bytes | None]) -> list[Exchange]:
+def _read_exchanges(said: Sequence[bytes | None]) -> tuple[Exchange, ...]:
     """What was said in turns, from replies as `read_turn` takes them."""
     decode = msgspec.msgpack.decode
     turns = [decode(stored[stored.index(b":") + 1 :]) for stored in said if stored is not None]
-    return [Exchange(turn[_MESSAGE], turn[_RESPONSE]) for turn in turns]
+    return tuple([Exchange(turn[_MESSAGE], turn[_RESPONSE]) for turn in turns])
 
 
 def write_save(save: Save) -> Fields:

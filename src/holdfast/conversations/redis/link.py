@@ -108,7 +108,12 @@ class Link:
                 raise StoreUnavailable(f"{self.address.where}: no answer from Redis to those who asked before")
             ends = asyncio.get_running_loop().time() + 1.9 * self._patience_seconds
             try:
-                return await self._twice(work, ends)
+                try:
+                    return await work(ends)
+                except RAISED as error:
+                    if not is_trouble(error) or asyncio.get_running_loop().time() >= ends:
+                        raise
+                    return await self._again(work, ends)
             except RAISED as error:
                 ours = translate(error, self.address)
                 if isinstance(ours, StoreUnavailable):
@@ -118,16 +123,11 @@ class Link:
                 # What redis-py says may quote what was sent.
                 raise ours from None
 
-    async def _twice(self, work: Callable[[float], Awaitable[T]], ends: float) -> T:
-        try:
-            return await work(ends)
-        except RAISED as error:
-            if not is_trouble(error) or asyncio.get_running_loop().time() >= ends:
-                raise
-            if isinstance(self._client, RedisCluster):
-                async with _within(ends):
-                    await self._client.nodes_manager.initialize()
-            return await work(ends)
+    async def _again(self, work: Callable[[float], Awaitable[T]], ends: float) -> T:
+        if isinstance(self._client, RedisCluster):
+            async with _within(ends):
+                await self._client.nodes_manager.initialize()
+        return await work(ends)
 
     async def _send(self, commands: Sequence[Command], ends: float) -> list[Any]:
         client = self._client or await self._connected(ends)

@@ -55,7 +55,7 @@ end
 if handover ~= '' then
   add('handover', handover)
 end
-redis.call('DEL', STATE)
+redis.call('HDEL', STATE, 'ended_at', 'handover')
 redis.call('HSET', STATE, unpack(fields))
 if number ~= '' then
   redis.call('HSET', TURNS, 'i:' .. turn_id, number .. ':' .. fingerprint, 'n:' .. number, changed_at .. ':' .. rest)

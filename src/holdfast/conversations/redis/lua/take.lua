@@ -34,9 +34,9 @@ local function last_turns()
 end
 
 local function take(token)
-  local till = now + lease
+  local till, said = now + lease, text(token)
   redis.call('HSET', HOLD,
-    'since', hold.token == text(token) and hold.since or text(now), 'user', user, 'token', text(token),
+    'since', hold.token == said and hold.since or text(now), 'user', user, 'token', said,
     'ticket', ticket, 'turn_id', turn_id, 'fingerprint', fingerprint, 'until', text(till))
   if not row then
     redis.call('DEL', STATE, TURNS, GONE) -- Of one that is forgotten.
