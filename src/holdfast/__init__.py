@@ -26,9 +26,14 @@ from holdfast.engine.steering import continue_as_new, hold, patched, progress, s
 from holdfast.engine.step import Step, step
 from holdfast.engine.workflow import RunFailure, Workflow, workflow
 from holdfast.errors import (
+    AgentFailed,
+    ArtifactChanged,
+    ArtifactElsewhere,
+    ArtifactNotFound,
     AskSkipped,
     BadURL,
     Cancelled,
+    CommandFailed,
     ContinuedAsNew,
     ConversationBusy,
     ConversationEnded,
@@ -49,11 +54,17 @@ from holdfast.errors import (
     ItemExists,
     ItemNotFound,
     KeyNotFound,
+    ModelFailed,
     NonDeterminism,
+    NotAccepted,
     NotDurable,
     NotOurs,
     NotPossible,
     PayloadError,
+    PhaseFailed,
+    PhaseFileError,
+    PhasesNotFound,
+    PipelineError,
     Rejected,
     RetryAfter,
     RuleError,
@@ -87,6 +98,7 @@ from holdfast.errors import (
     UserExists,
     UserNotFound,
     WorkChanged,
+    WorkspaceError,
 )
 from holdfast.model.access import Role
 from holdfast.model.retry import Retry
@@ -95,6 +107,15 @@ from holdfast.services.execute import execute
 from holdfast.services.worker import Worker
 
 if TYPE_CHECKING:
+    from holdfast.agents.agents import Agent, Work, agent
+    from holdfast.agents.artifacts import ArtifactInfo, Workspace
+    from holdfast.agents.commands import Command
+    from holdfast.agents.context import OrderContext, Source, gather_context, source
+    from holdfast.agents.phases import Phases, load_phases
+    from holdfast.agents.pipelines import Pipeline
+    from holdfast.agents.results import PipelineResult, StepResult
+    from holdfast.agents.scripted import Scene, scripted, unregister
+    from holdfast.agents.shapes import LoopPipeline, ParallelPipeline, RouterPipeline, SequentialPipeline
     from holdfast.conversations.desk import Conversations, open_conversations
     from holdfast.conversations.engine import TurnEngine
     from holdfast.conversations.handover import Handover
@@ -151,11 +172,20 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 if not TYPE_CHECKING:
-    # The names of conversations and of the work queue are imported when they are first asked for: with them the import
-    # would take half as long again.
+    # The names of agents, conversations and the work queue are imported when they are first asked for: with them the
+    # import would take half as long again.
     _LATER = {
         name: module
         for module, names in {
+            "holdfast.agents.agents": "Agent Work agent",
+            "holdfast.agents.artifacts": "ArtifactInfo Workspace",
+            "holdfast.agents.commands": "Command",
+            "holdfast.agents.context": "OrderContext Source gather_context source",
+            "holdfast.agents.phases": "Phases load_phases",
+            "holdfast.agents.pipelines": "Pipeline",
+            "holdfast.agents.results": "PipelineResult StepResult",
+            "holdfast.agents.scripted": "Scene scripted unregister",
+            "holdfast.agents.shapes": "LoopPipeline ParallelPipeline RouterPipeline SequentialPipeline",
             "holdfast.conversations.desk": "Conversations open_conversations",
             "holdfast.conversations.engine": "TurnEngine",
             "holdfast.conversations.handover": "Handover",
@@ -179,6 +209,8 @@ if not TYPE_CHECKING:
     }
 
     def __getattr__(name: str) -> object:
+        if name in ("langgraph", "pydantic_ai"):
+            return _import_module(f"holdfast.{name}")
         if name not in _LATER:
             raise AttributeError(f"module 'holdfast' has no attribute {name!r}")
         value = globals()[name] = getattr(_import_module(_LATER[name]), name)
@@ -189,6 +221,12 @@ if not TYPE_CHECKING:
 
 
 __all__ = [
+    "Agent",
+    "AgentFailed",
+    "ArtifactChanged",
+    "ArtifactElsewhere",
+    "ArtifactInfo",
+    "ArtifactNotFound",
     "AskSkipped",
     "AttemptView",
     "AuditView",
@@ -197,6 +235,8 @@ __all__ = [
     "BulkResult",
     "Cancelled",
     "Client",
+    "Command",
+    "CommandFailed",
     "ContinuedAsNew",
     "ConversationBusy",
     "ConversationEnded",
@@ -247,17 +287,29 @@ __all__ = [
     "LinkView",
     "LinksView",
     "LoadView",
+    "LoopPipeline",
     "Message",
+    "ModelFailed",
     "NewKey",
     "NextStep",
     "NonDeterminism",
+    "NotAccepted",
     "NotDurable",
     "NotOurs",
     "NotPossible",
+    "OrderContext",
     "Overview",
+    "ParallelPipeline",
     "Parsed",
     "PartView",
     "PayloadError",
+    "PhaseFailed",
+    "PhaseFileError",
+    "Phases",
+    "PhasesNotFound",
+    "Pipeline",
+    "PipelineError",
+    "PipelineResult",
     "PlanView",
     "PlannedMove",
     "Policy",
@@ -269,6 +321,7 @@ __all__ = [
     "Retry",
     "RetryAfter",
     "Role",
+    "RouterPipeline",
     "RowFault",
     "RuleError",
     "RunCancelled",
@@ -282,6 +335,7 @@ __all__ = [
     "RunTimeout",
     "RunView",
     "SavedView",
+    "Scene",
     "ScheduleExists",
     "ScheduleNotFound",
     "ScheduleView",
@@ -289,9 +343,11 @@ __all__ = [
     "SchemaTooOld",
     "ScoreView",
     "SearchError",
+    "SequentialPipeline",
     "SettingsView",
     "SignalChange",
     "SignalView",
+    "Source",
     "SpreadView",
     "StatPoint",
     "State",
@@ -301,6 +357,7 @@ __all__ = [
     "StepError",
     "StepNotFound",
     "StepReplay",
+    "StepResult",
     "StepTimeout",
     "StepView",
     "StoreError",
@@ -326,6 +383,7 @@ __all__ = [
     "UserExists",
     "UserNotFound",
     "UserView",
+    "Work",
     "WorkChanged",
     "WorkQueue",
     "Worker",
@@ -333,6 +391,9 @@ __all__ = [
     "Workflow",
     "WorkflowStats",
     "WorkflowView",
+    "Workspace",
+    "WorkspaceError",
+    "agent",
     "ask",
     "connect",
     "continue_as_new",
@@ -340,7 +401,9 @@ __all__ = [
     "execute",
     "first",
     "gather",
+    "gather_context",
     "hold",
+    "load_phases",
     "map",
     "now",
     "open_conversations",
@@ -348,12 +411,15 @@ __all__ = [
     "progress",
     "random",
     "register_policy",
+    "scripted",
     "send_event",
     "set_attributes",
     "shield",
     "sleep",
     "sleep_until",
+    "source",
     "step",
+    "unregister",
     "uuid",
     "wait_for_event",
     "work_queue",

@@ -10,6 +10,8 @@ HoldfastError
 │   ├── KeyNotFound       the tenant has no API key of this prefix
 │   ├── SubjectNotFound   the tenant has no subject of this id
 │   ├── DefinitionNotFound  it has no definition of this id, or not this version of it
+│   ├── PhaseFileError    a file of phases that is wrong: each fault with its file and line
+│   ├── PhasesNotFound    the tenant has no phases of this name, or not this version of them
 │   ├── RuleError         a rule that cannot be read, and the place in it
 │   └── SearchError       a search that cannot be read, and the place in it
 ├── PayloadError          a value that cannot be stored exactly (also a ValueError)
@@ -39,6 +41,16 @@ HoldfastError
 │   ├── TurnLost          the turn lost the conversation to another; nothing of it is stored
 │   ├── TurnFailed        the model, or what was made of its answer, failed; nothing of it is stored
 │   └── TurnTimeout       it took longer than a turn may; nothing of it is stored (also a TimeoutError)
+├── ModelFailed           a model gave no answer that can be used; says how it failed
+├── PhaseFailed           a phase gave no output, and a person stopped the run
+├── PipelineError         about a pipeline of agents
+│   ├── AgentFailed       an agent failed, and the pipeline with it; the cause is its __cause__
+│   ├── CommandFailed     a command failed, or took too long and was killed
+│   └── NotAccepted       a loop came to its limit, and nothing it made was accepted
+├── WorkspaceError        a folder or an object storage cannot be used: read-only, full, not there
+│   ├── ArtifactNotFound  it has no artifact of this name
+│   ├── ArtifactElsewhere  the artifact's bytes are where they cannot be read from here
+│   └── ArtifactChanged   the artifact's bytes are no longer those that were recorded
 ├── StepError             a recorded error whose class this process has not imported
 ├── StepTimeout           an attempt ran longer than its step allows (also a TimeoutError)
 ├── EventTimeout          no event came in time (also a TimeoutError)
@@ -65,6 +77,8 @@ Interruption (a BaseException, so that ``except Exception`` lets it pass)
 """
 
 from __future__ import annotations
+
+import typing
 
 
 class HoldfastError(Exception):
@@ -141,6 +155,22 @@ class RuleError(UsageError):
         self.column = column
 
 
+class PhaseFileError(UsageError):
+    """A file of phases is wrong.
+
+    Attributes:
+        faults: each with its ``file``, ``line`` (from 1; None where it is not known) and ``reason``.
+    """
+
+    def __init__(self, message: str, *, faults: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.faults = faults
+
+
+class PhasesNotFound(UsageError):
+    """The tenant has no phases of this name, or not this version of them."""
+
+
 class PayloadError(HoldfastError, ValueError):
     """A value cannot be stored so that it comes back exactly as it was.
 
@@ -200,7 +230,7 @@ class RunHeld(RunError):
 
 
 class Rejected(RunError):
-    """A person rejected what ``hf.hold`` asked for; raised there."""
+    """A person rejected what ``hf.hold`` asked for, or what a phase gave; raised there."""
 
 
 class NotPossible(RunError):
@@ -323,6 +353,127 @@ class TurnFailed(ConversationError):
 
 class TurnTimeout(ConversationError, TimeoutError):
     """It took longer than a turn may. Nothing of it is stored."""
+
+
+class ModelFailed(HoldfastError):
+    """A model gave no answer that can be used.
+
+    Attributes:
+        kind: how it failed: ``rate-limited``, ``timeout``, ``unavailable``, ``refused``, ``malformed``, ``cut-off`` or
+            ``error``.
+        retry_after: when its provider says that it is worth another try, in seconds; None where it does not say.
+        requests: what was asked of it, one after the other; not recorded with the error.
+    """
+
+    requests: tuple[typing.Any, ...] = ()
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str = "error",
+        retry_after: float | None = None,
+        requests: tuple[typing.Any, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.retry_after = retry_after
+        if requests:
+            self.requests = requests
+
+
+class PhaseFailed(HoldfastError):
+    """A phase gave no output, and the person who was asked stopped the run.
+
+    Attributes:
+        phase: its name.
+        kind: how its last model failed, as `ModelFailed` says it; ``budget`` where a budget was used up.
+    """
+
+    def __init__(self, message: str, *, phase: str = "", kind: str = "error") -> None:
+        super().__init__(message)
+        self.phase = phase
+        self.kind = kind
+
+
+class PipelineError(HoldfastError):
+    """About a pipeline of agents.
+
+    Attributes:
+        result: what there is up to then, an ``hf.PipelineResult``; None where the error was read from a database.
+    """
+
+    result: object = None
+
+
+class AgentFailed(PipelineError):
+    """An agent failed, and the pipeline with it. ``__cause__`` is its error.
+
+    Attributes:
+        agent: its name.
+    """
+
+    def __init__(self, message: str, *, agent: str = "") -> None:
+        super().__init__(message)
+        self.agent = agent
+
+
+class CommandFailed(PipelineError):
+    """A command failed, or took too long and was killed.
+
+    Attributes:
+        exit_code: as the system gave it, negative for a signal; None if it was killed by us.
+        stderr: the end of what it wrote there.
+    """
+
+    def __init__(self, message: str, *, exit_code: int | None = None, stderr: str = "") -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.stderr = stderr
+
+
+class NotAccepted(PipelineError):
+    """A loop came to its limit, and nothing that it made was accepted.
+
+    Attributes:
+        rounds: how many there were.
+    """
+
+    def __init__(self, message: str, *, rounds: int = 0) -> None:
+        super().__init__(message)
+        self.rounds = rounds
+
+
+class WorkspaceError(HoldfastError):
+    """A workspace cannot be used: it is read-only, full, not there, or not what it should be.
+
+    Attributes:
+        location: of the workspace.
+    """
+
+    def __init__(self, message: str, *, location: str = "") -> None:
+        super().__init__(message)
+        self.location = location
+
+
+class ArtifactNotFound(WorkspaceError):
+    """The workspace, or the run, has no artifact of this name.
+
+    Attributes:
+        name: of the artifact.
+    """
+
+    def __init__(self, message: str, *, location: str = "", name: str = "") -> None:
+        super().__init__(message, location=location)
+        self.name = name
+
+
+class ArtifactElsewhere(WorkspaceError):
+    """The bytes of an artifact are where they cannot be read from here; ``location`` says where."""
+
+
+class ArtifactChanged(WorkspaceError):
+    """The bytes of an artifact are no longer those that were recorded, or are gone from its ``location``."""
 
 
 class StepError(HoldfastError):

@@ -591,13 +591,14 @@ async def deadlocks(url: str) -> int:
 FIRST_COLUMNS = "SELECT indexname, substring(indexdef FROM '\\((\\w+)') FROM pg_indexes WHERE schemaname = 'holdfast'"
 LARGE = {"runs", "journal", "attempts", "attributes", "progress", "troubled", "deadlines", "parked", "ready", "members"}
 LARGE |= {"lanes", "topics", "waits", "events", "deliveries"}
+LARGE |= {"model_calls", "model_spend", "artifacts", "budget_grants", "phase_files", "rates"}
 
 
 def statements_to_plan() -> dict[str, str]:
-    """The statements of steering and looking, and some searches."""
+    """The statements of steering, looking, and models, and some searches."""
     package = "holdfast.store.postgres"
     found = {}
-    for file in ("steer.sql", "look.sql", "flow.sql", "prune.sql", "schedules.sql"):
+    for file in ("steer.sql", "look.sql", "flow.sql", "prune.sql", "schedules.sql", "agents.sql"):
         named = statements(package, file)
         found.update((name, text) for name, text in named.items() if "/*" not in text and not name.startswith("from_"))
     for text in ("status = 'failed'", "status = 'waiting'", "attributes.a = 'x'", "attributes.a = 1", "workflow = 'x'"):

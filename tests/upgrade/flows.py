@@ -1,6 +1,7 @@
-"""What the second version had in flight, as code; a database that it left is in ``v2.*.sql``."""
+"""What the second version and later ones had in flight, as code; databases that they left are in ``v*.*.sql``."""
 
 import asyncio
+from pathlib import Path
 
 import holdfast as hf
 
@@ -31,6 +32,10 @@ async def broken() -> int:
 async def hangs() -> int:
     if not mended["is"]:
         await asyncio.sleep(3600)
+    # Here: the earlier versions know of no models.
+    from holdfast.agents.recording import Request, record_requests
+
+    record_requests("hangs", [Request("openai:small", "ok", None, 10, 0, 5, 7, 1, 2)])
     return 9
 
 
@@ -110,6 +115,26 @@ async def stuck() -> int:
 async def asks() -> object:
     await add(1)
     return await hf.ask("approve the refund", assignee="ann", due="2d")
+
+
+@hf.workflow
+async def renew(company: str, seats: int) -> str:
+    return f"{company} has {seats} seats"
+
+
+async def model(query: hf.Query) -> object:
+    """What the customer says, it has understood."""
+    said = query.messages[-1].content
+    if said == "Hooli" and not mended["is"]:
+        await asyncio.sleep(3600)
+    return {"message": "Thanks.", "extracted": {"seats": int(said)} if said.isdigit() else {"company": said}}
+
+
+def hand_over(turn: hf.Turn, to: hf.Handover) -> None:
+    to.start(renew, turn.state.collected["company"], turn.state.collected["seats"])
+
+
+chat = hf.TurnEngine(Path(__file__).parent / "renewal.toml", model, hand_over=hand_over, ttl="36500d")
 
 
 @hf.workflow

@@ -1,8 +1,8 @@
 """Databases that an earlier version left with runs in flight: migrated, and every run ends as it should.
 
 ``v1.sqlite.sql`` and ``v1.postgres.sql`` are what the first version had written when it was killed: rows
-of the tables, to be put into the schema of the first migration. ``v2.*.sql``, ``v3.*.sql`` and ``v4.*.sql`` are that
-of the later ones; what they executed is in ``flows.py``.
+of the tables, to be put into the schema of the first migration. ``v2.*.sql`` to ``v5.*.sql`` are that of the later
+ones; what they executed is in ``flows.py``.
 """
 
 import time
@@ -23,7 +23,10 @@ from tests.engine.helpers import until, until_status
 from tests.upgrade import flows
 
 HERE = Path(__file__).parent
-LEFT_AT_US = {1: 1_795_225_000_000_000, 2: 1_795_860_000_000_000, 3: 1_795_878_000_000_000, 4: 1_795_919_400_000_000}
+LEFT_AT_US = {
+    1: 1_795_225_000_000_000, 2: 1_795_860_000_000_000, 3: 1_795_878_000_000_000, 4: 1_795_919_400_000_000,
+    5: 1_795_931_600_000_000,
+}  # fmt: skip
 """A little after the newest of each version's dumps."""
 LATER_US = 3 * 3600 * 1_000_000
 """Every sleep in them is over then."""
@@ -299,8 +302,9 @@ async def test_runs_of_the_third_version_go_on_beside_the_work_queue(empty_disk_
 
 
 @pytest.mark.slow
-async def test_runs_and_items_of_the_fourth_version_go_on(empty_disk_url: str) -> None:
-    await _load(empty_disk_url, 4)
+@pytest.mark.parametrize("version", [4, 5])
+async def test_runs_and_items_of_the_fourth_version_and_the_fifth_go_on(empty_disk_url: str, version: int) -> None:
+    await _load(empty_disk_url, version)
     async with (
         hf.connect(empty_disk_url, tenant="shop") as client,
         hf.Worker(client, [*flows.ALL, flows.asks], drain=0),
@@ -336,5 +340,32 @@ async def test_runs_and_items_of_the_fourth_version_go_on(empty_disk_url: str) -
 
         await until(unblocked)
 
-        # A conversation finds its tables.
+        # A conversation finds its tables, and so does what a step records of a model.
         assert await client.core.store.conversations.find("shop", "none") is None
+        (stuck,) = await client.core.store.find_runs("shop", ["stuck"])
+        (call,) = await client.core.store.agents.model_calls("shop", stuck.uid, limit=9)
+        assert (call.phase, call.model, call.generation, call.cost) == ("hangs", "openai:small", 1, 7)
+
+
+@pytest.mark.slow
+async def test_conversations_of_the_fifth_version_go_on(empty_disk_url: str) -> None:
+    await _load(empty_disk_url, 5)
+    async with (
+        hf.connect(empty_disk_url, tenant="shop") as client,
+        hf.Worker(client, [flows.renew], drain=0),
+    ):
+        chats = await hf.open_conversations(client, [flows.chat])
+        # One that is under way goes on, and a turn that is over gives what it gave.
+        (ann,) = await chats.list(user="ann")
+        again = await chats.turn("ann", "Acme", conversation_id=ann.id, turn_id="a-1")
+        assert (again.number, again.status, again.repeated) == (1, "open", True)
+        last = await chats.turn("ann", "7", conversation_id=ann.id)
+        assert (last.number, last.status) == (2, "handed_over")
+        run = await client.handle(last.started[0])
+        assert await run.result(timeout="30s") == "Acme has 7 seats"
+        # One is handed over; one was in its first turn, which is had now.
+        (bob,) = await chats.list(user="bob")
+        assert bob.status == "handed_over"
+        assert await chats.list(user="cat") == []
+        first = await chats.turn("cat", "Hooli", turn_id="c-1")
+        assert (first.number, first.status) == (1, "open")

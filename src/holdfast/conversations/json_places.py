@@ -7,28 +7,13 @@ import re
 from typing import Any, NoReturn
 
 from holdfast.model.dialogue_reading import Path
+from holdfast.model.toml_places import TOO_DEEP, NotReadable
 
 DEPTH_AT_MOST = 50
 """Lists and tables in one another."""
 
-TOO_DEEP = "it is nested too deeply"
-
 _PART = re.compile(r'[ \t\r\n]*("(?:[^"\\]|\\.)*"|[{}\[\],:]|[^ \t\r\n{}\[\],:"]+)')
 _WORDS = ("NaN", "Infinity", "-Infinity")
-
-
-class NotReadable(Exception):
-    """A text is not of the format that it should be of.
-
-    Args:
-        reason: what is wrong.
-        line: where, from 1; None if that is not known.
-    """
-
-    def __init__(self, reason: str, line: int | None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.line = line
 
 
 def read_json(text: str) -> tuple[Any, dict[Path, int]]:

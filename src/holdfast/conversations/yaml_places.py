@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from holdfast.conversations.json_places import DEPTH_AT_MOST, TOO_DEEP, NotReadable
+from holdfast.conversations.json_places import DEPTH_AT_MOST
 from holdfast.errors import UsageError
 from holdfast.model.dialogue_reading import Path
+from holdfast.model.toml_places import TOO_DEEP, NotReadable
 
 _WORDS = {"": None, "~": None} | {
     said: value

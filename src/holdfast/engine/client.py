@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Generic, Literal, NamedTuple, ParamSpec, TypeVar, overload
 
+from holdfast.engine.artifacts import Artifacts
 from holdfast.engine.auditing import Auditing
 from holdfast.engine.bulk import (
     BULK,
@@ -30,13 +31,16 @@ from holdfast.engine.levers import Levers
 from holdfast.engine.overview import Overviews
 from holdfast.engine.part import check_whole
 from holdfast.engine.people import People
+from holdfast.engine.phasing import Phasing
 from holdfast.engine.remote import is_remote
 from holdfast.engine.scheduling import Schedules
+from holdfast.engine.spending import Spending
 from holdfast.engine.starting import start_row, under_caller
 from holdfast.engine.step import Step
 from holdfast.engine.tracing import caller
 from holdfast.engine.views import journal_view, run_view
 from holdfast.engine.workflow import Configured, StartOptions, Workflow, start_options
+from holdfast.engine.workspaces import Workspaces
 from holdfast.errors import BadURL, PayloadError, RunExists, UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.generations import decode_cuts
@@ -127,7 +131,7 @@ class Known(NamedTuple):
     terms: Terms
 
 
-class Client(Finding, Levers, Schedules, Keeping, People, Auditing, Overviews, Fleet):
+class Client(Finding, Levers, Schedules, Keeping, People, Auditing, Overviews, Fleet, Spending, Artifacts, Phasing):
     """A connection to a database of runs, for one tenant. Made by `connect`.
 
     Args:
@@ -135,13 +139,24 @@ class Client(Finding, Levers, Schedules, Keeping, People, Auditing, Overviews, F
         tenant: whose runs.
         reads: where everything is read; the database's own store unless given.
         actor: who is recorded with each change; without one, changes are not recorded.
+        workspaces: folders below which artifacts' files may be read; none unless given.
     """
 
-    def __init__(self, core: Core, tenant: str, *, reads: Store | None = None, actor: str | None = None) -> None:
+    def __init__(
+        self,
+        core: Core,
+        tenant: str,
+        *,
+        reads: Store | None = None,
+        actor: str | None = None,
+        workspaces: Workspaces | None = None,
+    ) -> None:
         self.core = core
         self.tenant = tenant
         self.actor = None if actor is None else check_id(actor, "the actor")
         self._reads = reads
+        if workspaces is not None:
+            self.workspaces = workspaces
 
     async def close(self) -> None:
         """Leave the database."""
@@ -424,11 +439,12 @@ class Client(Finding, Levers, Schedules, Keeping, People, Auditing, Overviews, F
 class _Connecting:
     """What `connect` gives: await it for a client, or enter it with ``async with``."""
 
-    def __init__(self, url: str, tenant: str, actor: str | None, key: str | None) -> None:
+    def __init__(self, url: str, tenant: str, actor: str | None, key: str | None, workspaces: Workspaces) -> None:
         self._url = url
         self._tenant = tenant
         self._actor = actor
         self._key = key
+        self._workspaces = workspaces
         self._client: Client | None = None
 
     def __await__(self) -> Generator[Any, None, Client]:
@@ -441,7 +457,7 @@ class _Connecting:
             return await RemoteClient.open(self._url, self._tenant, self._key)
         if self._key is not None:
             raise UsageError("key is for the address of a server, such as https://holdfast.example; leave it out here")
-        return Client(await Core.open(self._url), self._tenant, actor=self._actor)
+        return Client(await Core.open(self._url), self._tenant, actor=self._actor, workspaces=self._workspaces)
 
     async def __aenter__(self) -> Client:
         self._client = await self._connect()
@@ -455,7 +471,12 @@ class _Connecting:
 
 
 def connect(
-    url: str | None = None, *, tenant: str = "default", actor: str | None = None, key: str | None = None
+    url: str | None = None,
+    *,
+    tenant: str = "default",
+    actor: str | None = None,
+    key: str | None = None,
+    workspaces: Iterable[str | os.PathLike[str]] = (),
 ) -> _Connecting:
     """Connect to a database of runs, or to a server: ``async with hf.connect("sqlite:///shop.db") as client``.
 
@@ -468,6 +489,8 @@ def connect(
         actor: who is recorded with each change that the client makes; without one they are not recorded. A server
             knows by the key.
         key: an API key, for the address of a server; the environment's ``HOLDFAST_KEY`` unless given.
+        workspaces: folders below which the files of artifacts may be read, whatever path the database has of them. A
+            server reads below those that it is configured with.
 
     Raises:
         BadURL: no address, or one that is not ours.
@@ -480,7 +503,7 @@ def connect(
     if not address:
         raise BadURL("no database address: give hf.connect one, such as sqlite:///holdfast.db, or set HOLDFAST_URL")
     named = None if actor is None else check_id(actor, "the actor")
-    return _Connecting(address, check_id(tenant, "the tenant"), named, key)
+    return _Connecting(address, check_id(tenant, "the tenant"), named, key, Workspaces(workspaces))
 
 
 def _same(workflow: Workflow[Any, Any] | None, start: Start, found: Started) -> bool:

@@ -771,6 +771,9 @@ class Execution:
                     stood = await self.record(row)
                 except PayloadError as error:
                     failure = error
+                    for kind, attached in frame.attached or ():
+                        if kind == "model_calls":  # refused with the result, and paid for all the same
+                            self.committer.post(kind, attached)
                 else:
                     if self.counted is not None:
                         self.counted[step.name].append(ended - began)

@@ -1,13 +1,51 @@
-"""Where in a TOML text a value is written, for messages: as well as a look at its lines can tell."""
+"""Reads TOML, and tells where in its text a value is written, for messages: as well as a look at its lines can tell."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Sequence
+from typing import Any
 
 _PART = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([A-Za-z0-9_-]+))\s*""")
 
+_LINE = re.compile(r" \(at line (\d+), column (\d+)\)$")
+
 Path = tuple[str | int, ...]
+
+TOO_DEEP = "it is nested too deeply"
+
+
+class NotReadable(Exception):
+    """A text is not of the format that it should be of.
+
+    Args:
+        reason: what is wrong.
+        line: where, from 1; None if that is not known.
+    """
+
+    def __init__(self, reason: str, line: int | None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.line = line
+
+
+def read_toml(text: str) -> dict[str, Any]:
+    """A TOML document.
+
+    Raises:
+        NotReadable: it is no TOML, or is nested too deeply.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise NotReadable(TOO_DEEP, None) from None
+    except ValueError as error:  # also for a number of thousands of digits
+        found = _LINE.search(str(error))
+        if found is None:
+            at_end = str(error).endswith("(at end of document)")
+            raise NotReadable(str(error), len(text.splitlines()) if at_end else None) from None
+        raise NotReadable(f"{str(error)[: found.start()]} (column {found[2]})", int(found[1])) from None
 
 
 def toml_line(text: str, path: Sequence[str | int]) -> int | None:

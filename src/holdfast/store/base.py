@@ -13,7 +13,9 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from holdfast.model.search import Condition
+from holdfast.store.agents import AgentStore
 from holdfast.store.conversations import StateStore
+from holdfast.store.graphs import GraphStore
 from holdfast.store.operations import Batch, Continue, Control, Controlled, Fork, Results, Retry, Started
 from holdfast.store.rows import (
     QUEUE_SETTINGS,
@@ -97,6 +99,14 @@ class Store(Protocol):
     @property
     def conversations(self) -> StateStore:
         """The verbs of conversations."""
+
+    @property
+    def agents(self) -> AgentStore:
+        """The verbs of models and artifacts."""
+
+    @property
+    def graphs(self) -> GraphStore:
+        """The verbs of LangGraph's checkpoints and of its store."""
 
     async def open(self, *, migrate: bool = True) -> None:
         """Connect; create the schema in an empty database; refuse one that is not ours or not this version."""

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any, ClassVar, NoReturn
 
 from holdfast.errors import UsageError
+from holdfast.store.agents import AgentStore
 from holdfast.store.base import Store
 from holdfast.store.conversations import StateStore
+from holdfast.store.graphs import GraphStore
 from holdfast.store.work import WorkStore
 
 VERBS = frozenset(name for name, verb in vars(Store).items() if not name.startswith("_") and callable(verb))
@@ -18,6 +20,12 @@ WORK_VERBS = frozenset(name for name in vars(WorkStore) if not name.startswith("
 
 STATE_VERBS = frozenset(name for name in vars(StateStore) if not name.startswith("_"))
 """What its conversations can do."""
+
+AGENT_VERBS = frozenset(name for name in vars(AgentStore) if not name.startswith("_"))
+"""What its models and artifacts can do."""
+
+GRAPH_VERBS = frozenset(name for name in vars(GraphStore) if not name.startswith("_"))
+"""What its graphs can do."""
 
 
 class Confined:
@@ -42,6 +50,12 @@ class Confined:
         return refuse
 
 
+class ConfinedAgents(Confined):
+    """The same for the verbs of models and artifacts."""
+
+    verbs: ClassVar[frozenset[str]] = AGENT_VERBS
+
+
 class ConfinedConversations(Confined):
     """The same for the verbs of conversations."""
 
@@ -52,3 +66,9 @@ class ConfinedWork(Confined):
     """The same for the verbs of the work queue."""
 
     verbs: ClassVar[frozenset[str]] = WORK_VERBS
+
+
+class ConfinedGraphs(Confined):
+    """The same for the verbs of LangGraph's graphs."""
+
+    verbs: ClassVar[frozenset[str]] = GRAPH_VERBS

@@ -372,8 +372,8 @@ ASKED: Refusal = "asked"
 """The run was not parked: a person asks something of it (see `Control`) that its worker has not seen."""
 
 KINDS = (
-    "starts", "checkpoints", "attempts", "progress", "attributes", "waits", "events", "resolves", "parks", "settles",
-    "promotes", "claims", "audits",
+    "starts", "checkpoints", "attempts", "model_calls", "artifacts", "progress", "attributes", "waits", "events",
+    "resolves", "parks", "settles", "promotes", "claims", "audits",
 )  # fmt: skip
 """The kinds of operation, in the order in which a batch is written."""
 

@@ -17,6 +17,7 @@ from holdfast.engine.remote.looking import RemoteLooking
 from holdfast.engine.remote.part import not_from_here
 from holdfast.engine.remote.people import RemotePeople
 from holdfast.engine.remote.scheduling import RemoteSchedules
+from holdfast.engine.remote.spending import RemoteSpending
 from holdfast.engine.remote.starting import RemoteStarting
 from holdfast.engine.remote.steering import RemoteLevers
 from holdfast.engine.remote.transport import Transport
@@ -39,7 +40,9 @@ class _Me(msgspec.Struct):
     tenant: str
 
 
-class RemoteClient(RemoteStarting, RemoteFinding, RemoteLevers, RemoteSchedules, RemotePeople, RemoteLooking):
+class RemoteClient(
+    RemoteStarting, RemoteFinding, RemoteLevers, RemoteSchedules, RemotePeople, RemoteLooking, RemoteSpending
+):
     """A client of a server, with the methods of `Client`. Made by ``hf.connect("https://…")``.
 
     What is safe to repeat is repeated while the server cannot be reached, for ten seconds; then

@@ -74,6 +74,18 @@ class RemotePart:
             if behind is None:
                 return found
 
+    async def _first(self, address: str, kind: type[V], limit: int) -> list[V]:
+        """The first of a list, more than a page if need be."""
+        found: list[V] = []
+        behind: str | None = None
+        while True:
+            at_once = min(limit - len(found), AT_ONCE)
+            page = await self._get(address, Page[kind], limit=at_once, cursor=behind)  # type: ignore[valid-type]
+            found += page.items
+            behind = page.next
+            if behind is None or len(found) >= limit:
+                return found
+
     async def _some(self, address: str, kind: type[V], limit: int, most: int = AT_ONCE, /, **query: Any) -> list[V]:
         """A part of a list."""
         check_whole(limit, "limit", most)

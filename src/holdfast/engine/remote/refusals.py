@@ -88,6 +88,10 @@ def _of_item(cls: type[errors.ItemError]) -> Callable[[Refusal], HoldfastError]:
     return lambda refusal: cls(refusal.detail, item_id=str(refusal.document.get("item_id", "")))
 
 
+def _artifact(cls: type[errors.WorkspaceError]) -> Callable[[Refusal], HoldfastError]:
+    return lambda refusal: cls(refusal.detail, location=str(refusal.document.get("location", "")))
+
+
 def _move(refusal: Refusal) -> HoldfastError:
     said = refusal.document
     allowed = [str(one) for one in said.get("allowed") or ()]
@@ -124,6 +128,10 @@ _ERRORS: dict[str, Callable[[Refusal], HoldfastError]] = {
     "item-exists": _of_item(errors.ItemExists),
     "item-changed": _of_item(errors.ItemChanged),
     "illegal-move": _move,
+    "artifact-not-found": _artifact(errors.ArtifactNotFound),
+    "artifact-elsewhere": _artifact(errors.ArtifactElsewhere),
+    "artifact-changed": _artifact(errors.ArtifactChanged),
+    "phases-not-found": _plainly(errors.PhasesNotFound),
     "subject-not-found": _plainly(errors.SubjectNotFound),
     "definition-not-found": _plainly(errors.DefinitionNotFound),
     "rule-refused": _rule,

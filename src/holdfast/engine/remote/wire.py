@@ -15,6 +15,9 @@ V = TypeVar("V")
 
 PREFIX = "/api/v1"
 
+REDACTED = "redacted."
+"""The ETag of an artifact begins so where something in it is hidden from whoever asks."""
+
 _ANY = codec_of(Any)
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 from holdfast.store.confined import Confined
 from holdfast.store.postgres import look
 from holdfast.store.postgres.address import Address
+from holdfast.store.postgres.agents import ConfinedPostgresAgents
 from holdfast.store.postgres.connection import READ_AS, Connection, Link
 from holdfast.store.postgres.conversations import ConfinedPostgresConversations
+from holdfast.store.postgres.graphs import ConfinedPostgresGraphs
 from holdfast.store.postgres.reads import Reads
 from holdfast.store.postgres.work.store import ConfinedPostgresWork
 from holdfast.store.rows import Standing
@@ -64,6 +66,8 @@ class ConfinedPostgres(Confined, Reads):
         self.durable = store.durable
         self.work = ConfinedPostgresWork(self._read, tenant)
         self.conversations = ConfinedPostgresConversations(self._read, tenant)
+        self.graphs = ConfinedPostgresGraphs(self._read, tenant)
+        self.agents = ConfinedPostgresAgents(self._read, tenant)
 
     async def _read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         async def confined(connection: Connection) -> T:

@@ -45,7 +45,7 @@ async def _delete(connection: Connection, old: list[bytes]) -> int:
     if not rows:
         return 0
     runs = [row[0] for row in rows]
-    for table in ("journal", "attempts", "attributes", "progress", "waits"):
+    for table in ("journal", "attempts", "attributes", "progress", "waits", "model_calls", "artifacts", "grants"):
         await connection.execute(_SQL[f"delete_{table}"], runs)
     await connection.execute(_SQL["delete_troubled"], [row[1] for row in rows], [row[2] for row in rows], runs)
     ends = [(row[3], row[0]) for row in rows if row[3] is not None]

@@ -1,7 +1,8 @@
 """`PostgresStore`: the Store protocol on PostgreSQL.
 
 One connection writes batches, one tends workers and leases, two read, one listens and hints, each heart has its own,
-and so have the work queue and the conversations; every one is opened when it is first needed and again after it broke.
+and so have the work queue, the conversations, the models and the graphs; every one is opened when it is first needed
+and again after it broke.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from holdfast.store.base import Heart, HintSink, Rejected, SchemaStatus, Store
 from holdfast.store.operations import Batch, Results
 from holdfast.store.postgres import roles, schema
 from holdfast.store.postgres.address import read_address
+from holdfast.store.postgres.agents import PostgresAgents
 from holdfast.store.postgres.claim import Heads
 from holdfast.store.postgres.confined import ConfinedPostgres, Readers
 from holdfast.store.postgres.connection import READ, WRITE, Connection, Link
 from holdfast.store.postgres.conversations import PostgresConversations
 from holdfast.store.postgres.errors import Again
+from holdfast.store.postgres.graphs import PostgresGraphs
 from holdfast.store.postgres.heart import PostgresHeart
 from holdfast.store.postgres.hints import Hints
 from holdfast.store.postgres.reads import Reads
@@ -62,6 +65,8 @@ class PostgresStore(Reads, Writes):
         self._confined = Readers(self._address)
         self._work = PostgresWork(self._address, self._read, self._repeatedly)
         self._conversations = PostgresConversations(self._address, self._read, self._repeatedly)
+        self._agents = PostgresAgents(self._address, self._read, self._repeatedly)
+        self._graphs = PostgresGraphs(self._address, self._read, self._repeatedly)
         self._heads = Heads()
 
     async def open(self, *, migrate: bool = True) -> None:
@@ -96,6 +101,8 @@ class PostgresStore(Reads, Writes):
         await self._confined.close()
         await self._work.close()
         await self._conversations.close()
+        await self._agents.close()
+        await self._graphs.close()
         readers = [self._readers.get_nowait() for _ in range(self._readers.qsize())]
         await asyncio.gather(*(link.close() for link in (self._writer, self._tender, *readers)))
         for link in readers:
@@ -134,6 +141,16 @@ class PostgresStore(Reads, Writes):
     def conversations(self) -> PostgresConversations:
         """See `Store.conversations`."""
         return self._conversations
+
+    @property
+    def agents(self) -> PostgresAgents:
+        """See `Store.agents`."""
+        return self._agents
+
+    @property
+    def graphs(self) -> PostgresGraphs:
+        """See `Store.graphs`."""
+        return self._graphs
 
     async def commit(self, batch: Batch) -> Results:
         """See `Store.commit`."""

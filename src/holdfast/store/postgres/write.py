@@ -3,7 +3,8 @@
 Each kind first tries all its rows by one statement. Only when the database reports fewer rows than were
 sent does a second one, in the same transaction, tell own repeat from adopted from lost. What each
 statement locks is said in its .sql file; the order of the calls here is the order of the locks. What
-the batch does to lanes is collected, and done to each lane once, before the claims.
+the batch does to lanes is collected, and done to each lane once, before the claims. Requests to models are stored
+and counted last.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from holdfast.model.lanes import Join, Leave, Terms
 from holdfast.model.notes import decode_note
 from holdfast.model.run import Entry
+from holdfast.store.agent_rows import ModelCall
 from holdfast.store.operations import (
     ASKED,
     LOST,
@@ -33,7 +35,7 @@ from holdfast.store.operations import (
     Start,
     Started,
 )
-from holdfast.store.postgres import audit
+from holdfast.store.postgres import agents, audit
 from holdfast.store.postgres.claim import Heads, claim_runs, lock_queues, promote_runs
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.entries import Key, Lease, columns, hold, lock_entries, satisfy, wake
@@ -68,6 +70,9 @@ async def write(connection: Connection, batch: Batch, heads: Heads) -> Results:
             results.checkpoints = await _sort_checkpoints(connection, batch.checkpoints)
     if batch.attempts:
         results.attempts = await _attempts(connection, batch.attempts)
+    calls: list[ModelCall] = []
+    if batch.model_calls or batch.artifacts:
+        calls = await agents.put_attached(connection, batch, results)
     if batch.progress:
         results.progress = await _progress(connection, batch.progress)
     if batch.attributes:
@@ -111,6 +116,8 @@ async def write(connection: Connection, batch: Batch, heads: Heads) -> Results:
         results.rationed = heads.rationed
     if batch.audits:
         results.audits = await audit.record(connection, batch.audits)
+    if calls:
+        await agents.record_calls(connection, calls)
     return results
 
 
@@ -123,7 +130,7 @@ async def write_alone(connection: Connection, batch: Batch) -> Results | None:
         return None
     if batch.progress or batch.attributes or batch.waits or batch.events or batch.resolves:
         return None
-    if batch.audits and not batch.starts:
+    if batch.model_calls or batch.artifacts or (batch.audits and not batch.starts):
         return None
     if batch.checkpoints:
         if batch.starts or batch.settles:

@@ -11,7 +11,9 @@ from holdfast.store.confined import Confined
 from holdfast.store.rows import Standing
 from holdfast.store.sql import statements
 from holdfast.store.sqlite import look
+from holdfast.store.sqlite.agents import ConfinedSqliteAgents
 from holdfast.store.sqlite.conversations import ConfinedSqliteConversations
+from holdfast.store.sqlite.graphs import ConfinedSqliteGraphs
 from holdfast.store.sqlite.reads import Reads, at_once
 from holdfast.store.sqlite.work.store import ConfinedSqliteWork
 
@@ -80,6 +82,8 @@ class ConfinedSqlite(Confined, Reads):
         self.durable = durable
         self.work = ConfinedSqliteWork(self._read, tenant)
         self.conversations = ConfinedSqliteConversations(self._read, tenant)
+        self.graphs = ConfinedSqliteGraphs(self._read, tenant)
+        self.agents = ConfinedSqliteAgents(self._read, tenant)
 
     async def _read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         return await self._plain(lambda connection: function(self._policy.window(connection, self.tenant)))

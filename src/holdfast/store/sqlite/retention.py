@@ -63,7 +63,8 @@ def prune(
 
 
 def _delete(connection: sqlite3.Connection, runs: list[tuple[bytes]], deadlines: list[tuple[int, bytes]]) -> None:
-    for kind in ("journals", "attempts", "attributes", "progress", "waits", "troubled", "runs"):
+    kinds = "journals", "attempts", "attributes", "progress", "waits", "model_calls", "artifacts", "grants", "troubled"
+    for kind in (*kinds, "runs"):
         execute_many(connection, f"delete_{kind}", runs, _SQL)
     if deadlines:
         execute_many(connection, "delete_deadlines", deadlines, _SQL)

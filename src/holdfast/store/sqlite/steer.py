@@ -250,7 +250,7 @@ def continue_as_new(connection: sqlite3.Connection, again: Continue) -> bool:
     tenant, claimed_at = lease
     run = _find(connection, again.run, tenant)
     assert run is not None
-    for name in ("delete_running", "delete_journal", "delete_attempts", "stop_waiting"):
+    for name in ("delete_running", "delete_journal", "delete_attempts", "delete_artifacts", "stop_waiting"):
         connection.execute(_SQL[name], (run.uid,))
     changes = again.epoch, again.input, again.cuts, again.rank, claimed_at
     connection.execute(_SQL["begin_again"], (*changes, run.uid))

@@ -20,9 +20,11 @@ from holdfast.store.base import Heart, HintSink, SchemaStatus, Store
 from holdfast.store.operations import Batch, Results
 from holdfast.store.sql import statements
 from holdfast.store.sqlite import schema
+from holdfast.store.sqlite.agents import SqliteAgents
 from holdfast.store.sqlite.confined import ConfinedSqlite, Policy
 from holdfast.store.sqlite.connection import connect, translated
 from holdfast.store.sqlite.conversations import SqliteConversations
+from holdfast.store.sqlite.graphs import SqliteGraphs
 from holdfast.store.sqlite.heart import FileHeart, MemoryHeart
 from holdfast.store.sqlite.reads import Reads
 from holdfast.store.sqlite.thread import Calls
@@ -58,6 +60,8 @@ class SqliteStore(Reads, Writes):
         self._policy = Policy()
         self.work = SqliteWork(self._read, self._transaction)
         self.conversations = SqliteConversations(self._read, self._transaction, self._passing)
+        self.graphs = SqliteGraphs(self._read, self._transaction)
+        self.agents = SqliteAgents(self._read, self._transaction, self._passing)
 
     @property
     def _where(self) -> str:

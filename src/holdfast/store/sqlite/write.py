@@ -14,11 +14,13 @@ from typing import Any
 from holdfast.model.lanes import Join, Leave, Terms
 from holdfast.model.notes import decode_note
 from holdfast.model.run import Entry
+from holdfast.store.agent_rows import Artifact, ModelCall
 from holdfast.store.operations import (
     ASKED,
     LOST,
     SATISFIED,
     Adopted,
+    Attempt,
     Batch,
     Cap,
     Claim,
@@ -34,7 +36,7 @@ from holdfast.store.operations import (
     Started,
 )
 from holdfast.store.sql import statements
-from holdfast.store.sqlite import audit
+from holdfast.store.sqlite import agents, audit
 from holdfast.store.sqlite.events import add_waits, forget_waits, resolve_waits, send_events, watch
 from holdfast.store.sqlite.lanes import change_lanes
 from holdfast.store.sqlite.rows import execute_many, select_many
@@ -74,7 +76,13 @@ def write_inside(connection: sqlite3.Connection, batch: Batch) -> Results:
     if rows and execute_many(connection, "insert_checkpoints", rows, _SQL) < len(rows):
         results.checkpoints = [_sort_checkpoint(connection, row) for row in rows]
     if batch.attempts and execute_many(connection, "insert_attempts", batch.attempts, _SQL) < len(batch.attempts):
-        results.attempts = [None if _held(connection, row.run, row.epoch) else LOST for row in batch.attempts]
+        results.attempts = _held_or_lost(connection, batch.attempts)
+    if batch.model_calls:
+        agents.record_calls(connection, batch.model_calls)
+        results.model_calls = _held_or_lost(connection, batch.model_calls)
+    if batch.artifacts:
+        agents.put_artifacts(connection, batch.artifacts)
+        results.artifacts = _held_or_lost(connection, batch.artifacts)
     if batch.progress:
         execute_many(connection, "put_progress", batch.progress, _SQL)
         results.progress = [None] * len(batch.progress)
@@ -104,6 +112,13 @@ def write_inside(connection: sqlite3.Connection, batch: Batch) -> Results:
 
 def _held(connection: sqlite3.Connection, run: bytes, epoch: int) -> bool:
     return connection.execute(_SQL["find_held"], (run, epoch)).fetchone() is not None
+
+
+def _held_or_lost(
+    connection: sqlite3.Connection, rows: Sequence[Attempt | ModelCall | Artifact]
+) -> list[Refusal | None]:
+    held = set(select_many(connection, "select_held", [(row.run, row.epoch) for row in rows], _SQL))
+    return [None if (row.run, row.epoch) in held else LOST for row in rows]
 
 
 def start_runs(

@@ -44,6 +44,16 @@ DELETE FROM holdfast.progress WHERE run = ANY ($1::bytea[])
 -- name: delete_waits
 DELETE FROM holdfast.waits WHERE run = ANY ($1::bytea[])
 
+-- Their totals stay.
+-- name: delete_model_calls
+DELETE FROM holdfast.model_calls WHERE run = ANY ($1::bytea[])
+
+-- name: delete_artifacts
+DELETE FROM holdfast.artifacts WHERE run = ANY ($1::bytea[])
+
+-- name: delete_grants
+DELETE FROM holdfast.budget_grants WHERE run = ANY ($1::bytea[])
+
 -- name: delete_troubled
 DELETE FROM holdfast.troubled WHERE ctid = ANY (ARRAY(
     SELECT t.place FROM unnest($1::text[], $2::text[], $3::bytea[]) AS v (tenant, status, run)

@@ -157,6 +157,8 @@ WITH gone AS (
     DELETE FROM holdfast.journal WHERE run = $1
 ), failures AS (
     DELETE FROM holdfast.attempts WHERE run = $1
+), made AS (
+    DELETE FROM holdfast.artifacts WHERE run = $1
 ), deaf AS (
     DELETE FROM holdfast.waits WHERE run = $1 AND purpose = 'wait'
 )

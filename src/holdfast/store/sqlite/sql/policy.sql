@@ -34,7 +34,17 @@ conversations AS NOT MATERIALIZED (SELECT * FROM main.conversations WHERE +tenan
 turns AS NOT MATERIALIZED (SELECT * FROM main.turns WHERE +tenant = holdfast_tenant()),
 turn_holds AS NOT MATERIALIZED (SELECT * FROM main.turn_holds WHERE +tenant = holdfast_tenant()),
 turn_line AS NOT MATERIALIZED (SELECT * FROM main.turn_line WHERE +tenant = holdfast_tenant()),
+model_calls AS NOT MATERIALIZED (SELECT * FROM main.model_calls WHERE +tenant = holdfast_tenant()),
+model_spend AS NOT MATERIALIZED (SELECT * FROM main.model_spend WHERE +tenant = holdfast_tenant()),
+artifacts AS NOT MATERIALIZED (SELECT * FROM main.artifacts WHERE +tenant = holdfast_tenant()),
+budget_grants AS NOT MATERIALIZED (SELECT * FROM main.budget_grants WHERE +tenant = holdfast_tenant()),
+phase_files AS NOT MATERIALIZED (SELECT * FROM main.phase_files WHERE +tenant = holdfast_tenant()),
+graph_checkpoints AS NOT MATERIALIZED (SELECT * FROM main.graph_checkpoints WHERE +tenant = holdfast_tenant()),
+graph_values AS NOT MATERIALIZED (SELECT * FROM main.graph_values WHERE +tenant = holdfast_tenant()),
+graph_writes AS NOT MATERIALIZED (SELECT * FROM main.graph_writes WHERE +tenant = holdfast_tenant()),
+graph_items AS NOT MATERIALIZED (SELECT * FROM main.graph_items WHERE +tenant = holdfast_tenant()),
 failures AS NOT MATERIALIZED (SELECT * FROM main.failures WHERE false),
+rates AS NOT MATERIALIZED (SELECT * FROM main.rates WHERE false),
 ready AS NOT MATERIALIZED (
     SELECT * FROM main.ready AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()
 ),

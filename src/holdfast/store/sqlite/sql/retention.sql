@@ -36,6 +36,16 @@ DELETE FROM progress WHERE run IN (VALUES /*rows*/ (?))
 -- name: delete_waits
 DELETE FROM waits WHERE run IN (VALUES /*rows*/ (?))
 
+-- Their totals stay.
+-- name: delete_model_calls
+DELETE FROM model_calls WHERE run IN (VALUES /*rows*/ (?))
+
+-- name: delete_artifacts
+DELETE FROM artifacts WHERE run IN (VALUES /*rows*/ (?))
+
+-- name: delete_grants
+DELETE FROM budget_grants WHERE run IN (VALUES /*rows*/ (?))
+
 -- name: delete_troubled
 DELETE FROM troubled WHERE (tenant, status, run) IN (
     SELECT tenant, status, uid FROM runs WHERE uid IN (VALUES /*rows*/ (?))

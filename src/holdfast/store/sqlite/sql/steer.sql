@@ -111,6 +111,9 @@ DELETE FROM journal WHERE run = ?
 -- name: delete_attempts
 DELETE FROM attempts WHERE run = ?
 
+-- name: delete_artifacts
+DELETE FROM artifacts WHERE run = ?
+
 -- name: stop_waiting
 DELETE FROM waits WHERE run = ? AND purpose = 'wait'
 

@@ -1,0 +1,54 @@
+"""What attempts attach to a batch, as it can be stored on every database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from holdfast.errors import UsageError
+from holdfast.store.agent_rows import Artifact, ModelCall, SpentQuery
+from holdfast.store.checks import MOST_CHARACTERS, check_keys, check_texts
+
+FIRST_DAY, LAST_DAY = -(1 << 62), 1 << 62
+
+
+def fit_calls(calls: Sequence[ModelCall]) -> list[ModelCall]:
+    """The calls, with names so short that they can be found by them: an attempt is not lost over them.
+
+    Raises:
+        Rejected: a text cannot be stored.
+    """
+    fit = []
+    for call in calls:
+        check_texts(call.phase, call.model, call.outcome, call.error)
+        if len(call.phase) > MOST_CHARACTERS or len(call.model) > MOST_CHARACTERS:
+            call = call._replace(phase=call.phase[:MOST_CHARACTERS], model=call.model[:MOST_CHARACTERS])
+        fit.append(call)
+    return fit
+
+
+def last_artifacts(artifacts: Sequence[Artifact]) -> list[Artifact]:
+    """Of each place, generation and name the last one.
+
+    Raises:
+        Rejected: a text cannot be stored, or a name is too long.
+    """
+    last = {}
+    for one in artifacts:
+        check_keys(one.name)
+        check_texts(one.media_type, one.location)
+        last[one.run, one.position, one.generation, one.name] = one
+    return list(last.values())
+
+
+def budget(query: SpentQuery) -> tuple[bytes, str, int]:
+    """A budget as it is stored: run, phase and day, each with a value of its own for none."""
+    if query.phase is not None and query.run is None:
+        raise UsageError(f"a budget of the phase {query.phase!r} needs the run that it is a part of")
+    if query.run is not None and query.day is not None:
+        raise UsageError("a budget is of a run or of a day, not of both")
+    return query.run or b"", query.phase or "", -1 if query.day is None else query.day
+
+
+def days(query: SpentQuery) -> tuple[int, int]:
+    """The first and the last day that count for a budget that is not a run's."""
+    return (FIRST_DAY, LAST_DAY) if query.day is None else (query.day, query.day)
