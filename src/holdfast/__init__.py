@@ -8,6 +8,7 @@ if sys.platform == "win32":
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
+from holdfast.engine.artifacts import ArtifactContent, ArtifactView
 from holdfast.engine.auditing import AuditView, SavedView
 from holdfast.engine.bulk import BulkPreview, BulkResult
 from holdfast.engine.client import Client, RunHandle, connect
@@ -21,7 +22,9 @@ from holdfast.engine.keeping import RetentionView
 from holdfast.engine.levers import Delivery, StepReplay
 from holdfast.engine.overview import FailureGroup, Overview, StatPoint, Stats, WorkflowStats
 from holdfast.engine.people import KeyView, NewKey, UserView
+from holdfast.engine.phasing import PhaseFileView, PhaseView
 from holdfast.engine.scheduling import ScheduleView
+from holdfast.engine.spending import CostLine, CostReport, ModelCallView
 from holdfast.engine.steering import continue_as_new, hold, patched, progress, set_attributes, shield
 from holdfast.engine.step import Step, step
 from holdfast.engine.workflow import RunFailure, Workflow, workflow
@@ -224,9 +227,11 @@ __all__ = [
     "Agent",
     "AgentFailed",
     "ArtifactChanged",
+    "ArtifactContent",
     "ArtifactElsewhere",
     "ArtifactInfo",
     "ArtifactNotFound",
+    "ArtifactView",
     "AskSkipped",
     "AttemptView",
     "AuditView",
@@ -245,6 +250,8 @@ __all__ = [
     "ConversationNotFound",
     "ConversationView",
     "Conversations",
+    "CostLine",
+    "CostReport",
     "Count",
     "CrashedWorker",
     "Current",
@@ -289,6 +296,7 @@ __all__ = [
     "LoadView",
     "LoopPipeline",
     "Message",
+    "ModelCallView",
     "ModelFailed",
     "NewKey",
     "NextStep",
@@ -305,6 +313,8 @@ __all__ = [
     "PayloadError",
     "PhaseFailed",
     "PhaseFileError",
+    "PhaseFileView",
+    "PhaseView",
     "Phases",
     "PhasesNotFound",
     "Pipeline",

@@ -162,7 +162,7 @@ class PhaseFileError(UsageError):
         faults: each with its ``file``, ``line`` (from 1; None where it is not known) and ``reason``.
     """
 
-    def __init__(self, message: str, *, faults: tuple[object, ...] = ()) -> None:
+    def __init__(self, message: str, *, faults: tuple[typing.Any, ...] = ()) -> None:
         super().__init__(message)
         self.faults = faults
 

@@ -14,9 +14,11 @@ import uvicorn
 from fastapi import FastAPI
 
 import holdfast as hf
+from holdfast.agents.recording import record_requests
 from holdfast.api import ServeConfig, create_app
 from holdfast.api.server import Server
 from holdfast.engine.client import Client
+from tests.engine.spending_kit import MINI, keep_phases, phase_file, put, request
 
 V1 = "/api/v1"
 
@@ -61,7 +63,20 @@ async def laned(order_id: str) -> str:
     return order_id
 
 
-WORKFLOWS = [checkout, declined, waits, approval, parent, laned]
+@hf.step
+async def draft(order_id: str) -> None:
+    record_requests("draft", [request(MINI, 12_300_000)])
+    put("draft/prompt.md", f"# {order_id}\n".encode())
+    await keep_phases(phase_file(order_id))
+
+
+@hf.workflow
+async def drafts(order_id: str) -> None:
+    """Asks a model, makes an artifact, and puts phases in force that are called as the order is."""
+    await draft(order_id)
+
+
+WORKFLOWS: list[hf.Workflow[Any, Any]] = [checkout, declined, waits, approval, parent, laned, drafts]
 
 
 def memory() -> str:

@@ -123,6 +123,26 @@ TALK = [
 ]
 """What has to do with conversations."""
 
+DRAFT = f"{V1}/runs/{MARK}%2Fd"
+
+AGENTS = [
+    Ask(
+        "start_runs",
+        "POST",
+        f"{V1}/workflows/drafts/runs:batch",
+        200,
+        {"items": [{"input": {"order_id": MARK}, "id": f"{MARK}/d"}]},
+    ),
+    *(Ask("get_run", "GET", f"{DRAFT}?wait=8", 200, names=True) for _ in range(4)),
+    Ask("list_model_calls", "GET", f"{DRAFT}/model-calls", 200, names=True),
+    Ask("list_artifacts", "GET", f"{DRAFT}/artifacts", 200, names=True),
+    Ask("get_artifact", "GET", f"{DRAFT}/artifacts/draft%2Fprompt.md", 200, names=True),
+    Ask("get_model_costs", "GET", f"{V1}/model-costs?since=2026-03-01&until=2026-03-02&by=day,workflow,phase", 200),
+    Ask("list_phases", "GET", f"{V1}/phases", 200),
+    Ask("get_phases", "GET", f"{V1}/phases/{MARK}", 200, names=True),
+]
+"""What has to do with models and artifacts."""
+
 SCENE = [
     Ask("healthz", "GET", "/healthz", 200),
     Ask("readyz", "GET", "/readyz", 200),
@@ -194,6 +214,7 @@ SCENE = [
     Ask("delete_schedule", "DELETE", f"{V1}/schedules/{MARK}", 204, names=True),
     *WORK,
     *TALK,
+    *AGENTS,
     Ask("list_workers", "GET", f"{V1}/workers", 200),
     Ask("get_stats", "GET", f"{V1}/stats", 200),
     Ask("get_overview", "GET", f"{V1}/overview", 200),

@@ -110,4 +110,4 @@ async def files(path: str, content: str, written: bool = True) -> None:
     await (write_file if written else claim_file)(path, content)
 
 
-WORKFLOWS = [letter, files]
+WORKFLOWS: list[hf.Workflow[Any, Any]] = [letter, files]

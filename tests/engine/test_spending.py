@@ -174,7 +174,8 @@ async def test_costs_are_added_up_by_what_is_asked(place: Place) -> None:
     second = await place.looks.model_costs(since=datetime(2026, 3, 2, 23, 59, tzinfo=UTC), until=SECOND, by=())
     assert [one.calls for one in second.rows] == [2]
     nothing = await place.looks.model_costs(until=date(2025, 1, 31))
-    assert (nothing.since, nothing.rows, nothing.total.calls, nothing.total.cost) == (date(2025, 1, 1), [], 0, 0)
+    assert (nothing.since, nothing.rows, nothing.total.calls) == (date(2025, 1, 1), [], 0)
+    assert str(nothing.total.cost) == "0"
 
 
 async def test_phases_in_force_are_told(place: Place) -> None:
@@ -194,7 +195,7 @@ async def test_phases_in_force_are_told(place: Place) -> None:
     assert (fast.limits.concurrency, fast.limits.rate, fast.limits.burst) == (4, 60, 5)
     assert fast.price is not None
     assert (fast.price.input, fast.price.cached) == (Decimal("0.25"), Decimal("0.025"))
-    assert (found.providers["openai"].rate, found.budgets["run"].cost) == (500, 2)
+    assert (found.providers["openai"].rate, found.budgets["run"].cost) == (500, Decimal(2))
     assert "A_KEY" not in repr(found)
     [listed] = await place.looks.phase_files()
     assert [(one.name, one.prompt, one.system) for one in listed.phases] == [
@@ -246,4 +247,4 @@ async def test_what_cannot_be_asked_is_told(place: Place, monkeypatch: pytest.Mo
 async def test_what_is_no_list_of_folders_is_refused() -> None:
     for folders in ("/srv", [""], [3]):
         with pytest.raises(hf.UsageError, match="give a list of folders"):
-            hf.connect("memory://", workspaces=folders)  # type: ignore[arg-type]
+            await hf.connect("memory://", workspaces=folders)  # type: ignore[arg-type]

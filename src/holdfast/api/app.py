@@ -17,6 +17,7 @@ from holdfast.api.config import ServeConfig
 from holdfast.api.gate import Gate
 from holdfast.api.openapi import described
 from holdfast.api.routes import (
+    agents,
     conversations,
     definitions,
     events,
@@ -52,7 +53,7 @@ TOPICS = (
     starting.routes, runs.routes, outcomes.routes, steering.routes, items.routes, item_moves.routes, item_bulk.routes,
     orchestrator.routes, subjects.routes, signals.routes, definitions.routes, work_settings.routes, work_figures.routes,
     workflows.routes, schedules.routes, workers.routes, people.routes, events.routes, live.routes, signing.routes,
-    turns.chat, turns.routes, conversations.routes, health.routes,
+    turns.chat, turns.routes, conversations.routes, agents.routes, health.routes,
 )  # fmt: skip
 """Every route, in the order in which they are tried: the busiest first."""
 

@@ -86,6 +86,7 @@ class ServeConfig:
         oidc: an identity provider, if there is one.
         webhooks: the webhooks that are taken, by name.
         name: shown on the pages, to tell one server from another.
+        workspaces: folders below which the files of artifacts may be read; none unless given.
     """
 
     host: str = "127.0.0.1"
@@ -102,6 +103,7 @@ class ServeConfig:
     oidc: OIDCConfig | None = None
     webhooks: Mapping[str, WebhookConfig] = field(default_factory=lambda: MappingProxyType({}))
     name: str = ""
+    workspaces: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.max_body < 1:

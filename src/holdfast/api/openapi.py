@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from holdfast.api import (
+    agent_examples,
     conversation_examples,
     conversation_shapes,
     examples,
@@ -28,7 +29,20 @@ from holdfast.api.routes import outcomes
 from holdfast.api.routing import Route
 from holdfast.api.sessions import COOKIE
 from holdfast.conversations import turns
-from holdfast.engine import auditing, bulk, finding, fleet, keeping, levers, overview, people, scheduling
+from holdfast.engine import (
+    artifacts,
+    auditing,
+    bulk,
+    finding,
+    fleet,
+    keeping,
+    levers,
+    overview,
+    people,
+    phasing,
+    scheduling,
+    spending,
+)
 from holdfast.model import run, work
 from holdfast.workqueue import views
 
@@ -36,10 +50,12 @@ OPENAPI = "3.1.0"
 
 _MODULES = (
     shapes, outcomes, auditing, bulk, finding, fleet, keeping, levers, overview, people, scheduling, run,
-    views, work, work_shapes, orchestrator_shapes, conversation_shapes, turns,
+    views, work, work_shapes, orchestrator_shapes, conversation_shapes, turns, artifacts, phasing, spending,
 )  # fmt: skip
 
-_EXAMPLES = {**examples.EXAMPLES, **work_examples.EXAMPLES, **conversation_examples.EXAMPLES}
+_EXAMPLES = {
+    **examples.EXAMPLES, **work_examples.EXAMPLES, **conversation_examples.EXAMPLES, **agent_examples.EXAMPLES,
+}  # fmt: skip
 
 _ATTRIBUTE = re.compile(r"^    (\w+(?:, \w+)*): (.*(?:\n        .*)*)", re.MULTILINE)
 

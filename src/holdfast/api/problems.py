@@ -82,6 +82,10 @@ KINDS: Mapping[str, Kind] = {
     "conversation-busy": Kind(409, "Another turn is in progress"),
     "turn-conflict": Kind(409, "The turn's id is taken"),
     "turn-lost": Kind(409, "Another turn came between"),
+    "artifact-not-found": Kind(404, "No such artifact"),
+    "artifact-elsewhere": Kind(409, "The artifact cannot be read from here"),
+    "artifact-changed": Kind(409, "The artifact is not what was recorded"),
+    "phases-not-found": Kind(404, "No such phases"),
     "search-unreadable": Kind(422, "The search cannot be read"),
     "payload-refused": Kind(422, "A value cannot be stored as it is"),
     "webhook-refused": Kind(401, "The webhook is not signed as it should be"),
@@ -126,6 +130,10 @@ _OF_ERRORS: Sequence[tuple[type[BaseException], str]] = (
     (errors.TurnLost, "turn-lost"),
     (errors.TurnFailed, "turn-failed"),
     (errors.TurnTimeout, "turn-timeout"),
+    (errors.ArtifactNotFound, "artifact-not-found"),
+    (errors.ArtifactElsewhere, "artifact-elsewhere"),
+    (errors.ArtifactChanged, "artifact-changed"),
+    (errors.PhasesNotFound, "phases-not-found"),
     (errors.PayloadError, "payload-refused"),
     (errors.UsageError, "invalid-request"),
     (errors.StoreUnavailable, "unavailable"),
@@ -325,6 +333,8 @@ def _known(error: BaseException, kind: str) -> Problem:
     if isinstance(error, errors.ConversationBusy):
         more["held_seconds"] = round(error.held_seconds, 3)
         headers["Retry-After"] = str(math.ceil(error.retry_after_seconds))
+    if isinstance(error, errors.WorkspaceError) and error.location:
+        more["location"] = error.location
     if isinstance(error, errors.RuleError):
         more |= {"line": error.line, "column": error.column}
     if isinstance(error, errors.SearchError):

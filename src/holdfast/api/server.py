@@ -27,6 +27,7 @@ from holdfast.api.tokens import Provider
 from holdfast.engine.client import Client
 from holdfast.engine.core import Core
 from holdfast.engine.versions import latest
+from holdfast.engine.workspaces import Workspaces
 from holdfast.errors import StoreError, StoreUnavailable, Unauthorised
 from holdfast.model.ids import check_id
 from holdfast.store.base import Store
@@ -97,6 +98,7 @@ class Server:
         self.credentials = Credentials(self)
         self.limits = Limits(self.config.rate)
         self.redactor = Redactor(self.config.redact)
+        self.workspaces = Workspaces(self.config.workspaces)
         self.metrics = Metrics()
         self.provider = None if self.config.oidc is None else Provider(self.config.oidc, self.tenant)
         self.renderer: Renderer | None = None
@@ -262,7 +264,7 @@ class Server:
 
     def local_client(self, tenant: str) -> Client:
         """What looks and acts for the server itself."""
-        return Client(self.core, tenant)
+        return Client(self.core, tenant, workspaces=self.workspaces)
 
     @property
     def has_conversations(self) -> bool:

@@ -43,7 +43,13 @@ class TenantClient(Client):
 
     def __init__(self, server: Server, principal: Principal) -> None:
         core = server.core
-        super().__init__(core, principal.tenant, reads=server.reads(principal.tenant), actor=principal.actor)
+        super().__init__(
+            core,
+            principal.tenant,
+            reads=server.reads(principal.tenant),
+            actor=principal.actor,
+            workspaces=server.workspaces,
+        )
         self._server = server
 
     async def _registered(self, name: str, version: str | None) -> WorkflowRow:

@@ -134,7 +134,13 @@ class Context:
         if remote and who is not None:
             raise UsageError("--as is for a database; a server knows by the key who asks, so leave it out")
         actor = None if remote else who or f"cli:{login()}"
-        async with connect(self.url, tenant=self.tenant, actor=actor, key=self.key if remote else None) as client:
+        async with connect(
+            self.url,
+            tenant=self.tenant,
+            actor=actor,
+            key=self.key if remote else None,
+            workspaces=self.settings()["serve.workspaces"] or (),
+        ) as client:
             yield client
 
     @property

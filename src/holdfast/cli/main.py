@@ -24,6 +24,8 @@ PLACES = {
     "schedules": "schedules",
     "items": "items",
     "conversations": "conversations",
+    "phases": "phases",
+    "costs": "costs",
     "notifications": "notifications",
     "queues": "queues",
     "workflows": "queues",

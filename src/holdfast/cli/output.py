@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 from holdfast.errors import (
+    ArtifactNotFound,
     BadURL,
     ConversationNotFound,
     DefinitionNotFound,
@@ -65,7 +66,7 @@ def exit_code(error: BaseException) -> int:
     match error:
         case RunNotFound() | StepNotFound() | UnknownWorkflow() | Missing():
             return NOT_FOUND
-        case ScheduleNotFound() | UserNotFound() | KeyNotFound():
+        case ScheduleNotFound() | UserNotFound() | KeyNotFound() | ArtifactNotFound():
             return NOT_FOUND
         case ItemNotFound() | SubjectNotFound() | DefinitionNotFound() | ConversationNotFound():
             return NOT_FOUND

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from holdfast.cli import steer
+from holdfast.cli import run_models, steer
 from holdfast.cli.command import Context, command
 from holdfast.cli.show import between, coloured, instant, progress, short
 from holdfast.cli.watch import watch_newest, watch_one
@@ -282,4 +282,5 @@ def watch(
 
 
 # Once, after this file's own, which the help shows first.
+run_models.add_to(group)
 steer.add_to(group)

@@ -81,6 +81,7 @@ def serve_config(settings: Settings) -> ServeConfig:
         oidc=oidc,
         webhooks=webhooks,
         name=settings["serve.name"] or "",
+        workspaces=tuple(settings["serve.workspaces"] or ()),
     )
 
 

@@ -115,6 +115,7 @@ SETTINGS = (
     Setting("serve.redact", TEXTS, None),
     Setting("serve.keep_audit", DURATION, 400 * 86_400.0),
     Setting("serve.name", TEXT, None),
+    Setting("serve.workspaces", TEXTS, None),
     Setting("oidc.issuer", ADDRESS, None),
     Setting("oidc.audience", TEXT, None),
     Setting("oidc.client_id", TEXT, None),

@@ -133,9 +133,9 @@ class Artifacts(Part):
             # One more than was recorded tells a file that has grown.
             return await asyncio.to_thread(self.workspaces.read, location, view.size_bytes + 1)
         except Elsewhere:
+            way = "" if "://" in location else ", or have its folder added to serve.workspaces"
             raise ArtifactElsewhere(
-                f"{told}, which is not below a folder that may be read from here; read them there, or have the folder "
-                "added to serve.workspaces",
+                f"{told}, which is no file below a folder that may be read from here; read them there{way}",
                 location=location,
             ) from None
         except FileNotFoundError:
