@@ -17,6 +17,7 @@ from typing import Any
 import holdfast as hf
 from holdfast.model.tally import BUCKETS
 from holdfast.store.rows import TallyRow
+from tests.web.agent_sample import writing
 from tests.web.work_sample import working
 
 QUICK = hf.Retry(max_attempts=4, initial=0.25, factor=1.8, maximum=2.0, jitter=0.1)
@@ -146,7 +147,8 @@ async def lively(folder: Path) -> AsyncIterator[str]:
             await _schedules(client)
             await _tallies(client)
             _age(path)
-            await working(url, client)
+            await writing(url, client)
+            await working(url, client)  # last: it stops the clock
             # What goes on while the pictures are taken.
             await client.start(import_feed.options(id="feed-acme", attributes={"supplier": "acme"}), "acme", 400)
             await client.start(checkout.options(id="order-1002-again"), "order-1002", "ken", 900)

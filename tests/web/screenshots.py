@@ -10,6 +10,8 @@ from pathlib import Path
 
 from playwright.async_api import Browser, async_playwright
 
+from tests.web.agent_sample import MORE as MORE_AGENTS
+from tests.web.agent_sample import PAGES as AGENTS
 from tests.web.conftest import ARGUMENTS, CHROMIUM, serving
 from tests.web.sample import lively
 from tests.web.talk_sample import MORE as MORE_TALK
@@ -35,6 +37,7 @@ PAGES = {
     "settings": "/settings",
     **WORK,
     **TALK,
+    **AGENTS,
 }
 """The pages, by the names of their pictures."""
 
@@ -52,6 +55,7 @@ MORE = {
     "sign-in": "/sign-in",
     **MORE_WORK,
     **MORE_TALK,
+    **MORE_AGENTS,
 }
 """Pages of which pictures are taken when they are named, or all are asked for."""
 

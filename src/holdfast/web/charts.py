@@ -1,4 +1,4 @@
-"""Charts as SVG, drawn by a library: runs by status over time, work items by what was done, and sparklines.
+"""Charts as SVG, drawn by a library: runs by status over time, work items by what was done, costs, and sparklines.
 
 A chart is a picture of its own that a page shows with <img>, in the colours of one theme. Colours are those of
 ``static/tokens.css``; a picture sees no style of the page.
@@ -6,15 +6,17 @@ A chart is a picture of its own that a page shows with <img>, in the colours of 
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Literal
 
 import pygal  # type: ignore[import-untyped]
 from pygal.style import Style  # type: ignore[import-untyped]
 
 from holdfast.model.run import Status
-from holdfast.web.text import number
+from holdfast.web.text import money, number
 
 # The library hangs a finder of its plugins into Python, in a form that Python has given up and warns of.
 sys.meta_path[:] = [one for one in sys.meta_path if not isinstance(one, pygal.PluginImportFixer)]
@@ -80,6 +82,27 @@ def work_chart(labels: Sequence[str], moves: Mapping[str, Sequence[int]], theme:
         chart.add(move, list(moves[move]))
     chart.y_labels = ticks(max((max(column) for column in zip(*moves.values(), strict=True)), default=0))
     chart.value_formatter = number
+    return _drawn(chart)
+
+
+def cost_chart(labels: Sequence[str], costs: Sequence[Decimal], theme: Theme, width: int = 700) -> bytes:
+    """What models cost, bar by bar.
+
+    Args:
+        labels: the days of the bars, from left to right.
+        costs: of each, in US dollars.
+        theme: whose colours.
+        width: in pixels.
+    """
+    chart = _chart(pygal.Bar, theme, [COLOURS[theme]["main"]], width, HIGH)
+    chart.spacing = 10 if len(labels) < 30 else 6
+    _label(chart, labels, width)
+    chart.add("cost", [float(one) for one in costs])
+    # As for whole numbers, of a size of which the highest has ten to a hundred.
+    highest = max([*costs, Decimal(0)])
+    size = Decimal(1).scaleb(highest.adjusted() - 1) if highest else Decimal(1)
+    chart.y_labels = [float(one * size) for one in ticks(math.ceil(highest / size))]
+    chart.value_formatter = lambda value: money(Decimal(f"{value:.6g}"))
     return _drawn(chart)
 
 

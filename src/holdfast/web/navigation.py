@@ -34,6 +34,8 @@ NAVIGATION = (
     Entry("conversations", "/conversations", "Conversations", "conversations", "c"),
     Entry("runs", "/runs", "Runs", "runs", "r"),
     Entry("workflows", "/workflows", "Workflows", "workflows", "w"),
+    Entry("phases", "/phases", "Phases", "phases", "p"),
+    Entry("costs", "/costs", "Model cost", "costs", "l"),
     Entry("queues", "/queues", "Queues and lanes", "queues", "q"),
     Entry("schedules", "/schedules", "Schedules", "schedules", "s"),
     Entry("workers", "/workers", "Workers", "workers", "k"),

@@ -72,6 +72,24 @@ def schedule_path(name: str) -> str:
     return _named("schedule", name)
 
 
+def phases_path(name: str) -> str:
+    """The path of the page of a file of phases."""
+    return _named("phase", name)
+
+
+def artifact_path(run: str, name: str, at: str | None = None, **parameters: Any) -> str:
+    """The path of an artifact's page.
+
+    Args:
+        run: the id of the run that made it.
+        name: of the artifact.
+        at: the position of the step that made it; the last of this name unless given.
+        parameters: more of the address.
+    """
+    given = {"run": run, "name": name, "at": at, **parameters}
+    return "/artifact?" + "&".join(f"{one}={quote(str(value), safe='')}" for one, value in given.items() if value)
+
+
 def _named(what: str, name: str) -> str:
     # Browsers take ``.`` and ``..`` out of paths, however they are written.
     if name in (".", ".."):

@@ -32,6 +32,7 @@ class Templates:
         )
         self.environment.filters |= {
             "length": text.length,
+            "money": text.money,
             "number": text.number,
             "offset": text.offset,
             "size": text.size,
@@ -51,6 +52,8 @@ class Templates:
             "subject_path": paths.subject_path,
             "workflow_path": paths.workflow_path,
             "schedule_path": paths.schedule_path,
+            "phases_path": paths.phases_path,
+            "artifact_path": paths.artifact_path,
             "search": paths.search,
             "moment": _moment,
             "exact": _exact,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -101,6 +102,14 @@ def number(value: float) -> str:
     if isinstance(value, float) and not value.is_integer():
         return f"{value:,.2f}".rstrip("0")
     return f"{int(value):,}"
+
+
+def money(dollars: Decimal, *, exactly: bool = False) -> str:
+    """US dollars, to a hundredth of a cent; exactly where they are less, or where it is asked: $1,234.50, $0.0123."""
+    shown = dollars if exactly or dollars < Decimal("0.0001") else dollars.quantize(Decimal("0.0001"))
+    whole, _, rest = f"{shown:,f}".partition(".")
+    rest = rest.rstrip("0")
+    return f"${whole}.{rest.ljust(2 if len(rest) < 3 else 4, '0')}"
 
 
 def counted(runs: int, capped: bool) -> str:

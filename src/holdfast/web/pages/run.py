@@ -15,6 +15,7 @@ from holdfast.errors import UsageError
 from holdfast.model.duration import seconds
 from holdfast.model.run import JournalEntry, Kind, RunView, Status
 from holdfast.web.actions import ask, do, possible
+from holdfast.web.model_use import made_by
 from holdfast.web.page import Page
 from holdfast.web.section import Section
 from holdfast.web.timeline import Row, Tick, Window, bars, rows, run_row, ticks, window_of, work_of
@@ -90,6 +91,7 @@ async def _run(page: Page, run_id: str) -> Response:
     chart = await _chart(page, view)
     children = await page.client.children(view.id, limit=CHILDREN + 1, after=page.query.get("children"))
     chosen = await _chosen(page, view, hidden)
+    made = await made_by(page, view.id, hidden)
     return page.render(
         "pages/run.html",
         title=view.id,
@@ -100,6 +102,7 @@ async def _run(page: Page, run_id: str) -> Response:
         bars=bars,
         chosen=chosen,
         entry_position=page.query.get("entry"),
+        made=made,
         children=page.shown(children[:CHILDREN]),
         more_children=children[CHILDREN - 1].id if len(children) > CHILDREN else None,
         actions=possible(view) if page.may("operator") else [],
