@@ -40,6 +40,7 @@ CASES = (
     "live",
     "work",
     "turns",
+    "phases",
 )
 BACKENDS = ("sqlite", "postgres")
 

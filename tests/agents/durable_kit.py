@@ -92,7 +92,7 @@ def plain(agent: Agent[Any, Any], prompt: str = "go") -> hf.Workflow[Any, Any]:
     @hf.workflow(name=f"plain-{agent.name}")
     async def plain_workflow() -> Any:
         result = await agent.run(prompt)
-        await hf.sleep(0.2)
+        await hf.sleep(0.02)
         return result.output
 
     return plain_workflow

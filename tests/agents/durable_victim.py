@@ -1,17 +1,20 @@
-"""A worker for tests that kill it: ``python durable_victim.py URL`` serves runs of agents until it is killed.
+"""A worker for tests that kill it: ``python durable_victim.py URL`` serves runs of agents and graphs until it dies.
 
-What the models and tools do is counted in the file that DURABLE_AGENTS_LOG names.
+What models, tools and nodes do is counted in the file that DURABLE_AGENTS_LOG names, in which the test also says when
+the worker is to die.
 """
 
 import asyncio
 import os
 import signal
 import sys
-from typing import Any
+from typing import Any, TypedDict
 
+from langgraph.graph import START, StateGraph
 from pydantic_ai import Agent, RunContext
 
 import holdfast as hf
+from holdfast.langgraph import Saver
 from holdfast.pydantic_ai import Durable
 from tests.agents.durable_kit import calls, note, noted, results, says, scripted
 
@@ -28,18 +31,21 @@ async def look(ctx: RunContext[Any]) -> str:
 
 @doomed.tool_plain
 async def deadly() -> str:
-    while noted()["look 1 look-0"] + noted()["look 1 look-2"] < 2:
-        await asyncio.sleep(0.005)
-    await asyncio.sleep(0.2)  # the results of the others are written meanwhile
     note("deadly")
+    while not noted()["die"]:
+        await asyncio.sleep(0.005)
     if noted()["deadly"] == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     return "survived"
 
 
+helper = Agent(scripted(says("helped")), name="helper", capabilities=[Durable()])
+
+
 @hf.workflow(name="doomed-agent")
-async def doomed_agent() -> str:
-    return (await doomed.run("go")).output
+async def doomed_agent() -> list[str]:
+    found = await hf.gather(helper.run("help"), doomed.run("go"), helper.run("help"))
+    return [one.output for one in found]
 
 
 careful = Agent(scripted(calls("refund", cents=500), results), name="careful", capabilities=[Durable(assignee="maria")])
@@ -56,8 +62,48 @@ async def careful_agent() -> str:
     return (await careful.run("go")).output
 
 
+class State(TypedDict, total=False):
+    text: str
+
+
+async def first(state: State) -> State:
+    note("first node")
+    return {"text": "begun"}
+
+
+async def second(state: State) -> State:
+    note("second node")
+    while noted()["second node"] == 1:  # the worker dies meanwhile
+        await asyncio.sleep(0.005)
+    return {"text": f"{state['text']} and done"}
+
+
+builder = StateGraph(State)
+builder.add_node(first)
+builder.add_node(second)
+builder.add_edge(START, "first")
+builder.add_edge("first", "second")
+
+
+@hf.step
+async def graph(url: str) -> str:
+    thread = {"configurable": {"thread_id": hf.current().run_id}}
+    async with Saver(url) as saver:
+        compiled = builder.compile(checkpointer=saver)
+        begun = (await compiled.aget_state(thread)).values
+        return str((await compiled.ainvoke(None if begun else {"text": ""}, thread, durability="sync"))["text"])
+
+
+@hf.workflow(name="doomed-graph")
+async def doomed_graph(url: str) -> str:
+    return await graph(url)
+
+
+ALL = [doomed_agent, careful_agent, doomed_graph]
+
+
 async def main(url: str) -> None:
-    async with hf.Worker(url, [doomed_agent, careful_agent], lease=1.0, beat=0.2):
+    async with hf.Worker(url, ALL, lease=1.0, beat=0.2):
         await asyncio.Event().wait()
 
 

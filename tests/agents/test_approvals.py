@@ -8,7 +8,9 @@ import pytest
 
 import holdfast as hf
 from holdfast.agents.phases import Phases
+from holdfast.engine.notices import Notice
 from holdfast.errors import Rejected, RunFailed
+from holdfast.store.operations import Start
 from tests.agents.kit import DRAFT, Draft, Model, PhaseFolder, artifacts_of, asked, serving, steps_of
 from tests.engine.helpers import until_status
 
@@ -99,6 +101,24 @@ async def test_a_rejected_output_fails_the_run_with_the_reason(store_url: str, p
         assert "too long" in str(cause)
         assert cause.run_id == run.id
     assert model.prompts == ["Write."]
+
+
+async def test_a_phase_is_told_to_be_finished_once_it_is_approved(phases: Phases) -> None:
+    told: list[tuple[str, str]] = []
+
+    def hear(notice: Notice) -> list[Start]:
+        told.append((notice.event, notice.about))
+        return []
+
+    async with serving("memory://", flow := ordering(phases)) as (client, queue):
+        client.core.listener = hear
+        run = await client.start(flow)
+        [item] = await asked(queue)
+        assert [event for event, _ in told] == ["approval.wanted"]
+        await queue.complete(item.id)
+        await run.result(timeout="20s")
+        client.core.listener = None
+    assert told[1:] == [("phase.finished", "draft"), ("phase.finished", "send"), ("run.succeeded", "")]
 
 
 async def test_what_does_not_fit_the_type_cannot_be_approved(phases: Phases) -> None:

@@ -11,7 +11,7 @@ from holdfast.errors import ModelFailed, PhaseFailed, RunFailed, StoreUnavailabl
 from holdfast.store.agent_rows import DAY_US, NANODOLLARS, Grant, SpentQuery
 from tests.agents.kit import QUICK, Model, PhaseFolder, asked, calls_of, serving
 from tests.engine.clock import LONG_LEASE, move
-from tests.engine.helpers import outcome, until_status
+from tests.engine.helpers import ONCE, outcome, until_status
 
 # A prompt of 400 characters is 100 tokens, an answer of 40 is 10: together they cost 0.3 dollars.
 FILE = f"""
@@ -253,3 +253,53 @@ async def test_a_model_that_fails_is_no_matter_of_budgets(folder: PhaseFolder, m
         await client.start(flow)
         [item] = await asked(queue)
         assert item.title == "Phase 'first' failed"
+
+
+async def test_an_answer_at_the_place_of_an_earlier_one_counts_too(folder: PhaseFolder, model: Model) -> None:
+    phases, fails = folder.load(budget("run", "cost = 0.35")), [True]
+
+    @hf.step(retry=ONCE)
+    async def other() -> None:
+        if fails and fails.pop():
+            raise ValueError("not yet")
+
+    async def both() -> None:
+        await phases.run("first")
+        await phases.run("second")
+
+    @hf.workflow
+    async def flow() -> None:
+        await hf.gather(other(), both())
+
+    async with serving("memory://", flow) as (client, queue):
+        run = await client.start(flow)
+        [item] = await asked(queue)
+        await queue.complete(item.id, {"dollars": 0.6})
+        await until_status(client, run.id, "failed")
+        # What came after the failure is executed anew; the question comes at the same place of the code.
+        await client.retry(run.id)
+        [again] = await asked(queue)
+        assert again.id != item.id
+        await queue.complete(again.id, {"dollars": 0.6})
+        await run.result(timeout="20s")
+        assert len(await queue.list(kind="ask", limit=10)) == 2
+
+
+async def test_budgets_of_two_phases_are_asked_for_at_once(folder: PhaseFolder, model: Model) -> None:
+    none = "tokens = 0\n    prompt"
+    phases = folder.load(FILE.replace("[phases.first]\n    prompt", f"[phases.first]\n    {none}").replace(
+        "[phases.second]\n    prompt", f"[phases.second]\n    {none}"
+    ))  # fmt: skip
+    async with serving("memory://", flow := everything(phases)) as (client, queue):
+        run = await client.start(flow)
+        for item in await asked(queue, 2):
+            await queue.complete(item.id, {"tokens": 1000})
+        assert await run.result(timeout="20s") == {"first": "x" * 40, "second": "x" * 40}
+
+
+def everything(phases: Phases) -> hf.Workflow[[], dict[str, Any]]:
+    @hf.workflow(name="everything")
+    async def run() -> dict[str, Any]:
+        return await phases.execute()
+
+    return run

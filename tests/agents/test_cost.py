@@ -4,6 +4,8 @@ import asyncio
 import itertools
 from typing import Any
 
+import pytest
+
 import holdfast as hf
 from holdfast.errors import ModelFailed
 from holdfast.store.agent_rows import DAY_US, SpentQuery
@@ -74,3 +76,30 @@ async def test_the_sums_are_those_of_the_attempts_with_phases_side_by_side_and_r
     assert {row.phase for row in by_phase} == {f"p{n}" for n in range(PHASES)}
     assert (sum(one.cost for one in by_run), tenant.cost) == (total, total)
     assert tenant.tokens == sum(call.input_tokens + call.output_tokens for call in calls)
+
+
+async def test_what_a_run_and_a_workflow_cost_is_told_also_of_calls_by_a_queue(
+    store_url: str, folder: PhaseFolder, model: Model, other: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.agents.queued.HEARD_SECONDS", 0.0)
+    model.plan = [ModelFailed("away", kind="unavailable"), "not a number"]
+    model.usual = other.usual = 1
+    text = FILE + "[providers.scripted]\n    concurrency = 3\n"
+    phases = folder.load(text, {"Count": int})
+
+    @hf.workflow
+    async def flow() -> dict[str, int]:
+        return await phases.execute(context="word")
+
+    async with serving(store_url, flow, *phases.workflows) as (client, _):
+        run = await client.start(flow)
+        await run.result(timeout="60s")
+        calls = await client.model_calls(run.id)
+        report = await client.model_costs(by=["workflow"])
+        children = {one.position: one.generation for one in await client.history(run.id) if one.kind == "child"}
+        assert await client.model_calls(run.id, limit=3) == calls[:3]
+    assert len(calls) == len(model.scenes) + len(other.scenes) == PHASES + 2
+    assert {one.position: one.generation for one in calls} == children
+    assert [(row.workflow, row.calls, row.cost) for row in report.rows] == [
+        ("flow", len(calls), sum(one.cost for one in calls if one.cost is not None))
+    ]

@@ -17,6 +17,7 @@ from pydantic_ai.models.test import TestModel
 import holdfast as hf
 from holdfast.errors import NotDurable, PayloadError, StepTimeout, UsageError
 from holdfast.pydantic_ai import Durable, StepOptions
+from holdfast.store.agent_rows import ModelCall
 from tests.agents.durable_kit import (
     QUICK,
     calls,
@@ -42,6 +43,11 @@ async def names(client: hf.Client, run_id: str) -> list[str]:
     return [entry.name for entry in await client.history(run_id) if entry.kind == "step"]
 
 
+async def requests_of(client: hf.Client, run_id: str) -> list[ModelCall]:
+    (row,) = await client.core.store.find_runs("default", [run_id])
+    return await client.core.store.agents.model_calls("default", row.uid, limit=10)
+
+
 # What is recorded
 
 
@@ -58,7 +64,7 @@ async def test_a_replay_calls_neither_the_model_nor_the_tools(store_url: str) ->
     assert noted() == {"model 0": 1, "weather": 1, "model 1": 1}
 
 
-async def test_several_tools_of_one_answer_go_on_side_by_side_and_are_replayed_each_as_its_own(store_url: str) -> None:
+async def test_several_tools_of_one_answer_go_on_side_by_side_and_are_replayed_each_as_its_own() -> None:
     agent = Agent(
         scripted(calls("slow", "quick", "slow", "quick"), results), name="side-by-side", capabilities=[Durable()]
     )
@@ -80,13 +86,13 @@ async def test_several_tools_of_one_answer_go_on_side_by_side_and_are_replayed_e
         note(f"quick {ctx.tool_call_id}")
         return f"{ctx.tool_call_id}"
 
-    async with serving(store_url, flow := plain(agent)) as (client, _):
+    async with serving("memory://", flow := plain(agent)) as (client, _):
         assert await outcome(client, flow) == "slow-0 quick-1 slow-2 quick-3"
     assert set(noted().values()) == {1}
     assert len(noted()) == 6
 
 
-async def test_a_call_keeps_its_place_when_another_overtakes_it(store_url: str) -> None:
+async def test_a_call_keeps_its_place_when_another_overtakes_it() -> None:
     overtaken = asyncio.Event()
 
     class Delays(AbstractCapability[Any]):
@@ -107,15 +113,15 @@ async def test_a_call_keeps_its_place_when_another_overtakes_it(store_url: str) 
     @hf.workflow
     async def looks() -> list[str]:
         result = await agent.run("go")
-        await hf.sleep(0.2)
+        await hf.sleep(0.02)
         return returned(result.all_messages()[:-1])
 
-    async with serving(store_url, looks) as (client, _):
+    async with serving("memory://", looks) as (client, _):
         assert await outcome(client, looks) == ["look-0", "look-1"]
     assert noted() == {"model 0": 1, "look look-0": 1, "look look-1": 1, "model 1": 1}
 
 
-async def test_runs_of_agents_in_branches_do_not_mix(store_url: str) -> None:
+async def test_runs_of_agents_in_branches_do_not_mix() -> None:
     def repeat(messages: list[ModelMessage]) -> ModelResponse:
         return says(f"{messages[0].parts[0].content}: {returned(messages)[0]}")  # type: ignore[union-attr]
 
@@ -129,11 +135,11 @@ async def test_runs_of_agents_in_branches_do_not_mix(store_url: str) -> None:
     @hf.workflow
     async def three() -> list[str]:
         found = await hf.gather(*[agent.run(one) for one in "abc"])
-        await hf.sleep(0.2)
+        await hf.sleep(0.02)
         again = await agent.run("d")
         return [one.output for one in (*found, again)]
 
-    async with serving(store_url, three) as (client, _):
+    async with serving("memory://", three) as (client, _):
         assert await outcome(client, three) == ["a: A", "b: B", "c: C", "d: D"]
     assert noted() == {"model 0": 4, "model 1": 4, **{f"letter {one}": 1 for one in "abcd"}}
 
@@ -149,7 +155,7 @@ async def test_the_ids_of_an_agents_run_are_the_same_in_a_replay() -> None:
         given = await agent.run("go", run_id="mine")
         assert given.run_id == "mine"
         await agent.run("go", run_id="mine")
-        await hf.sleep(0.2)
+        await hf.sleep(0.02)
 
     async with serving("memory://", twice) as (client, _):
         await outcome(client, twice)
@@ -178,15 +184,14 @@ async def test_what_requests_used_and_cost_is_recorded_with_them(store_url: str)
     async with serving(store_url, both) as (client, _):
         run = await client.start(both)
         assert await run.result(timeout="20s") == ["hello", "hello"]
-        row = (await client.core.store.find_runs("default", [run.id]))[0]
-        rows = await client.core.store.agents.model_calls("default", row.uid, limit=10)
+        rows = await requests_of(client, run.id)
         assert [(one.phase, one.model, one.outcome, one.input_tokens) for one in rows] == [
             ("priced", "function:gpt-4o", "ok", 1_000_000), ("in-a-step", "function:gpt-4o", "ok", 1_000_000),
         ]  # fmt: skip
         assert [one.cost for one in rows] == [2_500_000_000, 2_500_000_000]
 
 
-async def test_a_conversation_over_several_runs_of_an_agent(store_url: str) -> None:
+async def test_a_conversation_over_several_runs_of_an_agent() -> None:
     class Answer(pydantic.BaseModel):
         turn: int
 
@@ -199,16 +204,16 @@ async def test_a_conversation_over_several_runs_of_an_agent(store_url: str) -> N
     async def talk() -> list[int]:
         first = await agent.run("one")
         second = await agent.run("two", message_history=first.all_messages())
-        await hf.sleep(0.2)
+        await hf.sleep(0.02)
         third = await agent.run("three", message_history=second.all_messages())
         return [one.output.turn for one in (first, second, third)]
 
-    async with serving(store_url, talk) as (client, _):
+    async with serving("memory://", talk) as (client, _):
         assert await outcome(client, talk) == [1, 3, 5]
     assert noted() == {"model 0": 1, "model 1": 1, "model 2": 1}
 
 
-async def test_a_tool_has_the_key_of_its_step(store_url: str) -> None:
+async def test_a_tool_has_the_key_of_its_step() -> None:
     agent = Agent(scripted(calls("pay", "pay"), results), name="keys", capabilities=[Durable(retry=QUICK)])
 
     @agent.tool_plain
@@ -219,7 +224,7 @@ async def test_a_tool_has_the_key_of_its_step(store_url: str) -> None:
             raise OSError("once more")
         return key
 
-    async with serving(store_url, flow := plain(agent)) as (client, _):
+    async with serving("memory://", flow := plain(agent)) as (client, _):
         first, second = (await outcome(client, flow)).split()
     assert first != second
     assert (noted()[first], noted()[second]) == (2, 2)
@@ -275,8 +280,7 @@ async def test_a_model_that_comes_back_is_heard(store_url: str) -> None:
     async with serving(store_url, flow := plain(agent)) as (client, _):
         run = await client.start(flow)
         assert await run.result(timeout="20s") == "here again"
-        row = (await client.core.store.find_runs("default", [run.id]))[0]
-        rows = await client.core.store.agents.model_calls("default", row.uid, limit=10)
+        rows = await requests_of(client, run.id)
         assert [one.outcome for one in rows] == ["unavailable", "unavailable", "ok"]
 
 
@@ -301,7 +305,11 @@ async def test_a_request_that_takes_too_long_is_cut_off() -> None:
 
     agent = Agent(FunctionModel(hangs), name="hangs", capabilities=[Durable(timeout=0.02, retry=QUICK)])
     async with serving("memory://", flow := plain(agent)) as (client, _):
-        assert isinstance(await cause(client, flow), StepTimeout)
+        run = await client.start(flow)
+        with pytest.raises(hf.RunFailed) as failed:
+            await run.result(timeout="20s")
+        assert isinstance(failed.value.__cause__, StepTimeout)
+        assert [one.outcome for one in await requests_of(client, run.id)] == ["timeout"] * 3
     assert noted() == {"model": 3}
 
 
@@ -356,7 +364,7 @@ async def test_two_tools_that_fail_fail_the_run_with_the_same_error_in_a_replay(
             await agent.run("go")
         except ValueError as error:
             seen.append(str(error))
-        await hf.sleep(0.2)
+        await hf.sleep(0.02)
         return seen[-1]
 
     async with serving("memory://", catches) as (client, _):
@@ -367,7 +375,7 @@ async def test_two_tools_that_fail_fail_the_run_with_the_same_error_in_a_replay(
 # Tools that are no steps, and other agents
 
 
-async def test_a_tool_that_is_no_step_may_call_steps_and_sleep(store_url: str) -> None:
+async def test_a_tool_that_is_no_step_may_call_steps_and_sleep() -> None:
     agent = Agent(
         scripted(calls("inline", "inline"), results),
         name="inline",
@@ -383,10 +391,10 @@ async def test_a_tool_that_is_no_step_may_call_steps_and_sleep(store_url: str) -
     async def inline(ctx: RunContext[Any]) -> str:
         note("inline")
         first = await inner(f"{ctx.tool_call_id}")
-        await hf.sleep(0.2)
+        await hf.sleep(0.02)
         return first + await inner("again")
 
-    async with serving(store_url, flow := plain(agent)) as (client, _):
+    async with serving("memory://", flow := plain(agent)) as (client, _):
         run = await client.start(flow)
         assert await run.result(timeout="20s") == "inline-0again inline-1again"
         assert await names(client, run.id) == [
@@ -398,7 +406,7 @@ async def test_a_tool_that_is_no_step_may_call_steps_and_sleep(store_url: str) -
 
 
 @pytest.mark.parametrize("as_step", [True, False])
-async def test_an_agent_in_a_tool_of_an_agent(store_url: str, as_step: bool) -> None:
+async def test_an_agent_in_a_tool_of_an_agent(as_step: bool) -> None:
     helper = Agent(scripted(says("helped")), name="helper", capabilities=[Durable()])
     agent = Agent(
         scripted(calls("ask_helper"), results),
@@ -410,7 +418,7 @@ async def test_an_agent_in_a_tool_of_an_agent(store_url: str, as_step: bool) -> 
     async def ask_helper() -> str:
         return (await helper.run("help")).output
 
-    async with serving(store_url, flow := plain(agent)) as (client, _):
+    async with serving("memory://", flow := plain(agent)) as (client, _):
         run = await client.start(flow)
         assert await run.result(timeout="20s") == "helped"
         assert await names(client, run.id) == [
@@ -424,7 +432,7 @@ async def test_an_agent_in_a_tool_of_an_agent(store_url: str, as_step: bool) -> 
 # Streams
 
 
-async def test_events_of_models_come_as_they_are_and_those_of_tools_are_steps(store_url: str) -> None:
+async def test_events_of_models_come_as_they_are_and_those_of_tools_are_steps() -> None:
     async def hear(ctx: RunContext[Any], events: Any) -> None:
         async for event in events:
             if isinstance(event, PartDeltaEvent):
@@ -446,7 +454,7 @@ async def test_events_of_models_come_as_they_are_and_those_of_tools_are_steps(st
     async def b() -> str:
         return "B"
 
-    async with serving(store_url, flow := plain(agent)) as (client, _):
+    async with serving("memory://", flow := plain(agent)) as (client, _):
         run = await client.start(flow)
         assert str(await run.result(timeout="20s")).split() == ["one", "two", "three"]
         assert (await names(client, run.id)).count("heard__event_stream_handler") == 4
@@ -454,7 +462,7 @@ async def test_events_of_models_come_as_they_are_and_those_of_tools_are_steps(st
     assert noted()["delta"] >= 2
 
 
-async def test_a_handler_of_one_run_hears_it_again_in_a_replay(store_url: str) -> None:
+async def test_a_handler_of_one_run_hears_it_again_in_a_replay() -> None:
     heard: list[str] = []
 
     async def hear(ctx: RunContext[Any], events: Any) -> None:
@@ -471,17 +479,17 @@ async def test_a_handler_of_one_run_hears_it_again_in_a_replay(store_url: str) -
     @hf.workflow
     async def hears() -> str:
         result = await agent.run("go", event_stream_handler=hear)
-        await hf.sleep(0.2)
+        await hf.sleep(0.02)
         return result.output.strip()
 
-    async with serving(store_url, hears) as (client, _):
+    async with serving("memory://", hears) as (client, _):
         assert await outcome(client, hears) == "one two"
     assert noted() == {"model 0": 1, "a a-0": 1, "a a-1": 1, "model 1": 1}
     assert heard[: len(heard) // 2] == heard[len(heard) // 2 :]
     assert heard.count("function_tool_result") == 4
 
 
-async def test_a_stream_in_a_run_is_read_again_from_the_journal(store_url: str) -> None:
+async def test_a_stream_in_a_run_is_read_again_from_the_journal() -> None:
     agent = Agent(scripted(says("one two three")), name="streamed", capabilities=[Durable()])
     seen: list[str] = []
 
@@ -491,10 +499,10 @@ async def test_a_stream_in_a_run_is_read_again_from_the_journal(store_url: str) 
             async for text in stream.stream_text():
                 last = text
         seen.append(last)
-        await hf.sleep(0.2)
+        await hf.sleep(0.02)
         return last
 
-    async with serving(store_url, reads) as (client, _):
+    async with serving("memory://", reads) as (client, _):
         run = await client.start(reads)
         assert str(await run.result(timeout="20s")).split() == ["one", "two", "three"]
         assert await names(client, run.id) == ["streamed__model.request_stream"]
@@ -619,7 +627,7 @@ async def test_a_time_limit_of_the_agents_run_is_refused_in_a_workflow() -> None
         assert "timeout" in str(await cause(client, limited))
 
 
-async def test_a_run_that_is_cancelled_cuts_off_its_agent(store_url: str) -> None:
+async def test_a_run_that_is_cancelled_cuts_off_its_agent() -> None:
     began = asyncio.Event()
 
     async def hangs(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
@@ -628,7 +636,7 @@ async def test_a_run_that_is_cancelled_cuts_off_its_agent(store_url: str) -> Non
         raise AssertionError
 
     agent = Agent(FunctionModel(hangs), name="cancelled", capabilities=[Durable()])
-    async with serving(store_url, flow := plain(agent)) as (client, _):
+    async with serving("memory://", flow := plain(agent)) as (client, _):
         run = await client.start(flow)
         await asyncio.wait_for(began.wait(), 20)
         await client.cancel(run.id, reason="enough")

@@ -103,7 +103,7 @@ async def test_the_agent_is_told_why_a_person_said_no(how: str) -> None:
     assert noted() == {"model 0": 1, "model 1": 1}
 
 
-async def test_an_approval_is_good_for_the_arguments_that_were_shown_and_no_others(store_url: str) -> None:
+async def test_an_approval_is_good_for_the_arguments_that_were_shown_and_no_others() -> None:
     cents = 500
 
     class Prices(AbstractCapability[Any]):
@@ -123,7 +123,7 @@ async def test_an_approval_is_good_for_the_arguments_that_were_shown_and_no_othe
         note(f"refund {cents}")
         return f"refunded {cents}"
 
-    async with serving(store_url, flow := plain(agent)) as (client, queue):
+    async with serving("memory://", flow := plain(agent)) as (client, queue):
         run = await client.start(flow)
         [item] = await asked(queue)
         assert json.loads(item.data["arguments"])["cents"] == 500
@@ -190,7 +190,7 @@ async def test_an_approval_is_used_once(store_url: str) -> None:
     assert noted()["refund o-1 500"] == 1
 
 
-async def test_several_are_asked_about_at_once(store_url: str) -> None:
+async def test_several_are_asked_about_at_once() -> None:
     both = calls("refund", "refund", "look", order="o-1", cents=500)
     agent = refunds("several", both, results)
 
@@ -199,7 +199,7 @@ async def test_several_are_asked_about_at_once(store_url: str) -> None:
         note("look")
         return "seen"
 
-    async with serving(store_url, flow := plain(agent)) as (client, queue):
+    async with serving("memory://", flow := plain(agent)) as (client, queue):
         run = await client.start(flow)
         one, other = await asked(queue, 2)
         assert noted() == {"model 0": 1, "look": 1}
@@ -212,7 +212,7 @@ async def test_several_are_asked_about_at_once(store_url: str) -> None:
     assert noted() == {"model 0": 1, "look": 1, "refund o-1 500": 1, "model 1": 1}
 
 
-async def test_a_person_is_asked_although_somebody_listens(store_url: str) -> None:
+async def test_a_person_is_asked_although_somebody_listens() -> None:
     agent = refunds("listened", calls("refund", order="o-1", cents=500), results)
 
     async def hear(ctx: RunContext[Any], events: Any) -> None:
@@ -223,7 +223,7 @@ async def test_a_person_is_asked_although_somebody_listens(store_url: str) -> No
     async def listens() -> str:
         return (await agent.run("go", event_stream_handler=hear)).output
 
-    async with serving(store_url, listens) as (client, queue):
+    async with serving("memory://", listens) as (client, queue):
         run = await client.start(listens)
         [item] = await asked(queue)
         await until_status(client, run.id, "waiting")
@@ -232,7 +232,7 @@ async def test_a_person_is_asked_although_somebody_listens(store_url: str) -> No
     assert noted() == {"model 0": 1, "refund o-1 500": 1, "model 1": 1}
 
 
-async def test_a_tool_that_is_no_step_may_ask_by_itself(store_url: str) -> None:
+async def test_a_tool_that_is_no_step_may_ask_by_itself() -> None:
     agent = Agent(
         scripted(calls("ask_boss", "other"), results),
         name="asks-itself",
@@ -248,7 +248,7 @@ async def test_a_tool_that_is_no_step_may_ask_by_itself(store_url: str) -> None:
         note("other")
         return "done"
 
-    async with serving(store_url, flow := plain(agent)) as (client, queue):
+    async with serving("memory://", flow := plain(agent)) as (client, queue):
         run = await client.start(flow)
         [item] = await asked(queue)
         await until_status(client, run.id, "waiting")
@@ -260,14 +260,14 @@ async def test_a_tool_that_is_no_step_may_ask_by_itself(store_url: str) -> None:
 # Questions and results from outside
 
 
-async def test_a_question_of_the_agent_is_answered_by_a_person(store_url: str) -> None:
+async def test_a_question_of_the_agent_is_answered_by_a_person() -> None:
     agent = Agent(scripted(calls("ask_user", question="Which?"), results), name="curious", capabilities=[Durable()])
 
     @agent.tool_plain
     async def ask_user(question: str) -> str:
         raise CallDeferred(metadata={"options": ["a", "b"]}, kind="question")
 
-    async with serving(store_url, flow := plain(agent)) as (client, queue):
+    async with serving("memory://", flow := plain(agent)) as (client, queue):
         run = await client.start(flow)
         [item] = await asked(queue)
         assert item.title == "Answer ask_user"
@@ -306,7 +306,7 @@ async def test_calls_may_be_left_to_the_output_of_the_agent() -> None:
         assert isinstance(output, DeferredToolRequests)
         decided = output.build_results(approve_all=True)
         again = await agent.run(message_history=first.all_messages(), deferred_tool_results=decided)
-        await hf.sleep(0.2)
+        await hf.sleep(0.02)
         return str(again.output)
 
     async with serving("memory://", asks) as (client, queue):
@@ -357,16 +357,59 @@ async def test_who_is_handed_a_token_answers_by_the_item_it_names(store_url: str
     assert noted() == {"model 0": 1, "ask": 1, "refund 500": 1, "model 1": 1}
 
 
-async def test_who_answers_at_once_is_asked_once(store_url: str) -> None:
+async def test_who_answers_at_once_is_asked_once() -> None:
     def ask(ctx: RunContext[Any], requests: DeferredToolRequests, token: str) -> DeferredToolResults:
         note("ask")
         return requests.build_results(approvals={"refund-0": True, "refund-1": ToolApproved()})
 
     agent = requesting("at-once", ask)
-    async with serving(store_url, flow := plain(agent)) as (client, queue):
+    async with serving("memory://", flow := plain(agent)) as (client, queue):
         assert await (await client.start(flow)).result(timeout="20s") == "refunded 500 refunded 500"
         assert await queue.list() == []
     assert noted() == {"model 0": 1, "ask": 1, "refund 500": 2, "model 1": 1}
+
+
+@pytest.mark.parametrize("by", ["function", "item"])
+async def test_who_answers_for_all_approves_the_arguments_of_that_moment_unless_others_are_given(by: str) -> None:
+    """Of three calls one is approved as it is, one with arguments that the answer gives, and one is denied."""
+
+    class Prices(AbstractCapability[Any]):
+        async def after_tool_validate(
+            self, ctx: RunContext[Any], *, call: ToolCallPart, tool_def: ToolDefinition, args: dict[str, Any]
+        ) -> dict[str, Any]:
+            return {**args, "cents": args["cents"] + 1} if ctx.tool_call_approved else args
+
+    given: dict[str, Any] = {
+        "refund-0": True,
+        "refund-1": {"kind": "tool-approved", "override_args": {"cents": 200}},
+        "refund-2": {"kind": "tool-denied", "message": "no"},
+    }
+
+    def ask(ctx: RunContext[Any], requests: DeferredToolRequests, token: str) -> DeferredToolResults | None:
+        if by == "item":
+            return None
+        return DeferredToolResults(
+            approvals={"refund-0": True, "refund-1": ToolApproved(override_args={"cents": 200}), "refund-2": False}
+        )
+
+    agent = Agent(
+        scripted(calls("refund", "refund", "refund", cents=100), results),
+        name=f"late-{by}",
+        capabilities=[Prices(), RequestInput(ask), Durable()],
+    )
+
+    @agent.tool_plain(requires_approval=True)
+    async def refund(cents: int) -> str:
+        note(f"refund {cents}")
+        return f"refunded {cents}"
+
+    async with serving("memory://", flow := plain(agent)) as (client, queue):
+        run = await client.start(flow)
+        if by == "item":
+            [item] = await asked(queue)
+            await queue.complete(item.id, {"approvals": given})
+        assert "not those that a person approved" in await run.result(timeout="20s")
+    assert noted() == {"model 0": 1, "refund 201": 1, "model 1": 1}
 
 
 async def test_a_wait_that_nobody_ends_is_given_up() -> None:

@@ -9,6 +9,7 @@ from langgraph.graph import START, StateGraph
 
 import holdfast as hf
 from holdfast.langgraph import Saver
+from holdfast.store.graph_rows import CheckpointFilter
 from tests.agents.langgraph_kit import article, listed, put, thread
 
 WRONG_THREADS = [
@@ -122,3 +123,18 @@ async def test_metadata_is_kept_as_it_is_and_found_by_what_can_be(store_url: str
         assert found.metadata["deep"] == {"text": "nul \0"}
         assert found.metadata["nan"] != found.metadata["nan"]
         assert await listed(saver, filter={"source": "input"}) == []
+
+
+@pytest.mark.parametrize("part", ["configurable", "metadata"])
+async def test_a_secret_in_a_config_is_not_kept_as_metadata(disk_url: str, part: str) -> None:
+    given = {"openai_api_key": "sk-of-ours", "Access_Token": "sk-of-ours", "apikey": "sk-of-ours", "order": "o-1"}
+    async with hf.connect(disk_url) as client:
+        saver = Saver(client=client)
+        config: Any = {"configurable": {"thread_id": "t"}}
+        config[part] = {**config.get(part, {}), **given}
+        await article(saver).ainvoke({"topic": "tea"}, config)
+        rows = await client.core.store.graphs.checkpoints("default", CheckpointFilter("t"), limit=9)
+        assert len(rows) == 3
+        assert b"sk-of-ours" not in b"".join(row.document for row in rows)
+        assert await listed(saver, filter={"openai_api_key": "sk-of-ours"}) == []
+        assert len(await listed(saver, filter={"order": "o-1"})) == 3

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.channels.delta import DeltaChannel
-from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.types import INTERRUPT
 from langgraph.graph import END, START, StateGraph
@@ -21,7 +21,7 @@ from langgraph.types import Command
 
 import holdfast as hf
 from holdfast.langgraph import Saver
-from holdfast.store.graph_rows import NewCheckpoint, NewValue
+from holdfast.store.graph_rows import CheckpointRow, NewCheckpoint, NewValue
 from tests.agents import langgraph_kit
 from tests.agents.langgraph_kit import THREAD, article, listed, put, thread
 
@@ -139,6 +139,35 @@ async def test_a_channel_that_does_not_change_is_not_written_again(
         assert (await graph.aget_state(thread("t"))).values == {"big": "x" * 10_000, "n": 20}
     assert (written.count("big"), written.count("n")) == (1, 21)
     assert await count(disk_url, "graph_values") == len(written)
+
+
+async def test_of_a_long_history_only_so_much_is_read_at_once_as_memory_is_there_for(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    async with hf.connect(store_url) as client:
+        saver = Saver(client=client)
+        for n, length in enumerate([10] * 40 + [1_000_000] * 20):
+            checkpoint = {**empty_checkpoint(), "channel_values": {"text": "x" * length}}
+            checkpoint["channel_versions"] = {"text": f"{n}"}
+            await saver.aput(thread("t"), checkpoint, {"step": n}, {"text": f"{n}"})  # type: ignore[arg-type]
+        graphs = client.core.store.graphs
+        ask = graphs.checkpoints
+
+        async def checkpoints(*asked: Any, **more: Any) -> list[CheckpointRow]:
+            rows = await ask(*asked, **more)
+            sizes.append(sum(len(value.content) for row in rows for value in row.values))
+            return rows
+
+        monkeypatch.setattr(graphs, "checkpoints", checkpoints)
+        found = await listed(saver, thread("t"))
+        assert [one.metadata["step"] for one in found] == list(range(59, -1, -1))
+        assert max(sizes) <= 8_100_000
+        assert len(sizes) <= 10
+        sizes.clear()
+        again = await asyncio.to_thread(lambda: list(saver.list(thread("t"), limit=7)))
+        assert again == found[:7]
+        assert len(sizes) <= 3
 
 
 async def test_a_task_s_interrupt_takes_no_place_of_its_writes(store_url: str) -> None:

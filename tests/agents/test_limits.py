@@ -300,3 +300,93 @@ async def test_a_run_that_is_stopped_says_so_also_by_a_queue(folder: PhaseFolder
         with pytest.raises(RunFailed, match="stopped by maria"):
             await run.result(timeout="20s")
     assert len(model.scenes) == 1
+
+
+@pytest.mark.usefixtures("heard_at_once")
+async def test_a_run_that_goes_by_an_older_file_leaves_the_limit_that_is_in_force(
+    folder: PhaseFolder, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.agents.versions.LOOK_SECONDS", 0.0)
+    phases = folder.load(FILE.replace("LIMIT", "concurrency = 1"))
+
+    @hf.workflow
+    async def flow() -> None:
+        await phases.run("say")
+        await hf.wait_for_event("go")
+        await phases.run("say")
+
+    async def total(client: hf.Client) -> int | None:
+        [row] = [row for row, *_ in await client.core.store.list_queues() if row.name == "model:scripted:main"]
+        return row.total
+
+    async with serving("memory://", flow, saying(phases), *phases.workflows) as (client, _):
+        old = await client.start(flow)
+        await until_status(client, old.id, "waiting")
+        assert await total(client) == 1
+        folder.write(FILE.replace("LIMIT", "concurrency = 3"))
+        await (await client.start_named("saying", {})).result(timeout="20s")
+        await client.send_event("go")
+        await old.result(timeout="20s")
+        assert await total(client) == 3
+
+
+@pytest.mark.usefixtures("heard_at_once")
+async def test_a_budget_that_is_used_up_while_a_call_waits_in_a_queue_asks_before_it_is_made(
+    store_url: str, folder: PhaseFolder, model: Model
+) -> None:
+    gate = asyncio.Event()
+
+    async def answer(_: Any) -> str:
+        await asyncio.wait_for(gate.wait(), 60)
+        return "Said."
+
+    model.usual = answer
+    phases = folder.load(FILE.replace("LIMIT", "concurrency = 1") + "    [budgets.tenant]\n    tokens = 4\n")
+    async with serving(store_url, flow := saying(phases), *phases.workflows) as (client, queue):
+        runs = [await client.start(flow) for _ in range(2)]
+
+        async def one_waits() -> bool:
+            return any(
+                (ready, running) == (1, 1)
+                for row, ready, running, _ in await client.core.store.list_queues()
+                if row.name == "model:scripted:main"
+            )
+
+        await until(one_waits, 30)
+        gate.set()
+        [item] = await asked(queue)
+        assert "of the tenant" in item.text
+        assert len(model.scenes) == 1
+        await queue.complete(item.id, {"tokens": 100})
+        assert [await run.result(timeout="30s") for run in runs] == ["Said."] * 2
+    assert len(model.scenes) == 2
+
+
+@pytest.mark.usefixtures("heard_at_once")
+async def test_what_other_branches_spent_by_a_queue_counts_before_they_are_replayed(
+    disk_url: str, folder: PhaseFolder, model: Model
+) -> None:
+    phases = folder.load(FILE.replace("LIMIT", "concurrency = 1") + "    [budgets.run]\n    tokens = 3\n")
+
+    async def later() -> None:
+        await hf.wait_for_event("go")
+        await phases.run("say")
+
+    @hf.workflow
+    async def flow() -> None:
+        await hf.gather(later(), phases.run("say"))
+
+    async with serving(disk_url, flow, *phases.workflows) as (client, _):
+        run = await client.start(flow)
+
+        async def has_said() -> bool:
+            return any(entry.kind == "child" and entry.outcome == "ok" for entry in await client.history(run.id))
+
+        await until(has_said, 30)
+    async with serving(disk_url, flow, *phases.workflows) as (client, queue):
+        await client.send_event("go")
+        [item] = await asked(queue)
+        assert "3 of 3 tokens" in item.text
+        await queue.complete(item.id, {"tokens": 100})
+        await (await client.handle(run.id)).result(timeout="20s")
+    assert len(model.scenes) == 2

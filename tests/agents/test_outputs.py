@@ -48,6 +48,16 @@ class Reply(TypedDict):
     tags: list[str]
 
 
+class Tags(pydantic.BaseModel):
+    tags: set[str]
+    by_name: dict[str, frozenset[frozenset[int]]] = {}
+    pairs: list[tuple[str, set[int]]] = []
+
+
+class Checked(pydantic.BaseModel):
+    odd: Annotated[int, pydantic.BeforeValidator(lambda given: object() if given == 1 else given["n"])]
+
+
 class Tree(pydantic.BaseModel):
     name: str
     below: "list[Tree]" = []
@@ -61,7 +71,7 @@ class Grade(enum.Enum):
 TYPES: dict[str, Any] = {
     "Order": Order, "Point": Point, "Reply": Reply, "Tree": Tree, "Grade": Grade, "Verdict": Literal["yes", "no"],
     "Count": int, "Names": list[str], "Either": Line | Point, "Note": str, "Much": Annotated[int, {"not": "hashable"}],
-    "Open": dict[str, Any], "Sum": Sum,
+    "Open": dict[str, Any], "Sum": Sum, "Any": Any, "Tags": Tags,
 }  # fmt: skip
 
 SAMPLES: dict[str, Any] = {
@@ -77,6 +87,8 @@ SAMPLES: dict[str, Any] = {
     "Note": "a text",
     "Much": 7,
     "Sum": Sum(addends=[1, 2]),
+    "Any": [1, None, 10**30],
+    "Tags": Tags(tags={"b", "a"}, by_name={"x": frozenset((frozenset((1, 2)), frozenset((3,))))}, pairs=[("a", {1})]),
     "Open": {"b": [1, None], "a": {"c": "ü"}},
 }
 
@@ -142,11 +154,27 @@ def test_json_is_found_with_and_without_fences(said: str) -> None:
         ("Order", '{"lines": [{"sku": "a", "price": 1e999}]}', "It is not JSON"),
         ("Count", '{"answer": "many"}', "Input should be a valid integer"),
         ("Verdict", '"perhaps"', "Input should be 'yes' or 'no'"),
+        ("Names", '{"answer": ["a\\u0000"]}', "NUL"),
+        ("Open", '{"a": ' + "[" * 900 + r'"\u0000"' + "]" * 900 + "}", "NUL"),
+        ("Order", "Here: ```\n" + " " * 500_000 + "that is all", "It is not JSON"),
     ],
 )
 def test_what_does_not_fit_is_said_so_that_a_model_can_mend_it(name: str, said: str, wrong: str) -> None:
     with pytest.raises(PayloadError) as caught:
         output_of(name, TYPES).parse(said)
+    assert wrong in caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ('{"odd": 1}', "odd: Input should be a valid integer; it is"),
+        ('{"odd": {}}', "Its check failed with KeyError: 'n'"),
+    ],
+)
+def test_a_check_that_does_not_expect_an_answer_refuses_it(said: str, wrong: str) -> None:
+    with pytest.raises(PayloadError) as caught:
+        Output("Checked", Checked).parse(said)
     assert wrong in caught.value.reason
 
 
@@ -166,6 +194,13 @@ def test_equal_values_are_written_as_the_same_bytes() -> None:
     output = output_of("Open", TYPES)
     assert output.dump({"b": 1, "a": [1]}) == output.dump({"a": [1], "b": 1})
     assert output.dump({"b": 1, "a": [1]}) == b'{\n  "a": [\n    1\n  ],\n  "b": 1\n}\n'
+
+
+def test_sets_are_written_in_order() -> None:
+    names = [f"name {n}" for n in range(100)]
+    value = Tags(tags=set(names), by_name={"x": frozenset((frozenset((9, 10)), frozenset((2, 1))))}, pairs=[])
+    written = json.loads(output_of("Tags", TYPES).dump(value))
+    assert written == {"tags": sorted(names), "by_name": {"x": [[1, 2], [10, 9]]}, "pairs": []}
 
 
 @pytest.mark.parametrize(("name", "value"), [("text", 3), ("Point", "no point"), ("Order", {"lines": 3})])

@@ -89,6 +89,17 @@ def test_a_template_that_is_gone_or_was_replaced_is_noticed(folder: Path) -> Non
     assert source.stale()
 
 
+def test_a_template_that_may_be_missing_is_noticed_when_it_comes(folder: Path) -> None:
+    (folder / "phases.toml").write_text(
+        '[phases.a]\nmodel = "test"\nprompt = \'A{% include "more.md" ignore missing %}\'\n'
+    )
+    source = read_phase_file(folder / "phases.toml")
+    assert not source.stale()
+    (folder / "more.md").write_text("More.")
+    assert source.stale()
+    assert read_phase_file(folder / "phases.toml").for_tenant("t").templates == {"more.md": "More."}
+
+
 PHASE = '[phases.a]\nmodel = "test"\n'
 LONG = 'prompt = "' + "x" * 400 + '"\n'
 SHORT = 'prompt = "A"\n'

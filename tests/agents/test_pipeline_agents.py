@@ -47,7 +47,7 @@ async def test_an_agent_gives_its_typed_output_and_is_named_by_itself(tmp_path: 
     result = await SequentialPipeline([planner, last], workspace=tmp_path / "work").run("Build a shop.")
     assert result.review == "Plan"
     assert result.output("planner", Plan) == Plan(steps=["a"])
-    assert (tmp_path / "work" / "planner.json").exists()
+    assert (tmp_path / "work" / "plan.json").exists()
     assert script.asked == ["Build a shop."]
 
 

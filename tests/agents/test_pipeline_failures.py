@@ -41,7 +41,7 @@ async def test_an_agent_that_fails_ends_the_pipeline_and_what_there_is_is_kept(t
         ("planner", "succeeded", None),
         ("coder", "failed", "ValueError: coder is broken"),
     ]
-    assert [one.name for one in result.artifacts] == ["planner.json"]
+    assert [one.name for one in result.artifacts] == ["plan.json"]
     with pytest.raises(UsageError, match="has no output of an agent 'coder'; there are those of: planner"):
         result.output("coder", Code)
 

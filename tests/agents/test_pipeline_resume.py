@@ -46,7 +46,7 @@ async def test_what_has_finished_is_not_run_again(work: Path) -> None:
     assert statuses(result) == ["reused", "reused", "succeeded"]
     assert crew.calls == {"reviewer": 1}
     assert (result.output("planner", Plan).steps, result.warnings) == (["x", "test"], [])
-    assert [one.name for one in result.artifacts] == ["planner.json", "coder.json", "reviewer.json"]
+    assert [one.name for one in result.artifacts] == ["plan.json", "code.json", "review.json"]
     again = await line(crew, work).run("x", resume=True)
     assert (again.review, statuses(again)) == (result.review, ["reused"] * 3)
     assert (again.steps[0].started_at, again.steps[0].ended_at) == (
@@ -88,19 +88,32 @@ async def test_a_file_that_a_person_changed_counts_and_what_depends_on_it_runs_a
     crew = Crew()
     await line(crew, work).run("x")
     crew.calls.clear()
-    (work / "planner.json").write_text('{"steps": ["mine"]}')
+    (work / "plan.json").write_text('{"steps": ["mine"]}')
     with caplog.at_level(logging.WARNING, "holdfast.pipeline"):
         result = await line(crew, work).run("x", resume=True)
     assert statuses(result) == ["reused", "succeeded", "succeeded"]
-    assert (work / "planner.json").read_text() == '{"steps": ["mine"]}'
-    assert json.loads((work / "coder.json").read_text()) == {"text": "mine in round 1"}
-    said = "planner.json was changed since planner wrote it: it counts as what planner gave, and what depends on it"
+    assert (work / "plan.json").read_text() == '{"steps": ["mine"]}'
+    assert json.loads((work / "code.json").read_text()) == {"text": "mine in round 1"}
+    said = "plan.json was changed since planner wrote it: it counts as what planner gave, and what depends on it"
     assert len(result.warnings) == 1
     assert result.warnings[0].startswith(said)
     assert said in caplog.text
     # It is told once: from then on it is what it is.
     settled = await line(crew, work).run("x", resume=True)
     assert (statuses(settled), settled.warnings) == (["reused"] * 3, [])
+
+
+async def test_a_change_of_the_last_file_is_told_once(work: Path) -> None:
+    crew = Crew()
+    await line(crew, work).run("x")
+    (work / "review.json").write_text('{"accepted": false, "note": "mine"}')
+    result = await line(crew, work).run("x", resume=True)
+    assert (statuses(result), result.output("reviewer", Review).note, len(result.warnings)) == (
+        ["reused"] * 3,
+        "mine",
+        1,
+    )
+    assert (await line(crew, work).run("x", resume=True)).warnings == []
 
 
 async def test_what_does_not_depend_on_a_changed_file_is_not_run_again(work: Path) -> None:
@@ -125,21 +138,21 @@ async def test_a_file_that_is_gone_is_made_again_and_told(work: Path) -> None:
     crew = Crew()
     await line(crew, work).run("x")
     crew.calls.clear()
-    (work / "coder.json").unlink()
+    (work / "code.json").unlink()
     result = await line(crew, work).run("x", resume=True)
     # The coder gave the same again, so that the reviewer need not look again.
     assert statuses(result) == ["reused", "succeeded", "reused"]
-    assert result.warnings == ["coder.json is gone since coder wrote it: coder runs again"]
+    assert result.warnings == ["code.json is gone since coder wrote it: coder runs again"]
 
 
 async def test_a_change_that_the_agent_could_not_have_made_is_refused_with_the_place(work: Path) -> None:
     crew = Crew()
     await line(crew, work).run("x")
-    (work / "planner.json").write_text('{"steps": ["a", 3]}')
-    with pytest.raises(PayloadError, match=r"work/planner\.json: value\.steps\[1\]: Input should be a valid string"):
+    (work / "plan.json").write_text('{"steps": ["a", 3]}')
+    with pytest.raises(PayloadError, match=r"work/plan\.json: value\.steps\[1\]: Input should be a valid string"):
         await line(crew, work).run("x", resume=True)
-    (work / "planner.json").write_text('{"steps": ')
-    with pytest.raises(PayloadError, match=r"work/planner\.json: value: Invalid JSON"):
+    (work / "plan.json").write_text('{"steps": ')
+    with pytest.raises(PayloadError, match=r"work/plan\.json: value: Invalid JSON"):
         await line(crew, work).run("x", resume=True)
 
 
@@ -184,16 +197,38 @@ async def test_a_change_before_a_loop_runs_all_its_rounds_again(work: Path) -> N
         return SequentialPipeline([crew.planner, inner], workspace=work, name="line")
 
     await loop().run("x")
-    (work / "planner.json").write_text('{"steps": ["mine"]}')
+    (work / "plan.json").write_text('{"steps": ["mine"]}')
     result = await loop().run("x", resume=True)
     assert statuses(result) == ["reused", "succeeded", "succeeded", "succeeded", "succeeded"]
     assert len(result.warnings) == 1
     # What a person changed of the last round counts too, and is looked at by the reviewer.
-    (work / "coder.json").write_text('{"text": "by hand"}')
+    (work / "code.json").write_text('{"text": "by hand"}')
     result = await loop().run("x", resume=True)
     assert statuses(result) == ["reused", "reused", "reused", "reused", "succeeded"]
     assert result.review == {"accepted": True, "note": "'by hand'?"}
-    assert json.loads((work / "rounds" / "2" / "coder.json").read_text()) == {"text": "by hand"}
+    assert json.loads((work / "rounds" / "2" / "code.json").read_text()) == {"text": "by hand"}
+
+
+async def test_a_round_that_runs_again_takes_with_it_what_came_of_later_ones(work: Path) -> None:
+    crew = Crew(accept_in=2)
+
+    def loop() -> Pipeline:
+        agents = [crew.coder, agent(crew.reviewer, retry=ONCE)]
+        inner = LoopPipeline(agents, until=accepted, name="loop")
+        return SequentialPipeline([crew.planner, inner], workspace=work, name="line")
+
+    await loop().run("x")
+    plan = (work / "plan.json").read_text()
+    (work / "plan.json").write_text('{"steps": ["mine"]}')
+    await broken_off(crew, loop(), "reviewer")
+    (work / "plan.json").write_text(plan)
+    result = await loop().run("x", resume=True)
+    # The first round left its code where that of the second was, which is made anew although it is given the same.
+    assert [(one.name, one.round, one.status) for one in result.steps if one.name == "coder"] == [
+        ("coder", 1, "succeeded"),
+        ("coder", 2, "succeeded"),
+    ]
+    assert (work / "code.json").read_text() == (work / "rounds" / "2" / "code.json").read_text()
 
 
 async def test_files_that_an_agent_wrote_itself_are_looked_at_too(work: Path) -> None:
@@ -215,6 +250,27 @@ async def test_files_that_an_agent_wrote_itself_are_looked_at_too(work: Path) ->
     result = await pipeline.run("x", resume=True)
     assert (statuses(result), len(calls)) == (["succeeded"], 2)
     assert result.warnings == ["notes.md is gone since writes wrote it: writes runs again"]
+
+
+async def test_an_agent_whose_artifact_is_called_otherwise_now_runs_again(work: Path) -> None:
+    def drafter(given: str) -> Plan:
+        return Plan(steps=["by the drafter"])
+
+    def renamed(given: Plan) -> Plan:
+        return given
+
+    crew = Crew()
+    await SequentialPipeline([crew.planner, crew.coder], workspace=work, name="line").run("x")
+    pipeline = SequentialPipeline([crew.planner, renamed, crew.coder], workspace=work, name="line")
+    result = await pipeline.run("x", resume=True)
+    assert statuses(result) == ["succeeded", "succeeded", "succeeded"]
+    assert result.warnings == ["plan.json of planner is planner.json now: planner runs again"]
+    assert (await pipeline.run("x", resume=True)).warnings == []
+    # A file that another agent has taken over is not what the first one gave.
+    await SequentialPipeline([crew.planner], workspace=work, name="line").run("x")
+    await SequentialPipeline([drafter], workspace=work, name="line").run("x", resume=True)
+    result = await SequentialPipeline([crew.planner], workspace=work, name="line").run("x", resume=True)
+    assert (result.review, result.warnings) == ({"steps": ["x", "test"]}, [])
 
 
 async def test_text_is_taken_up_as_text(work: Path) -> None:

@@ -79,11 +79,11 @@ async def test_a_loop_sends_the_review_back_until_it_is_accepted(tmp_path: Path)
     assert (result.accepted, result.output("reviewer", Review).accepted) == (True, True)
     work = Workspace(tmp_path / "work")
     assert await work.names() == [
-        "coder.json", "planner.json", "reviewer.json", *(
-            f"rounds/{n}/{name}.json" for n in (1, 2, 3) for name in ("coder", "reviewer")
+        "code.json", "plan.json", "review.json", *(
+            f"rounds/{n}/{name}.json" for n in (1, 2, 3) for name in ("code", "review")
         ),
     ]  # fmt: skip
-    assert await work.get("coder.json") == await work.get("rounds/3/coder.json")
+    assert await work.get("code.json") == await work.get("rounds/3/code.json")
 
 
 async def test_a_loop_that_comes_to_its_limit_says_so() -> None:

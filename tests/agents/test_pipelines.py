@@ -24,15 +24,15 @@ async def test_each_agent_is_given_what_the_one_before_it_gave_and_leaves_a_file
     pipeline = SequentialPipeline([crew.planner, crew.coder, crew.reviewer], workspace=tmp_path / "work")
     result = await pipeline.run("build")
     assert [(one.name, one.status, one.artifact, one.round) for one in result.steps] == [
-        ("planner", "succeeded", "planner.json", 1),
-        ("coder", "succeeded", "coder.json", 1),
-        ("reviewer", "succeeded", "reviewer.json", 1),
+        ("planner", "succeeded", "plan.json", 1),
+        ("coder", "succeeded", "code.json", 1),
+        ("reviewer", "succeeded", "review.json", 1),
     ]
-    assert json.loads((tmp_path / "work" / "planner.json").read_text()) == {"steps": ["build", "test"]}
-    assert (tmp_path / "work" / "coder.json").read_text() == '{\n  "text": "build+test in round 1"\n}\n'
+    assert json.loads((tmp_path / "work" / "plan.json").read_text()) == {"steps": ["build", "test"]}
+    assert (tmp_path / "work" / "code.json").read_text() == '{\n  "text": "build+test in round 1"\n}\n'
     assert result.review == {"accepted": True, "note": "'build+test in round 1'?"}
     assert result.output("planner", Plan) == Plan(steps=["build", "test"])
-    assert [one.name for one in result.artifacts] == ["planner.json", "coder.json", "reviewer.json"]
+    assert [one.name for one in result.artifacts] == ["plan.json", "code.json", "review.json"]
     assert all(one.started_at and one.started_at <= one.ended_at for one in result.steps)
     assert (result.accepted, result.warnings, result.pipeline) == (True, [], "planner-coder-reviewer")
     assert PipelineResult.model_validate_json(result.model_dump_json()) == result
@@ -94,7 +94,7 @@ async def test_an_agent_sees_the_work_by_name_or_by_annotation(tmp_path: Path) -
     first, second = seen
     assert (first.task, first.given, first.by, first.results, first.review) == ({"id": 1}, {"id": 1}, None, {}, None)
     assert (second.given, second.by, second.results) == (Plan(steps=["x"]), "by_name", {"by_name": Plan(steps=["x"])})
-    assert [one.name for one in result.artifacts] == ["by_name.json", "by_annotation.json", "notes.md"]
+    assert [one.name for one in result.artifacts] == ["plan.json", "by_annotation.json", "notes.md"]
 
 
 async def test_all_kinds_of_functions_are_agents() -> None:
@@ -144,7 +144,7 @@ async def test_artifacts_may_lie_in_an_object_storage() -> None:
     crew = Crew(accept_in=2)
     pipeline = LoopPipeline([crew.planner, crew.coder, crew.reviewer], until=accepted, workspace=work)
     assert (await pipeline.run("x")).accepted
-    assert await work.load("planner.json", Plan) == Plan(steps=["x", "test"])
+    assert await work.load("plan.json", Plan) == Plan(steps=["x", "test"])
     again = await pipeline.run("x", resume=True)
     assert {one.status for one in again.steps} == {"reused"}
     assert crew.calls == {"planner": 2, "coder": 2, "reviewer": 2}
@@ -163,12 +163,10 @@ async def test_storages_in_memory_are_each_their_own() -> None:
 
 async def test_an_artifact_that_another_agent_changes_is_told(tmp_path: Path) -> None:
     async def meddles(plan: Plan) -> None:
-        (tmp_path / "work" / "planner.json").write_text("{}")
+        (tmp_path / "work" / "plan.json").write_text("{}")
 
     result = await SequentialPipeline([Crew().planner, meddles], workspace=tmp_path / "work").run("x")
-    assert result.warnings == [
-        "planner.json was changed since planner wrote it; what was recorded of it was used"
-    ]  # fmt: skip
+    assert result.warnings == ["plan.json was changed since planner wrote it; what was recorded of it was used"]
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ async def test_a_run_that_is_killed_between_agents_calls_none_again_that_had_fin
     assert counts == {"planner:1": 1, "writer:1": 2, "coder:1": 2, "reviewer:1": 1, "coder:2": 1, "reviewer:2": 2}
     assert result.accepted
     assert result.warnings == []
-    assert await Workspace(work).within("o-1").load("coder.json", Code) == Code(
+    assert await Workspace(work).within("o-1").load("code.json", Code) == Code(
         text='{"writer": "some words", "tester": 1}'
     )
 
@@ -91,8 +91,8 @@ async def test_the_same_code_gives_the_same_in_process_and_in_a_run(disk_url: st
     ]
     assert [entry.name for entry in history] == ["planner", "coder", "reviewer", "coder", "reviewer", "artifacts"]
     # A run's artifacts lie in a folder of their own, and stand in the database too.
-    assert there.artifacts[0].location == str(tmp_path / "work" / "o-1" / "planner.json")
-    assert (tmp_path / "work" / "o-1" / "rounds" / "1" / "coder.json").exists()
+    assert there.artifacts[0].location == str(tmp_path / "work" / "o-1" / "plan.json")
+    assert (tmp_path / "work" / "o-1" / "rounds" / "1" / "code.json").exists()
     assert {(row.name, row.location, row.sha256.hex()) for row in rows} >= {
         (one.name, one.location, one.sha256) for one in there.artifacts
     }
@@ -192,9 +192,9 @@ async def test_files_that_were_changed_or_are_gone_while_a_run_waited_are_told(d
     crew = Crew()
     changed = asyncio.Event()
 
-    async def waits(code: Code) -> Code:
+    async def waits(code: Code) -> dict[str, str]:
         await changed.wait()
-        return code
+        return code.model_dump()
 
     slow = SequentialPipeline([crew.planner, crew.coder, waits, crew.reviewer], workspace=tmp_path / "work").workflow(
         "s"
@@ -202,16 +202,42 @@ async def test_files_that_were_changed_or_are_gone_while_a_run_waited_are_told(d
     async with serving(disk_url, slow) as client:
         run = await client.start(slow.options(id="o-1"), "x")
         await until_status(client, "o-1", "running")
-        while not (tmp_path / "work" / "o-1" / "coder.json").exists():
+        while not (tmp_path / "work" / "o-1" / "code.json").exists():
             await asyncio.sleep(0.01)
-        (tmp_path / "work" / "o-1" / "planner.json").write_text("{}")
-        (tmp_path / "work" / "o-1" / "coder.json").unlink()
+        (tmp_path / "work" / "o-1" / "plan.json").write_text("{}")
+        (tmp_path / "work" / "o-1" / "code.json").unlink()
         changed.set()
         result = await run.result(timeout="30s")
     assert result.warnings == [
-        "planner.json was changed since planner wrote it; what was recorded of it was used",
-        "coder.json is gone since coder wrote it; what was recorded of it was used",
+        "plan.json was changed since planner wrote it; what was recorded of it was used",
+        "code.json is gone since coder wrote it; what was recorded of it was used",
     ]
+
+
+async def test_a_run_that_goes_on_with_more_agents_tells_its_artifacts_as_they_were_written(
+    disk_url: str, tmp_path: Path
+) -> None:
+    crew = Crew()
+    crew.broken = {"coder"}
+    coder = agent(crew.coder, retry=ONCE)
+
+    def replanner(code: Code) -> Plan:
+        return Plan(steps=[code.text])
+
+    first = SequentialPipeline([crew.planner, coder], workspace=tmp_path / "work", name="line").workflow()
+    then = SequentialPipeline([crew.planner, coder, replanner], workspace=tmp_path / "work", name="line").workflow()
+    async with serving(disk_url, first) as client:
+        run = await client.start(first, "x")
+        with pytest.raises(hf.RunFailed):
+            await run.result(timeout="30s")
+    crew.broken = set()
+    async with serving(disk_url, then) as client:
+        await client.retry(run.id)
+        result: dict[str, Any] = await (await client.handle(run.id)).result(timeout="30s")
+    # Beside a second agent that gives a Plan, the planner's would be planner.json; but it has run before.
+    assert [step["artifact"] for step in result["steps"]] == ["plan.json", "code.json", "replanner.json"]
+    assert [one["name"] for one in result["artifacts"]] == ["plan.json", "code.json", "replanner.json"]
+    assert result["warnings"] == []
 
 
 async def test_each_run_of_each_tenant_has_a_folder_of_its_own(disk_url: str, tmp_path: Path) -> None:
@@ -293,7 +319,7 @@ async def test_a_pipeline_in_a_step_is_part_of_its_attempt_and_can_resume(disk_u
         assert await run.result(timeout="30s")
         rows = await artifacts(client, "o-1")
     assert crew.calls == {"planner": 1, "coder": 2, "reviewer": 1}
-    assert {row.location for row in rows if row.name == "coder.json"} == {str(tmp_path / "work" / "o-1" / "coder.json")}
+    assert {row.location for row in rows if row.name == "code.json"} == {str(tmp_path / "work" / "o-1" / "code.json")}
 
 
 async def test_pipelines_side_by_side_in_one_run(disk_url: str) -> None:

@@ -62,3 +62,4 @@ def test_of_a_model_without_a_known_price_the_cost_is_not_known(model: str) -> N
 
 def test_of_tokens_that_cannot_be_the_published_cost_is_not_known() -> None:
     assert cost_of(ModelTerms("m", "openai:gpt-4o"), Tokens(1, 1000, 10), NOW) is None
+    assert cost_of(ModelTerms("m", "openai:gpt-4o"), Tokens(10**30, 0, 10), NOW) is None

@@ -146,9 +146,14 @@ async def test_or_they_give_the_output_themselves(store_url: str, failing: Phase
         run = await client.start(flow)
         [item] = await asked(queue)
         with pytest.raises(hf.PayloadError, match="title"):
-            await queue.complete(item.id, {"action": "give the output", "output": {"words": 3}})
-        await queue.complete(item.id, {"action": "give the output", "output": {"title": "Mine", "words": 3}})
-        assert await run.result(timeout="20s") == Draft(title="Mine", words=3)
+            await queue.complete(
+                item.id, {"action": "give the output", "output": {"words": 3}}
+            )  # the title is missing; what may be null may be
+        await queue.complete(item.id, {"action": "give the output", "output": {"title": "Mine"}})
+        assert await run.result(timeout="20s") == Draft(title="Mine", words=None)
+        assert json.loads((await artifacts_of(client, run.id))["draft/output.json"])["title"] == "Mine"
+        [step] = [one for one in await client.history(run.id) if one.name == "draft given"]
+        assert step.input == {"by": "maria"}
     assert len(model.scenes) == 3
 
 
@@ -313,6 +318,31 @@ async def test_a_phase_takes_the_outputs_of_those_that_the_run_had_before_or_is_
     async with serving(store_url, flow) as (client, _):
         assert (await outcome(client, flow)).endswith("and mine>")
     assert len(model.scenes) == 3
+
+
+async def test_a_phase_does_not_know_what_a_branch_beside_it_gave_however_early(
+    folder: PhaseFolder, model: Model
+) -> None:
+    phases = folder.load(NEEDS)
+
+    async def late() -> None:
+        await hf.wait_for_event("go")
+        await phases.run("left")
+
+    @hf.workflow
+    async def flow() -> str:
+        with pytest.raises(UsageError, match="'left' needs the output of 'begin'"):
+            await hf.gather(late(), phases.run("begin"))
+        # What a fan-out gave is known behind it.
+        text: str = await phases.run("left")
+        return text
+
+    async with serving("memory://", flow) as (client, _):
+        run = await client.start(flow)
+        await until_status(client, run.id, "waiting")
+        await client.send_event("go")
+        assert await run.result(timeout="20s") == "Done."
+    assert len(model.scenes) == 2
 
 
 @pytest.mark.parametrize(

@@ -200,13 +200,24 @@ async def test_a_folder_a_pipe_and_a_device_are_no_artifacts(work: Workspace, tm
             await work.put(name, "x")
     with pytest.raises(WorkspaceError, match="is no file"):
         await work.get("pipe")  # and it does not wait for somebody to write into it
-    with pytest.raises(WorkspaceError):
+    with pytest.raises(WorkspaceError, match="is no file"):
         await work.get("folder")
     with pytest.raises(WorkspaceError, match="a file where a folder should be"):
         await work.put("folder/plan.json/deeper", "x")
     with pytest.raises(WorkspaceError, match="is no file"):
         await Workspace("/dev").get("null")
     assert await work.names() == ["folder/plan.json"]
+
+
+def test_reading_what_is_no_file_leaves_no_descriptor_open(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    folder = folders.Folder(tmp_path)
+    before = sorted(os.listdir("/dev/fd"))
+    for name in ("folder", "pipe", "missing"):
+        with pytest.raises(WorkspaceError):
+            folder.read("", name)
+    assert sorted(os.listdir("/dev/fd")) == before
 
 
 async def test_a_workspace_that_is_a_link_or_a_file_is_refused(tmp_path: Path) -> None:
@@ -375,4 +386,24 @@ async def test_what_a_step_puts_is_recorded_with_its_attempt(disk_url: str, tmp_
         "application/json",
         str(tmp_path / "work/plan.json"),
     )
+    assert row.sha256.hex() == sha256
+
+
+async def test_what_a_step_puts_twice_is_recorded_as_it_is_at_the_end(disk_url: str, tmp_path: Path) -> None:
+    work = Workspace(tmp_path / "work")
+
+    @hf.step
+    async def notes() -> str:
+        await work.put("notes.md", "first")
+        return (await work.put("notes.md", "second")).sha256
+
+    @hf.workflow
+    async def order() -> str:
+        return await notes()
+
+    async with hf.connect(disk_url) as client, hf.Worker(client, [order]):
+        run = await client.start(order)
+        sha256 = await run.result(timeout="30s")
+        [found] = await client.core.store.find_runs("default", [run.id])
+        [row] = await client.core.store.agents.artifacts("default", found.uid, limit=10)
     assert row.sha256.hex() == sha256

@@ -212,6 +212,19 @@ async def test_a_long_name_of_a_phase_is_cut_and_one_of_an_artifact_is_refused(s
     assert await store.load_journals([run.uid]) == ([], [])
 
 
+async def test_numbers_that_no_model_uses_are_cut(store: Store) -> None:
+    run = await running(store, "a")
+    most = call(run, 0, input_tokens=10**30, cached_tokens=10**20, output_tokens=2**63, cost=10**40)
+    least = call(run, 1, input_tokens=-5, cached_tokens=-1, output_tokens=-(10**30), cost=-1)
+    await commit(store, model_calls=[most, least])
+    found = await store.agents.model_calls("t", run.uid, limit=9)
+    assert [(one.input_tokens, one.cached_tokens, one.output_tokens, one.cost) for one in found] == [
+        (10**12, 10**12, 10**12, 10**15), (0, 0, 0, 0)
+    ]  # fmt: skip
+    (total,) = await store.agents.costs("t", 0, 1 << 40, (), limit=9)
+    assert (total.input_tokens, total.cost) == (10**12, 10**15)
+
+
 async def test_a_day_is_that_on_which_the_request_ended(store: Store) -> None:
     run = await running(store, "a")
     at = (DAY + 1) * DAY_US

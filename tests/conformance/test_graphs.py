@@ -9,6 +9,7 @@ import pytest
 from holdfast.store.base import Rejected, Store
 from holdfast.store.graph_rows import CheckpointFilter, ItemPlace, ItemRow, NewItem
 from holdfast.store.graphs import GraphStore
+from holdfast.store.postgres import graphs as postgres_graphs
 from tests.conformance.graph_kit import dumped, ids, item, key, put, values, write
 from tests.conformance.state_stores import Clock, DatabaseClock, PostgresClock
 
@@ -112,6 +113,29 @@ async def test_checkpoints_are_listed_the_latest_first_page_by_page(graphs: Grap
     assert await listed(CheckpointFilter("x", None, "c1"), 9) == [
         key("c1", thread="x", namespace=space) for space in ("s", "")
     ]
+
+
+async def test_a_checkpoint_that_is_deleted_while_a_page_is_read_does_not_end_the_list(
+    store: Store, graphs: GraphStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL looks for a page's keys, and then for what they have."""
+    for n in range(5):
+        await put(graphs, key(f"c{n}", thread="th"), run=f"r{n}")
+    look = postgres_graphs._checkpoints
+    deleted: list[str] = []
+
+    async def late(*asked: Any) -> Any:
+        if not deleted:
+            deleted.append("r3")
+            await graphs.delete_runs("t", deleted)
+        return await look(*asked)
+
+    if store.name == "postgres":
+        monkeypatch.setattr(postgres_graphs, "_checkpoints", late)
+    else:
+        await graphs.delete_runs("t", ["r3"])
+    rows = await graphs.checkpoints("t", CheckpointFilter("th", ""), limit=3)
+    assert [row.key.id for row in rows] == ["c4", "c2", "c1"]
 
 
 FACTS: list[tuple[dict[str, Any], list[str]]] = [

@@ -1,5 +1,6 @@
 """The reference is complete: every public name, every parameter, every error and every table is on its page."""
 
+import importlib
 import inspect
 import re
 from pathlib import Path
@@ -23,7 +24,37 @@ DATABASE = (REFERENCE / "database.md").read_text(encoding="utf-8")
 
 ERROR_NAMES = [name for name in hf.__all__ if name in vars(errors)]
 OTHER_NAMES = [name for name in hf.__all__ if name not in ERROR_NAMES]
-VIEWS = ["AttemptView", "Current", "JournalEntry", "RunView"]
+VIEWS = [
+    "Agent",
+    "ArtifactContent",
+    "ArtifactInfo",
+    "ArtifactView",
+    "AttemptView",
+    "CostLine",
+    "CostReport",
+    "Current",
+    "JournalEntry",
+    "ModelCallView",
+    "PhaseFileView",
+    "PhaseView",
+    "RunView",
+    "Scene",
+    "Work",
+]
+OF_AGENTS = [
+    "Command",
+    "LoopPipeline",
+    "ParallelPipeline",
+    "RouterPipeline",
+    "SequentialPipeline",
+    "Workspace",
+    "agent",
+    "gather_context",
+    "load_phases",
+    "scripted",
+    "source",
+    "unregister",
+]
 
 
 def section(name: str) -> str:
@@ -39,8 +70,13 @@ def test_public_name_is_described(name: str) -> None:
     assert section(name).strip()
 
 
+def test_every_name_with_a_section_is_public() -> None:
+    assert set(re.findall(r"^### `@?hf\.(\w+)", API, re.MULTILINE)) <= set(hf.__all__)
+
+
 @pytest.mark.parametrize(
-    "name", ["Retry", "Worker", "connect", "gather", "map", "sleep", "sleep_until", "step", "workflow"]
+    "name",
+    ["Retry", "Worker", "connect", "gather", "map", "sleep", "sleep_until", "step", "workflow", *OF_AGENTS],
 )
 def test_every_parameter_is_described(name: str) -> None:
     for parameter in inspect.signature(getattr(hf, name)).parameters:
@@ -57,6 +93,23 @@ def test_every_method_is_described_with_its_parameters(name: str) -> None:
             assert re.search(rf"\b{parameter}\b", said["parameters"]), f"{name}.{method}: {parameter}"
 
 
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("langgraph", "Saver"), ("langgraph", "Store"), ("pydantic_ai", "Durable"), ("pydantic_ai", "StepOptions")],
+)
+def test_names_of_other_libraries_are_described(module: str, name: str) -> None:
+    said = re.search(rf"^### `holdfast\.{module}\.{name}`$(.*?)(?=^##|\Z)", API, re.MULTILINE | re.DOTALL)
+    assert said, f"docs/reference/api.md says nothing of holdfast.{module}.{name}"
+    for parameter in inspect.signature(getattr(importlib.import_module(f"holdfast.{module}"), name)).parameters:
+        assert re.search(rf"\b{parameter}\b", said[1]), parameter
+
+
+@pytest.mark.parametrize("name", ["execute", "file", "run"])
+def test_methods_of_phases_are_described(name: str) -> None:
+    for parameter in list(inspect.signature(getattr(hf.Phases, name)).parameters)[1:]:
+        assert re.search(rf"`(await )?{name}\([^`]*\b{parameter}\b[^`]*\)`", section("Phases")), parameter
+
+
 def test_start_options_are_described() -> None:
     for parameter in list(inspect.signature(hf.Workflow.options).parameters)[1:]:
         assert f"`{parameter}`" in section("Workflow"), parameter
@@ -65,6 +118,12 @@ def test_start_options_are_described() -> None:
 @pytest.mark.parametrize("name", VIEWS)
 def test_every_field_is_described(name: str) -> None:
     for field in getattr(hf, name).__dataclass_fields__:
+        assert f"`{field}`" in section(name), field
+
+
+@pytest.mark.parametrize("name", ["OrderContext", "PipelineResult", "StepResult"])
+def test_every_field_of_a_model_is_described(name: str) -> None:
+    for field in getattr(hf, name).model_fields:
         assert f"`{field}`" in section(name), field
 
 

@@ -1,9 +1,11 @@
 """Who is told what becomes of runs: durably, once, together where that is asked for."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import apprise
 import pytest
 
 import holdfast as hf
@@ -102,6 +104,30 @@ async def test_an_address_is_in_no_error(
         assert str(receiver.port) not in said
 
 
+def test_what_an_address_holds_is_in_no_error_however_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tells:
+        """A channel of apprise that says too much."""
+
+        def notify(self, **_: object) -> bool:
+            logging.getLogger("apprise").warning("refused: %s", "p@ss/word is p%40ss%2Fword")
+            return False
+
+    monkeypatch.setattr(apprise.Apprise, "instantiate", lambda *_, **__: Tells())
+    with pytest.raises(hf.HoldfastError, match="did not take the message") as caught:
+        sending.deliver("ops", "tells://me:p%40ss%2Fword@host", "A title", "A text")
+    assert str(caught.value).endswith("refused: … is …")
+
+
+async def test_a_title_is_one_line(store_url: str, receiver: Receiver, tmp_path: Path) -> None:
+    file = rules(tmp_path, FAILED + 'title = "$workflow: $text"\nbody = "$text"\n')
+    async with serving(store_url, order, notifications=file) as client:
+        await client.start(order, "a press\n  and a saw")
+        await notified(client, 1)
+        assert receiver.messages == [
+            ("order: ValueError: a press and a saw is broken", "ValueError: a press\n  and a saw is broken")
+        ]
+
+
 async def test_the_same_words_are_told_once_in_a_while(store_url: str, receiver: Receiver, tmp_path: Path) -> None:
     file = rules(tmp_path, FAILED + 'title = "$workflow failed"\nbody = "$text"\ndedupe = "365d"\n')
     async with serving(store_url, order, notifications=file) as client:
@@ -132,6 +158,21 @@ async def test_a_digest_tells_together_what_came_up(store_url: str, receiver: Re
         assert len(receiver.messages) < 5
         said = "".join(text for _, text in receiver.messages)
         assert all(said.count(f"part {n} is broken") == 1 for n in range(5))
+
+
+async def test_a_digest_of_much_is_told_in_parts(store_url: str, receiver: Receiver, tmp_path: Path) -> None:
+    much = "x" * 60_000
+    file = rules(tmp_path, FAILED + f'body = "$text {much}"\ndigest = "1s"\n')
+    async with serving(store_url, order, notifications=file) as client:
+        for n in range(5):
+            await client.start(order, f"part {n}")
+
+        async def told() -> bool:
+            said = "".join(text for _, text in receiver.messages)
+            return all(f"part {n} is broken" in said for n in range(5))
+
+        await until(told, within=20)
+        assert max(len(text) for _, text in receiver.messages) < 2 * sending.DIGEST_CHARACTERS
 
 
 async def test_a_channel_that_takes_nothing_leaves_the_others_told(

@@ -47,6 +47,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
         ('"run.failed"', '"run.fails"', 6, "did you mean 'run.failed'?"),
         ('on = ["run.failed", "phase.finished"]', "on = []", 6, "has no on"),
         ('channels = ["ops"]', 'channels = ["opps"]', 7, "names channel 'opps', which there is not"),
+        ('channels = ["ops"]', 'channels = ["ops", "ops"]', 7, "channels names 'ops' a second time; leave it out"),
         ('workflows = "order*"', "workflow = 'order*'", 8, "did you mean 'workflows'?"),
         ('workflows = "order*"', "workflows = [3]", 8, "give a text, or a list of texts"),
         ("$about", "$abuot", 9, "names $abuot; there are $event"),
@@ -67,6 +68,7 @@ def test_a_fault_is_told_with_its_line(tmp_path: Path, old: str, new: str, line:
     ("text", "said"),
     [
         (b"\xff", "line 1: is not UTF-8"),
+        (b"# a comment\n# with a \0", "line 2: holds the NUL character"),
         (b"", "there is no rule"),
         (b"#" * 1024 * 1025, "larger than"),
         (GOOD.encode() + b'\n[[rules]]\nname = "failed"\non = "run.failed"\nchannels = "ops"\n', "two rules 'failed'"),

@@ -63,7 +63,7 @@ class Agent:
         retry: when a failed attempt is tried again.
         timeout_seconds: how long one attempt may take.
         continue_on_error: whether the pipeline goes on when it fails.
-        artifact: the name of the artifact with its output.
+        artifact: the name of the artifact with its output; None where its pipeline is to find one.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Agent:
     retry: Retry | None
     timeout_seconds: float | None
     continue_on_error: bool
-    artifact: str
+    artifact: str | None
 
 
 def agent(
@@ -102,8 +102,10 @@ def agent(
         timeout: how long one attempt may take; any time unless given. A plain function keeps its thread: the next
             attempt begins after it has ended.
         continue_on_error: the pipeline goes on when the agent has failed for good; those after it are told.
-        artifact: the name of the artifact with its output; the agent's name and ``.json`` unless given. A name with
-            another suffix is for an agent that gives text, which is written as it is.
+        artifact: the name of the artifact with its output. Unless given it is called after the type of what the agent
+            gives, if that is a class such as a model of pydantic or a dataclass: ``code_review.json`` for CodeReview;
+            else, and where another agent's would have the same name, after the agent. A name with another suffix than
+            ``.json`` is for an agent that gives text, which is written as it is.
         prompt: for an agent with ``run``: makes its prompt. Unless given it is the task, what the agent is given and,
             in a later round of a loop, its answer in the round before and the review of that.
 
@@ -142,7 +144,7 @@ def agent(
     name = check_id(name if name is not None else own, "the name of an agent")
     if isinstance(call, Prompted):
         call.name = name
-    artifact = check_name(artifact if artifact is not None else f"{name}.json", f"the artifact of agent {name!r}")
+    check_name(artifact if artifact is not None else f"{name}.json", f"the artifact of agent {name!r}")
     return Agent(
         name, target, call, is_async, takes, gives, sees_work, retry,
         None if timeout is None else seconds(timeout, what=f"timeout of agent {name!r}"), continue_on_error, artifact,

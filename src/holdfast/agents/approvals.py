@@ -7,7 +7,6 @@ retry or a fork that makes the output anew asks anew.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal, Optional
 
@@ -17,24 +16,13 @@ import pydantic
 from holdfast.agents.asking import Question, ask_person
 from holdfast.agents.attempts import record_output, step_of
 from holdfast.agents.budgets import PATIENT
+from holdfast.agents.nulls import null_form
 from holdfast.agents.outputs import Output
 from holdfast.agents.versions import Edition
 from holdfast.engine.context import Scope
 from holdfast.errors import AskSkipped, ModelFailed, PhaseFailed, Rejected
 from holdfast.model.phases import Phase
-from holdfast.workqueue.forms import ANSWER, Form, form_of
-
-
-class _Shown(Form):
-    """The form of an output that is shown filled in.
-
-    The data of an item holds no nulls: those that were shown, and that nobody filled in, stand again in the answer.
-    """
-
-    shown: Any
-
-    def answer(self, data: Mapping[str, Any], place: str) -> Any:
-        return super().answer(_with_nulls(data, self.shown), place)
+from holdfast.workqueue.forms import ANSWER, form_of
 
 
 async def approved(here: Scope, edition: Edition, phase: Phase, value: Any) -> Any:
@@ -46,26 +34,25 @@ async def approved(here: Scope, edition: Edition, phase: Phase, value: Any) -> A
     output = edition.outputs[phase.name]
     content = output.dump(value)
     digest = hashlib.sha256(content).hexdigest()
-    wanted = form_of(output.type)
-    plain: Any = msgspec.json.decode(content) if output.schema is not None else value
-    form = _Shown(_nullable(wanted.schema), wanted.codec, wanted.wrapped)
-    form.shown = {ANSWER: plain} if wanted.wrapped else plain
+    form = form_of(output.type)
+    shown: Any = msgspec.json.decode(content) if output.schema is not None else value
+    shown = {ANSWER: shown} if form.wrapped else shown
     question = Question(
         f"Approve what phase {phase.name!r} gave",
         f"Complete this item to approve it; what you change in it goes on changed. Skip it to reject it: the run fails "
         f"with your reason. Shown is the output of SHA-256 {digest}.",
         phase.approval,
-        form.shown,
+        shown,
     )
     try:
-        answer = await ask_person(here, question, form)
+        answer = await ask_person(here, question, null_form(form, shown))
     except AskSkipped as skipped:
         raise Rejected(
             f"{skipped.by!r} rejected what phase {phase.name!r} gave: {skipped.reason}", run_id=here.execution.run.id
         ) from skipped
 
     async def record(shown: str, by: str) -> Any:
-        record_output(phase, output, answer.value, "approved")
+        record_output(phase, output, answer.value, is_approved=True)
         return answer.value
 
     kept = step_of(edition, f"{phase.name} approved", 1, output.type, lambda _: PATIENT, record, shown=str, by=str)
@@ -81,6 +68,7 @@ async def ask_what_to_do(here: Scope, edition: Edition, phase: Phase, failed: Mo
     Raises:
         PhaseFailed: they stop the run.
     """
+    output = edition.outputs[phase.name]
     question = Question(
         f"Phase {phase.name!r} failed",
         f"No model gave what it should. The last one failed ({failed.kind}): {failed}\n\n"
@@ -89,12 +77,20 @@ async def ask_what_to_do(here: Scope, edition: Edition, phase: Phase, failed: Mo
         {"action": "try again"},
     )
     try:
-        answer = await ask_person(here, question, form_of(_decision(edition.outputs[phase.name])))
+        answer = await ask_person(here, question, null_form(form_of(_decision(output))))
     except AskSkipped as skipped:
         raise _stopped(phase, failed, skipped.by, skipped.reason) from failed
     if answer.value.action == "stop":
         raise _stopped(phase, failed, answer.by, "") from failed
-    return answer.value.action == "give the output", answer.value.output
+    if answer.value.action == "try again":
+        return False, None
+
+    async def record(by: str) -> Any:
+        record_output(phase, output, answer.value.output)
+        return answer.value.output
+
+    kept = step_of(edition, f"{phase.name} given", 1, output.type, lambda _: PATIENT, record, by=str)
+    return True, await kept(by=answer.by)
 
 
 def _stopped(phase: Phase, failed: ModelFailed, by: str, reason: str) -> PhaseFailed:
@@ -119,31 +115,3 @@ def _decision(output: Output) -> type[pydantic.BaseModel]:
     return pydantic.create_model(
         "WhatToDo", action=(decided, ...), output=(given, None), __validators__={"says_all": says}
     )  # fmt: skip
-
-
-def _with_nulls(data: Mapping[str, Any], shown: Any) -> dict[str, Any]:
-    found = dict(data)
-    for name, value in shown.items() if isinstance(shown, dict) else ():
-        if value is None:
-            found.setdefault(name, None)
-        elif isinstance(value, dict) and isinstance(found.get(name), dict):
-            found[name] = _with_nulls(found[name], value)
-    return found
-
-
-def _nullable(schema: Any) -> Any:
-    """A schema that requires nothing that may be null."""
-    if isinstance(schema, list):
-        return [_nullable(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    found = {key: _nullable(value) for key, value in schema.items()}
-    if isinstance(found.get("required"), list) and isinstance(found.get("properties"), dict):
-        found["required"] = [name for name in found["required"] if not _may_be_null(found["properties"].get(name))]
-    return found
-
-
-def _may_be_null(schema: Any) -> bool:
-    if not isinstance(schema, dict):
-        return False
-    return schema.get("type") == "null" or any(map(_may_be_null, schema.get("anyOf", ())))

@@ -17,6 +17,7 @@ from holdfast.agents.requesting import Sink
 from holdfast.agents.versions import Edition
 from holdfast.engine.attaching import attempt
 from holdfast.engine.durable import sleep_until
+from holdfast.engine.notices import attach_notice
 from holdfast.engine.step import Step
 from holdfast.errors import ModelFailed, RetryAfter
 from holdfast.model.phases import Limits, ModelTerms, Phase
@@ -110,11 +111,13 @@ async def ask_model(
     *,
     has_place: bool,
     sink: Sink | None = None,
+    workflow: str | None = None,
 ) -> Any:
     """Ask a model, in an attempt of a step; its requests are recorded with the attempt.
 
     Args:
         has_place: whether the first attempt has its place in the rate already.
+        workflow: of the run that it is asked for, if it is another than this one.
 
     Raises:
         ModelFailed: it gave nothing that can be used.
@@ -130,7 +133,7 @@ async def ask_model(
     try:
         answered = await call_model(terms, asked, sink=sink)
     except ModelFailed as failed:
-        record_requests(phase.name, failed.requests)
+        record_requests(phase.name, failed.requests, workflow=workflow)
         if failed.kind == "refused":
             raise Refused(str(failed), kind=failed.kind) from None
         if failed.retry_after is not None:
@@ -138,7 +141,7 @@ async def ask_model(
                 await postpone(frame, terms, limits, failed.retry_after)
             raise Busy(str(failed), kind=failed.kind, seconds=failed.retry_after) from None
         raise
-    record_requests(phase.name, answered.requests)
+    record_requests(phase.name, answered.requests, workflow=workflow)
     return answered.output
 
 
@@ -150,14 +153,14 @@ def record_prompt(phase: Phase, system: str | None, prompt: str, dropped: tuple[
         _record(f"{phase.name}/dropped.txt", "text/plain", "\n".join(dropped).encode("utf-8", "backslashreplace"))
 
 
-def record_output(phase: Phase, output: Output, value: Any, name: str = "output") -> bytes:
-    """Record what a phase gives; the bytes of it."""
-    content = output.dump(value)
-    if output.schema is None:
-        _record(f"{phase.name}/{name}.txt", "text/plain", content)
-    else:
-        _record(f"{phase.name}/{name}.json", "application/json", content)
-    return content
+def record_output(phase: Phase, output: Output, value: Any, *, is_approved: bool = False) -> None:
+    """Record what a phase gives, or what a person made of it; whoever wants to hear that it is finished is told."""
+    name = "approved" if is_approved else "output"
+    ending, media_type = ("txt", "text/plain") if output.schema is None else ("json", "application/json")
+    _record(f"{phase.name}/{name}.{ending}", media_type, output.dump(value))
+    frame = attempt()
+    if frame is not None and (is_approved or phase.approval is None):
+        attach_notice(frame, "phase.finished", phase.name)
 
 
 def _record(name: str, media_type: str, content: bytes) -> None:

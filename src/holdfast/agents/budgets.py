@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 import pydantic
 
 from holdfast.agents.asking import Question, ask_person
 from holdfast.agents.prices import cost_of
 from holdfast.engine.attaching import attempt
-from holdfast.engine.context import Scope, StepFrame, current
+from holdfast.engine.context import Scope, StepFrame
 from holdfast.engine.execution import Execution
+from holdfast.engine.phase_calls import is_caller
 from holdfast.engine.step import step
 from holdfast.errors import AskSkipped, HoldfastError, PhaseFailed
+from holdfast.model.payload import codec_of
 from holdfast.model.phases import Budget, BudgetScope, ModelTerms, Phase, PhaseFile
 from holdfast.model.position import encode_number
 from holdfast.model.retry import Retry
+from holdfast.model.run import Kind, Outcome
 from holdfast.store.agent_rows import DAY_US, NANODOLLARS, Grant, Spent, SpentQuery
 
 PATIENT = Retry(max_attempts=1_000_000, initial=0.1)
@@ -26,7 +30,10 @@ LOOK = "budget"
 """The name of the step that looks whether a budget is used up before a person is asked."""
 
 REPLAY_SECONDS = 1.0
-"""A branch that has not asked yet waits at most so long for those that had."""
+"""A branch that has not asked yet waits at most so long for those that had; if they come later, one question more is
+asked, and nothing else is different: what each branch does is recorded in its own places."""
+
+_TOLD = codec_of(dict[str, Any])
 
 
 class BudgetUsed(HoldfastError):
@@ -85,8 +92,17 @@ class _Tokens:
     output_tokens: int = 0
 
 
-async def check_budgets(file: PhaseFile, phase: Phase, terms: ModelTerms, prompt_tokens: int) -> None:
+async def check_budgets(
+    file: PhaseFile, phase: Phase, terms: ModelTerms, prompt_tokens: int, payer: bytes | None = None
+) -> None:
     """In an attempt of a step: raise if a budget has no room for a prompt. Without budgets nothing is read.
+
+    Args:
+        file: has the budgets.
+        phase: whose prompt it is.
+        terms: of the model that is to be asked.
+        prompt_tokens: about as many as the prompt has.
+        payer: the run that the prompt is sent for, if it is another than the one that sends it.
 
     Raises:
         BudgetUsed: it has none.
@@ -94,7 +110,7 @@ async def check_budgets(file: PhaseFile, phase: Phase, terms: ModelTerms, prompt
     frame = attempt()
     if frame is None or all(one == Budget() for one in (phase.budget, *file.budgets.values())):
         return
-    for scope, budget, spent in await _spent(frame, file, phase):
+    for scope, budget, spent in await _spent(frame, file, phase, payer):
         cost = cost_of(terms, _Tokens(prompt_tokens), frame.execution.core.now_us()) or 0
         if _is_used(budget.tokens, spent.tokens, prompt_tokens, spent.granted_tokens) or _is_used(
             budget.cost, spent.cost, cost, spent.granted_cost
@@ -105,12 +121,16 @@ async def check_budgets(file: PhaseFile, phase: Phase, terms: ModelTerms, prompt
             )
 
 
-async def _spent(frame: StepFrame, file: PhaseFile, phase: Phase) -> list[tuple[BudgetScope, Budget, Spent]]:
+async def _spent(
+    frame: StepFrame, file: PhaseFile, phase: Phase, payer: bytes | None
+) -> list[tuple[BudgetScope, Budget, Spent]]:
     execution = frame.execution
     run = execution.run
+    payer = run.uid if payer is None else payer
+    others = callers(execution, file.name) if payer == run.uid else {run.uid: None}
     whose: dict[BudgetScope, SpentQuery] = {
-        "phase": SpentQuery(run.tenant, run=run.uid, phase=phase.name),
-        "run": SpentQuery(run.tenant, run=run.uid),
+        "phase": SpentQuery(run.tenant, run=payer, phase=phase.name),
+        "run": SpentQuery(run.tenant, run=payer),
         "day": SpentQuery(run.tenant, day=execution.core.now_us() // DAY_US),
         "tenant": SpentQuery(run.tenant),
     }
@@ -121,7 +141,7 @@ async def _spent(frame: StepFrame, file: PhaseFile, phase: Phase) -> list[tuple[
             continue
         own = whose[scope]
         # Calls that go by a queue are made, and paid for, by child runs.
-        queries = [own, *(own._replace(run=uid) for uid in callers(execution) if own.run is not None)]
+        queries = [own, *(own._replace(run=uid) for uid in others if own.run is not None)]
         first, *rest = await _read_spent(execution, queries)
         tokens, cost = sum(one.tokens for one in rest), sum(one.cost for one in rest)
         sums.append((scope, budget, first._replace(tokens=first.tokens + tokens, cost=first.cost + cost)))
@@ -132,9 +152,21 @@ async def _read_spent(execution: Execution, queries: list[SpentQuery]) -> list[S
     return await execution.read(lambda store: store.agents.spent(queries))
 
 
-def callers(execution: Execution) -> list[bytes]:
-    """The child runs that called models for a run, as far as they have ended; to be added to."""
-    known: list[bytes] = execution.companions.setdefault("callers", [])
+def callers(execution: Execution, file: str) -> dict[bytes, None]:
+    """The child runs that called models for a run, as far as they have ended; to be added to.
+
+    Args:
+        execution: of the run.
+        file: the name of the file of phases.
+    """
+    known: dict[bytes, None] | None = execution.companions.get(("callers", file))
+    if known is None:
+        # All at once: a branch must not depend on how far others have been replayed.
+        known = execution.companions["callers", file] = {
+            bytes.fromhex(_TOLD.decode(entry.output or b"", "what a call of a model told")["run"]): None
+            for entry in execution.journal.values()
+            if entry.kind == Kind.CHILD and entry.outcome == Outcome.OK and is_caller(entry.name, file)
+        }
     return known
 
 
@@ -155,7 +187,8 @@ async def ask_for_more(here: Scope, file: PhaseFile, phase: Phase, terms: ModelT
     execution, position = here.execution, here.prefix + encode_number(here.count)
     askers: _Askers = execution.companions.setdefault("budget", _Askers())
     await askers.come(execution, position)
-    lock: asyncio.Lock = execution.companions.setdefault(("budget", used.scope), asyncio.Lock())
+    whose = phase.name if used.scope == "phase" else None
+    lock: asyncio.Lock = execution.companions.setdefault(("budget", used.scope, whose), asyncio.Lock())
     async with lock:
         # Another branch, or another run, may have been given more meanwhile.
         if not await _still_used(file, phase, terms, used):
@@ -172,7 +205,9 @@ async def ask_for_more(here: Scope, file: PhaseFile, phase: Phase, terms: ModelT
         more: SpendMore = answer.value
         if more.stop:
             raise _stopped(phase, used, answer.by, "") from used
-        await _grant(used.scope, phase.name, used.day, round(more.dollars * NANODOLLARS), more.tokens, answer.by)
+        await _grant(
+            used.scope, phase.name, used.day, round(more.dollars * NANODOLLARS), more.tokens, answer.by, answer.item
+        )
 
 
 def _stopped(phase: Phase, used: BudgetUsed, by: str, reason: str) -> PhaseFailed:
@@ -215,7 +250,7 @@ async def _still_used(file: PhaseFile, phase: Phase, terms: ModelTerms, used: Bu
 
 
 @step(name="grant", retry=PATIENT)
-async def _grant(scope: BudgetScope, phase: str, day: int | None, cost: int, tokens: int, by: str) -> None:
+async def _grant(scope: BudgetScope, phase: str, day: int | None, cost: int, tokens: int, by: str, item: str) -> None:
     frame = attempt()
     assert frame is not None
     run, core = frame.execution.run, frame.execution.core
@@ -225,5 +260,5 @@ async def _grant(scope: BudgetScope, phase: str, day: int | None, cost: int, tok
         phase=phase if scope == "phase" else None,
         day=day,
     )
-    # Its key is the same however often it is tried.
-    await core.store.agents.grant(Grant(current().idempotency_key, query, tokens, cost, by, core.now_us()))
+    # An answer counts once, however often it is tried; that of a later generation at the same place is another.
+    await core.store.agents.grant(Grant(item, query, tokens, cost, by, core.now_us()))

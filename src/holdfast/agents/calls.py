@@ -82,7 +82,9 @@ class Types:
         )
 
 
-def step_of(agent: Agent, types: Types, workspace: Workspace | None) -> Step[[Any, dict[str, Any]], dict[str, Any]]:
+def step_of(
+    agent: Agent, artifact: str, types: Types, workspace: Workspace | None
+) -> Step[[Any, dict[str, Any]], dict[str, Any]]:
     """The step that an agent is: it gives its output, what it wrote, and when."""
 
     async def call(given: Any, seen: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +104,7 @@ def step_of(agent: Agent, types: Types, workspace: Workspace | None) -> Step[[An
         if place is not None:
             own = list(made)
             made.clear()
-            for name in artifact_names(agent, seen["rounds"]):
+            for name in artifact_names(artifact, seen["rounds"]):
                 await place.put(name, readable(body) if name.endswith(".json") else _as_text(output, said, name))
             made += own
         return {
@@ -119,11 +121,11 @@ def step_of(agent: Agent, types: Types, workspace: Workspace | None) -> Step[[An
     return Step(call, name=agent.name, retry=retry, timeout=agent.timeout_seconds, on_timeout="wait")
 
 
-def artifact_names(agent: Agent, rounds: list[int]) -> tuple[str, ...]:
+def artifact_names(artifact: str, rounds: list[int]) -> tuple[str, ...]:
     """What the artifacts with an agent's output are called: in a loop there is one for each round, too."""
     if not rounds:
-        return (agent.artifact,)
-    return agent.artifact, f"rounds/{'.'.join(map(str, rounds))}/{agent.artifact}"
+        return (artifact,)
+    return artifact, f"rounds/{'.'.join(map(str, rounds))}/{artifact}"
 
 
 def workspace_here(workspace: Workspace, frame: StepFrame | None) -> Workspace:

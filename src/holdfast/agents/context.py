@@ -142,8 +142,6 @@ class SourceCall(Generic[R]):
 
 
 class _SourceDecorator:
-    """What ``@hf.source(…)`` gives."""
-
     def __init__(self, **policy: Any) -> None:
         self._policy = policy
 

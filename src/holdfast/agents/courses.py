@@ -158,10 +158,12 @@ class Course:
         return Given(found["output"], agent.name)
 
     def _finished(self, agent: Agent, asked: str, found: dict[str, Any]) -> Finished:
-        names = artifact_names(agent, list(self._rounds))
+        artifacts = [ArtifactInfo(**info) for info in found["artifacts"]]
+        # As it is recorded: in a run that began with other agents it may have been called otherwise.
+        names = artifact_names(artifacts[0].name if artifacts else "", list(self._rounds))
         return Finished(
             agent=agent.name, rounds=list(self._rounds), given=asked, output=names[0], kept=names[-1],
-            artifacts=[ArtifactInfo(**info) for info in found["artifacts"]],
+            artifacts=artifacts,
             started_at=datetime.fromisoformat(found["started_at"]), ended_at=datetime.fromisoformat(found["ended_at"]),
         )  # fmt: skip
 

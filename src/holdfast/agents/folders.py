@@ -109,10 +109,13 @@ class Folder:
                 # Not waiting: the other end of a pipe may never come.
                 flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
                 file = os.open(last, flags, dir_fd=folder)
-                with open(file, "rb") as opened:
+                try:
                     if not stat.S_ISREG(os.fstat(file).st_mode):
                         raise self._error(f"{name!r} is no file")
-                    return opened.read()
+                    with open(file, "rb", closefd=False) as opened:
+                        return opened.read()
+                finally:
+                    os.close(file)
         except FileNotFoundError:
             message = f"the workspace {self.location} has no artifact {name!r}"
             raise ArtifactNotFound(message, location=self.location, name=name) from None

@@ -11,13 +11,14 @@ import asyncio
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from holdfast.agents.agents import Agent
-from holdfast.agents.artifact_names import OURS
+from holdfast.agents.artifact_names import OURS, fold
 from holdfast.agents.artifacts import ArtifactInfo, Workspace, readable
 from holdfast.errors import ArtifactNotFound, PayloadError, UsageError, WorkspaceError
 from holdfast.model.payload import codec_of
@@ -83,6 +84,20 @@ class Manifest:
             body = self._document.model_dump_json().encode()
             await self._workspace.put_ours(FILE, readable(body))
 
+    def forget_renamed(self, artifacts: Mapping[str, str]) -> None:
+        """Forget what agents finished whose artifact is called otherwise now: its file may be another agent's."""
+        owners = {fold(artifact): agent for agent, artifact in artifacts.items()}
+        kept, renamed = [], {}
+        for one in self._document.finished:
+            called = artifacts.get(one.agent, one.output)
+            if called != one.output:
+                renamed[one.agent] = f"{one.output} of {one.agent} is {called} now: {one.agent} runs again"
+            elif owners.get(fold(one.output), one.agent) == one.agent:
+                kept.append(one)
+        self._document.finished = kept
+        for text in renamed.values():
+            self._warn(text)
+
     async def record(self, one: Finished) -> None:
         """Record that an agent has finished; what it gave in later rounds is gone with that."""
         self._document.finished = [
@@ -137,11 +152,14 @@ class Manifest:
         self.warnings.append(text)
 
 
-async def open_manifest(workspace: Workspace, pipeline: str, task: Any, *, resume: bool) -> Manifest:
+async def open_manifest(
+    workspace: Workspace, pipeline: str, task: Any, artifacts: Mapping[str, str], *, resume: bool
+) -> Manifest:
     """The manifest of a workspace, for a pipeline that begins or goes on there.
 
     Args:
         task: what the pipeline is started with, plain JSON.
+        artifacts: what the artifact of each agent is called.
         resume: keep what is finished; else it begins anew.
 
     Raises:
@@ -163,6 +181,7 @@ async def open_manifest(workspace: Workspace, pipeline: str, task: Any, *, resum
             )
         document = found or document
     manifest = Manifest(workspace, document)
+    manifest.forget_renamed(artifacts)
     await manifest.save()
     return manifest
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from holdfast.errors import PayloadError, UsageError
 
@@ -23,7 +23,7 @@ ENVELOPE = "answer"
 SHOWN_FAULTS = 10
 """So many of the faults of an answer are told to the model at once."""
 
-_FENCE = re.compile(r"```(?:json|JSON)?[ \t]*\r?\n(.*?)\r?\n?[ \t]*```", re.DOTALL)
+_FENCE = re.compile(r"```(?:json|JSON)?[ \t]*\r?\n")
 _PLACE = "the answer"
 
 
@@ -36,7 +36,7 @@ class Output:
         schema: the JSON Schema of the type; None for a text.
     """
 
-    __slots__ = ("_adapter", "_enveloped", "name", "schema", "type")
+    __slots__ = ("_adapter", "_enveloped", "_has_sets", "name", "schema", "type")
 
     def __init__(self, name: str, kind: Any = str) -> None:
         self.name = name
@@ -55,9 +55,10 @@ class Output:
                 f"give a pydantic model, a dataclass, a TypedDict or a plain type. {error}"
             ) from error
         target = self.schema
-        if set(target) <= {"$ref", "$defs"}:
+        if "$ref" in target and set(target) <= {"$ref", "$defs"}:
             target = target["$defs"][target["$ref"].rpartition("/")[2]]
         self._enveloped = target.get("type") != "object"
+        self._has_sets = b'"uniqueItems":true' in msgspec.json.encode(self.schema)
 
     def __repr__(self) -> str:
         return f"Output({self.name!r})"
@@ -98,15 +99,14 @@ class Output:
             raise _unfit(f"It is not JSON: {error}. Give JSON only, {wanted} that fits the schema.") from None
         if "\\u0000" in body and _holds_nul(plain):
             raise _unfit("A text in it holds a NUL character. Leave it out.")
-        if self._enveloped and isinstance(plain, dict) and list(plain) == [ENVELOPE]:
-            try:
-                return self._validated(msgspec.json.encode(plain[ENVELOPE]))
-            except ValidationError as error:
-                raise _unfit(_faults(error)) from None
         try:
-            return self._validated(body)
+            if self._enveloped and isinstance(plain, dict) and list(plain) == [ENVELOPE]:
+                body = to_json(plain[ENVELOPE]).decode()
+            return self._adapter.validate_json(body, by_alias=True, by_name=True)
         except ValidationError as error:
             raise _unfit(_faults(error)) from None
+        except Exception as error:  # of a check of the type's own, which did not expect such an answer
+            raise _unfit(f"Its check failed with {type(error).__name__}: {error}.") from error
 
     def dump(self, value: Any) -> bytes:
         """A value as people read it: the text, or JSON with sorted names, which is the same bytes for equal values.
@@ -122,12 +122,11 @@ class Output:
             body = self._adapter.dump_json(value, round_trip=True, warnings="error")
         except (PydanticSerializationError, ValueError, TypeError) as error:
             raise PayloadError(f"the output {self.name!r}", f"is {value!r:.100}, which does not fit: {error}") from None
-        ordered = msgspec.json.encode(msgspec.json.decode(body), order="sorted")
+        plain = msgspec.json.decode(body)
+        if self._has_sets:
+            plain = _in_order(plain, self._adapter.dump_python(value, round_trip=True))
+        ordered = msgspec.json.encode(plain, order="sorted")
         return msgspec.json.format(ordered, indent=2) + b"\n"
-
-    def _validated(self, body: str | bytes) -> Any:
-        assert self._adapter is not None
-        return self._adapter.validate_json(body, by_alias=True, by_name=True)
 
 
 def output_of(name: str, types: Mapping[str, Any] | None = None) -> Output:
@@ -163,16 +162,35 @@ def _json_in(text: str) -> str:
     stripped = text.strip()
     if stripped[:1] in "{[":
         return stripped
-    fenced = _FENCE.search(stripped)
-    return fenced[1] if fenced else stripped
+    fence = _FENCE.search(stripped)
+    end = -1 if fence is None else stripped.find("```", fence.end())
+    return stripped if fence is None or end < 0 else stripped[fence.end() : end].strip()
 
 
 def _holds_nul(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(_holds_nul(part) for pair in value.items() for part in pair)
-    if isinstance(value, list):
-        return any(map(_holds_nul, value))
-    return isinstance(value, str) and "\0" in value
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case str(text) if "\0" in text:
+                return True
+            case dict(table):
+                waiting += [*table, *table.values()]
+            case list(entries):
+                waiting += entries
+    return False
+
+
+def _in_order(plain: Any, value: Any) -> Any:
+    """A value's JSON with the entries of its sets in order: theirs is another in each process."""
+    match plain, value:
+        case dict(), dict() if len(plain) == len(value):
+            return {key: _in_order(*pair) for key, *pair in zip(plain, plain.values(), value.values(), strict=True)}
+        case list(), list() | tuple() if len(plain) == len(value):
+            return [_in_order(*pair) for pair in zip(plain, value, strict=True)]
+        case list(), set() | frozenset() if len(plain) == len(value):
+            entries = [_in_order(*pair) for pair in zip(plain, value, strict=True)]
+            return sorted(entries, key=lambda one: msgspec.json.encode(one, order="sorted"))
+    return plain
 
 
 def _faults(error: ValidationError) -> str:
@@ -180,7 +198,11 @@ def _faults(error: ValidationError) -> str:
     said = []
     for detail in details[:SHOWN_FAULTS]:
         place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in detail["loc"]).lstrip(".")
-        got = "" if detail["type"] == "missing" else f"; it is {msgspec.json.encode(detail['input']).decode():.80}"
+        got = (
+            ""
+            if detail["type"] == "missing"
+            else f"; it is {to_json(detail['input'], serialize_unknown=True).decode():.80}"
+        )
         said.append(f"{place or 'The whole'}: {detail['msg']}{got}.")
     if len(details) > SHOWN_FAULTS:
         said.append(f"And {len(details) - SHOWN_FAULTS} more.")

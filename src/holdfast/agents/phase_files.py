@@ -170,15 +170,13 @@ class _Folder:
             is_inside = False
         if Path(name).is_absolute() or not is_inside:
             raise Wrong(f"is {name!r}, which lies outside of {self.path}; templates lie beside the file, or below it")
-        stamp = _stamp(path)
+        self.stamps[path] = _stamp(path)  # also of one that may be missing: it can come yet
         try:
-            text = text_of(path, FILE_BYTES, "a template")
+            return text_of(path, FILE_BYTES, "a template")
         except UsageError as error:
             raise Wrong(f"is {name!r}: {error}") from None
         except NotReadable as error:
             raise Wrong(f"is {name!r}: {path}, line {error.line}: {error.reason}") from None
-        self.stamps[path] = stamp
-        return text
 
 
 def _stamp(path: Path) -> Stamp:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from holdfast.engine.fan_out import gather
 from holdfast.engine.workflow import Workflow
 from holdfast.errors import UsageError
 from holdfast.model.phases import PhaseFile
+from holdfast.model.position import encode_number, numbers_of
 
 RESERVED = ("context", "outputs", "run_id", "tenant")
 """What every template may name; arguments of one's own are called something else."""
@@ -64,7 +66,8 @@ class Phases:
         Args:
             name: of the phase.
             context: what templates know as ``context``, such as what `gather_context` gave.
-            outputs: of the phases that it needs, by name; those that this run has run before unless given.
+            outputs: of the phases that it needs, by name; unless given the last that this run has run before, not
+                counting branches of ``hf.gather`` and the like that go on beside this one.
             sink: is called with the text of the answer, piece by piece as it comes: from its beginning when
                 an attempt fails, not at all on replay, and not for models whose concurrency is limited.
             variables: what else templates may name.
@@ -78,10 +81,11 @@ class Phases:
             Rejected: a person rejected the output.
         """
         here = scope("phases.run()")
+        position = here.prefix + encode_number(here.count)
         edition = await self._versions.pinned(here)
         known = self._outputs(here.execution)
-        value = await self._run(edition, name, context, {**known, **(outputs or {})}, sink, variables)
-        known[name] = value
+        value = await self._run(edition, name, context, {**known.before(position), **(outputs or {})}, sink, variables)
+        known.add(here.prefix, position, {name: value})
         return value
 
     async def execute(self, *, context: Any = None, sink: Sink | None = None, **variables: Any) -> dict[str, Any]:
@@ -99,6 +103,7 @@ class Phases:
             HoldfastError: as `run`; that of the first phase that failed, after those that were under way have ended.
         """
         here = scope("phases.execute()")
+        position = here.prefix + encode_number(here.count)
         edition = await self._versions.pinned(here)
         loop = asyncio.get_running_loop()
         # Whether each gave its output; what needs one that did not does not begin.
@@ -117,7 +122,7 @@ class Phases:
                     ended[name].set_result(False)
 
         await gather(*(one(phase.name, phase.needs) for phase in edition.file.phases.values()))
-        self._outputs(here.execution).update(found)
+        self._outputs(here.execution).add(here.prefix, position, found)
         return {name: found[name] for name in edition.file.phases}
 
     async def _run(
@@ -148,10 +153,43 @@ class Phases:
         }
         return await run_phase(Call(here, edition, phase, known, sink, self._queues))
 
-    def _outputs(self, execution: Execution) -> dict[str, Any]:
-        """What the phases of a run gave so far."""
-        known: dict[str, Any] = execution.companions.setdefault((self, "outputs"), {})
+    def _outputs(self, execution: Execution) -> _Outputs:
+        known: _Outputs = execution.companions.setdefault((self, "outputs"), _Outputs())
         return known
+
+
+class _Outputs:
+    """What the phases of a run gave so far, by where in its code they were called.
+
+    A call knows what is before it in the code. What goes on side by side with it may have ended or not: were that
+    known too, a replay might know another.
+    """
+
+    def __init__(self) -> None:
+        # Of each phase, the last call in each branch.
+        self._given: dict[str, dict[bytes, tuple[tuple[int, ...], Any]]] = {}
+
+    def add(self, prefix: bytes, position: bytes, outputs: Mapping[str, Any]) -> None:
+        """Keep what phases gave at a position of a branch."""
+        for name, value in outputs.items():
+            self._given.setdefault(name, {})[prefix] = numbers_of(position), value
+
+    def before(self, position: bytes) -> dict[str, Any]:
+        """What a call at a position knows: of each phase the last output before it."""
+        at = numbers_of(position)
+        found = {}
+        for name, given in self._given.items():
+            if earlier := [one for one in given.values() if _is_before(one[0], at)]:
+                found[name] = max(earlier, key=itemgetter(0))[1]
+        return found
+
+
+def _is_before(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether a call ends before another begins: numbers of calls and of branches take turns in a position."""
+    for index, (first, second) in enumerate(zip(one, other, strict=False)):
+        if first != second:
+            return index % 2 == 0 and first < second
+    return False
 
 
 def load_phases(path: str | os.PathLike[str], *, outputs: Mapping[str, Any] | None = None) -> Phases:

@@ -13,6 +13,7 @@ from holdfast.agents.artifacts import Workspace, codec_for
 from holdfast.agents.calls import TASK, Given, Types, step_of, workspace_here
 from holdfast.agents.courses import Course, Setting
 from holdfast.agents.manifests import Manifest, open_manifest
+from holdfast.agents.naming import name_artifacts
 from holdfast.agents.results import PipelineResult
 from holdfast.engine.attaching import attempt
 from holdfast.engine.context import Scope, place
@@ -38,8 +39,9 @@ class Pipeline(ABC):
         agents: functions, plain or async; agents of pydantic-ai; `hf.Command`s; pipelines; or any of these with terms
             of its own by `hf.agent`. Names are unique over all of it.
         name: of the pipeline; its agents' names unless given.
-        workspace: a folder, a URL or a `Workspace`, for what each agent gives: ``<agent>.json`` unless the agent says
-            otherwise. In a run they lie in a folder of the run's id. That of an outer pipeline counts for inner ones.
+        workspace: a folder, a URL or a `Workspace`, for what each agent gives: ``plan.json`` for one that gives a Plan,
+            as `agent` says. In a run they lie in a folder of the run's id. For an inner pipeline the outer one's
+            workspace counts, and the names in it.
         takes: the type of the task; plain JSON unless given.
 
     Raises:
@@ -66,7 +68,10 @@ class Pipeline(ABC):
         leaves = self._leaves(())
         types = Types(leaves, None if takes is None else codec_of(takes))
         self._types = types
-        self._steps = {one.name: step_of(one, types, self.workspace) for one in leaves.values()}
+        self._artifacts = name_artifacts(leaves.values())
+        self._steps = {
+            one.name: step_of(one, self._artifacts[one.name], types, self.workspace) for one in leaves.values()
+        }
         self._check: Step[[list[dict[str, Any]]], list[str]] = Step(
             self._changed, name="artifacts", retry=None, timeout=None, on_timeout="wait"
         )
@@ -135,7 +140,8 @@ class Pipeline(ABC):
         _used.add(workspace.identity)
         try:
             await workspace.ready()
-            return await self._run(task, False, await open_manifest(workspace, self.name, task, resume=resume))
+            manifest = await open_manifest(workspace, self.name, task, self._artifacts, resume=resume)
+            return await self._run(task, False, manifest)
         finally:
             _used.discard(workspace.identity)
 
@@ -192,9 +198,4 @@ class Pipeline(ABC):
                     )
                 names.add(name)
             found |= inner
-        artifacts: dict[str, str] = {}
-        for one in found.values():
-            other = artifacts.setdefault(one.artifact.casefold(), one.name)
-            if other != one.name:
-                raise UsageError(f"agents {other!r} and {one.name!r} write the same artifact, {one.artifact!r}")
         return found

@@ -9,8 +9,8 @@ from typing import Protocol
 from genai_prices import calc_price
 from genai_prices.data_snapshot import get_snapshot
 
+from holdfast.model.phase_terms import NANODOLLARS
 from holdfast.model.phases import ModelTerms
-from holdfast.store.agent_rows import NANODOLLARS
 
 get_snapshot()  # it is large, and would else be read while an event loop waits for it
 
@@ -53,11 +53,10 @@ def cost_of(terms: ModelTerms, usage: Usage, at: int) -> int | None:
         return (parts + _MILLION // 2) // _MILLION
     if terms.provider == "scripted":
         return None
-    dollars = _published(terms.id, usage, at)
-    return None if dollars is None else int((dollars * NANODOLLARS).quantize(Decimal(1), ROUND_HALF_UP))
+    return _published(terms.id, usage, at)
 
 
-def _published(model: str, usage: Usage, at: int) -> Decimal | None:
+def _published(model: str, usage: Usage, at: int) -> int | None:
     provider, _, name = model.partition(":")
     try:
         # The list is the one that was installed: nothing is asked of the network.
@@ -67,6 +66,6 @@ def _published(model: str, usage: Usage, at: int) -> Decimal | None:
             provider_id=_PUBLISHED_AS.get(provider, provider),
             genai_request_timestamp=datetime.fromtimestamp(at / 1_000_000, UTC),
         )
-    except (LookupError, ValueError):  # no such model, or tokens that cannot be
+        return int((price.total_price * NANODOLLARS).quantize(Decimal(1), ROUND_HALF_UP))
+    except (LookupError, ValueError, ArithmeticError):  # no such model, or tokens that cannot be
         return None
-    return price.total_price

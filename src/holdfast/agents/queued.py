@@ -12,8 +12,9 @@ from functools import partial
 from typing import Any
 
 from holdfast.agents.attempts import ask_model, retry_of, step_of, tried
-from holdfast.agents.budgets import callers
+from holdfast.agents.budgets import BudgetUsed, callers, check_budgets
 from holdfast.agents.limits import keys_of
+from holdfast.agents.tokens import tokens_of
 from holdfast.agents.versions import Edition, Versions
 from holdfast.engine.context import Scope, scope
 from holdfast.engine.execution import Execution
@@ -56,20 +57,28 @@ class Queues:
         queue: str,
         system: str | None,
         prompt: str,
-    ) -> str:
-        """Have a model be called in its turn; the text of the output.
+    ) -> str | None:
+        """Have a model be called in its turn.
+
+        Returns:
+            The text of the output; None if a budget was used up when its turn came.
 
         Raises:
             ModelFailed: it gave nothing that can be used.
         """
-        await self._limit_queue(here.execution, edition.file, terms)
+        await self._limit_queue(here.execution, edition.file, terms, queue)
         told = await self._workflow(queue)(
-            version=edition.file.version, phase=phase.name, model=terms.name, system=system, prompt=prompt
+            version=edition.file.version,
+            phase=phase.name,
+            model=terms.name,
+            system=system,
+            prompt=prompt,
+            caller=here.execution.run.workflow,
         )
-        callers(here.execution).append(bytes.fromhex(told["run"]))
+        callers(here.execution, edition.file.name)[bytes.fromhex(told["run"])] = None
         if "failed" in told:
             raise ModelFailed(told["said"], kind=told["failed"])
-        answer: str = told["answer"]
+        answer: str | None = told.get("answer")
         return answer
 
     def _limit(self, file: PhaseFile, terms: ModelTerms) -> tuple[str, int] | None:
@@ -80,12 +89,16 @@ class Queues:
                 return key, limits.concurrency
         return None
 
-    async def _limit_queue(self, execution: Execution, file: PhaseFile, terms: ModelTerms) -> None:
-        """Set the limit of a queue, if it has another, once for each process."""
-        found = self._limit(file, terms)
-        assert found is not None
-        queue, total = found
-        core = execution.core
+    async def _limit_queue(self, execution: Execution, file: PhaseFile, terms: ModelTerms, queue: str) -> None:
+        """Set the limit of a queue, if it has another, once for each process.
+
+        Limits are for all runs: the file in force has them, also for a run that goes by an older version.
+        """
+        newest = self._versions.in_force(execution.run.tenant).file
+        limits = dict(filter(None, [
+            self._limit(file, terms), *(self._limit(newest, one) for one in newest.models.values())
+        ]))  # fmt: skip
+        total, core = limits[queue], execution.core
         known: Any = core.companions.setdefault("model queues", {})
         lock: Any = core.companions.setdefault(("model queue", queue), asyncio.Lock())
         async with lock:
@@ -102,23 +115,28 @@ class Queues:
     def _workflow(self, queue: str) -> Workflow[..., Any]:
         found = self._workflows.get(queue)
         if found is None:
-            name = f"{self._versions.name}: {queue}"
+            name = f"{self._versions.name}: {queue}"  # see `is_caller`
             found = self._workflows[queue] = workflow(name=name, queue=queue)(_calling(self._versions))
         return found
 
 
 def _calling(versions: Versions) -> Callable[..., Awaitable[dict[str, Any]]]:
-    async def call_in_turn(version: str, phase: str, model: str, system: str | None, prompt: str) -> dict[str, Any]:
+    async def call_in_turn(
+        version: str, phase: str, model: str, system: str | None, prompt: str, caller: str
+    ) -> dict[str, Any]:
         execution = scope("a call of a model").execution
         edition = await versions.of(execution, version)
         found, terms = edition.phase(phase), edition.file.models[model]
-        output = edition.outputs[phase]
+        output, tokens = edition.outputs[phase], tokens_of(prompt) + tokens_of(system or "")
 
         def once(tries: int, has_place: bool) -> Any:
             async def ask(model: str) -> str:
-                return output.dump(
-                    await ask_model(edition, found, terms, system, prompt, has_place=has_place)
-                ).decode()  # fmt: skip
+                # Much may have been spent since it came into the queue.
+                await check_budgets(edition.file, found, terms, tokens, execution.run.parent_uid)
+                value = await ask_model(
+                    edition, found, terms, system, prompt, has_place=has_place, workflow=caller
+                )  # fmt: skip
+                return output.dump(value).decode()
 
             return step_of(edition, f"{phase} call", tries, str, partial(retry_of, found), ask, model=str)(model=model)
 
@@ -127,5 +145,7 @@ def _calling(versions: Versions) -> Callable[..., Awaitable[dict[str, Any]]]:
             return {**told, "answer": await tried(found, once)}
         except ModelFailed as failed:
             return {**told, "failed": failed.kind, "said": str(failed)}
+        except BudgetUsed:
+            return told
 
     return call_in_turn

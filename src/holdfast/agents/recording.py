@@ -37,8 +37,14 @@ class Request:
     ended_at: int
 
 
-def record_requests(phase: str, requests: Iterable[Request]) -> None:
-    """Record requests with the attempt that is under way; outside a step nothing is recorded."""
+def record_requests(phase: str, requests: Iterable[Request], *, workflow: str | None = None) -> None:
+    """Record requests with the attempt that is under way; outside a step nothing is recorded.
+
+    Args:
+        phase: what they were for.
+        requests: the requests.
+        workflow: of the run that they were made for, if it is another than the one that made them.
+    """
     frame = attempt()
     if frame is None:
         return
@@ -47,9 +53,9 @@ def record_requests(phase: str, requests: Iterable[Request]) -> None:
     for number, one in enumerate(requests, before):
         error = None if one.error is None else _storable(one.error[:ERROR_CHARACTERS])
         attach(frame, "model_calls", ModelCall(
-            run.uid, frame.position, run.generation, frame.attempt, number, run.epoch, run.tenant, run.workflow, phase,
-            one.model, one.outcome, error, one.input_tokens, one.cached_tokens, one.output_tokens, one.cost,
-            one.began_at, one.ended_at,
+            run.uid, frame.position, run.generation, frame.attempt, number, run.epoch, run.tenant,
+            workflow or run.workflow, phase, one.model, one.outcome, error, one.input_tokens, one.cached_tokens,
+            one.output_tokens, one.cost, one.began_at, one.ended_at,
         ))  # fmt: skip
 
 

@@ -49,7 +49,8 @@ class PipelineResult(BaseModel):
         artifacts: what was written into the workspace, each name once.
         review: what the last agent gave, as plain JSON; None if it failed.
         accepted: False if a loop came to its limit and nothing was accepted.
-        warnings: what a person should look at: artifacts that were changed or are gone since they were written.
+        warnings: what a person should look at: artifacts that were changed or are gone since they were written,
+            or are called otherwise now.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -146,6 +146,8 @@ async def _by_queue(call: Call, terms: ModelTerms, queue: str) -> Any:
         return value
 
     tries, retry = phase.attempts, partial(retry_of, phase)
-    asked = await step_of(edition, f"{phase.name} prompt", tries, dict[str, Any], retry, render)()
-    answer = await call.queues.call(call.here, edition, phase, terms, queue, asked["system"], asked["prompt"])
+    answer: str | None = None
+    while answer is None:
+        asked = await step_of(edition, f"{phase.name} prompt", tries, dict[str, Any], retry, render)()
+        answer = await call.queues.call(call.here, edition, phase, terms, queue, asked["system"], asked["prompt"])
     return await step_of(edition, phase.name, tries, output.type, retry, take, answer=str)(answer=answer)

@@ -86,6 +86,7 @@ def scripted(name: str, function: Script) -> Registered:
 def unregister(name: str) -> None:
     """Forget a scripted model; one that is not there is no fault."""
     _scripts.pop(name, None)
+    _models.pop(name, None)
 
 
 class ScriptedModel(Model[None]):

@@ -21,6 +21,7 @@ class SequentialPipeline(Pipeline):
     """
 
     async def go(self, course: Course, given: Given) -> Given | None:
+        """Call them one after another."""
         found = None
         for one in self.agents:
             found = await course.go(one, given)
@@ -35,6 +36,7 @@ class ParallelPipeline(Pipeline):
     """
 
     async def go(self, course: Course, given: Given) -> Given:
+        """Call them side by side."""
         found = await course.side_by_side(self.agents, given)
         return Given({a.name: one.value for a, one in zip(self.agents, found, strict=True) if one is not None}, None)
 
@@ -68,6 +70,7 @@ class RouterPipeline(Pipeline):
         super().__init__(named, name=name, workspace=workspace, takes=takes)
 
     async def go(self, course: Course, given: Given) -> Given | None:
+        """Call the one that the function names."""
         key = course.decide(self.route, f"the route of {self.name}", given)
         if key not in self.keys:
             raise UsageError(
@@ -113,6 +116,7 @@ class LoopPipeline(Pipeline):
         super().__init__(agents, name=name, workspace=workspace, takes=takes)
 
     async def go(self, course: Course, given: Given) -> Given | None:
+        """Call them in rounds, until one is accepted."""
         found, reviewed = None, None
         for number in range(1, self.limit + 1):
             with course.round(number, None if reviewed is None else reviewed.by):

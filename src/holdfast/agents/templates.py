@@ -26,6 +26,12 @@ _TEXT_METHODS = frozenset((
     "removesuffix", "rfind", "rindex", "rpartition", "rsplit", "rstrip", "split", "splitlines", "startswith", "strip",
     "swapcase", "title", "upper",
 ))  # fmt: skip
+_METHODS: tuple[tuple[type, frozenset[str]], ...] = (
+    (str, _TEXT_METHODS),
+    (bytes, frozenset(("decode", "hex"))),
+    (bytearray, frozenset(("decode", "hex"))),
+    (int, frozenset(("bit_count", "bit_length", "conjugate", "denominator", "imag", "numerator", "real"))),
+)
 _OF_MODELS = frozenset(name for name in dir(BaseModel) if name not in ("model_dump", "model_dump_json"))
 """What every pydantic model has, and no template needs; some of it reads files."""
 
@@ -141,7 +147,7 @@ class Language(ImmutableSandboxedEnvironment):
             case "**":
                 bounds.check_power(left, right)
             case "%":
-                bounds.check_format(left)
+                bounds.check_format(left, right)
         return bounds.counted(super().call_binop(context, operator, left, right))
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -152,8 +158,9 @@ class Language(ImmutableSandboxedEnvironment):
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Whether a template may use an attribute: none that changes something, reads files or makes huge texts."""
-        if isinstance(obj, str):
-            return attr in _TEXT_METHODS
+        for kind, kept in _METHODS:
+            if isinstance(obj, kind) and hasattr(kind, attr):  # else it is of an enumeration or the like
+                return attr in kept
         if isinstance(obj, BaseModel) and attr in _OF_MODELS and attr not in type(obj).model_fields:
             return False
         if isinstance(obj, io.IOBase) or (isinstance(obj, Path) and not hasattr(PurePath, attr)):

@@ -13,7 +13,8 @@ from holdfast.agents.phase_files import PhaseSource, phase_file_from, read_phase
 from holdfast.agents.prompts import Prompter
 from holdfast.engine.context import Scope
 from holdfast.engine.core import Core
-from holdfast.engine.execution import PATCHES, Execution
+from holdfast.engine.execution import Execution
+from holdfast.engine.phase_calls import PINNED
 from holdfast.engine.step import Step
 from holdfast.errors import PhaseFileError, UsageError
 from holdfast.model.payload import codec_of
@@ -114,7 +115,7 @@ class Versions:
         found: Edition | None = execution.companions.get(self)
         if found is not None:
             return found
-        position = PATCHES + b"phases " + self.name.encode()
+        position = PINNED + self.name.encode()
         entry = execution.journal.get(position)
         if entry is None:
             found = self.in_force(execution.run.tenant)

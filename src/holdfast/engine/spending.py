@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import WithJsonSchema
 
 from holdfast.engine.part import Part, check_whole
+from holdfast.engine.phase_calls import requests_for
 from holdfast.errors import UsageError
 from holdfast.model.position import format_position
 from holdfast.model.run import instant
@@ -80,7 +81,7 @@ class CostLine:
 
     Attributes:
         day: in UTC, on which the requests ended.
-        workflow: of the runs that made them.
+        workflow: of the runs that they were made for.
         phase: what they were for.
         model: as it was asked for.
         calls: how many there were.
@@ -128,9 +129,10 @@ class Spending(Part):
     """The part of a client that has to do with what models cost."""
 
     async def model_calls(self, run_id: str, *, limit: int = 1000) -> list[ModelCallView]:
-        """The requests to models that a run made, in the order of its journal, then of attempts.
+        """The requests to models that were made for a run, in the order of its journal, then of attempts.
 
-        They are kept as long as the run is.
+        Those that its phases make by the queue of a model stand at the call of the child run that made them, which has
+        them too. They are kept as long as the run is.
 
         Args:
             run_id: the run.
@@ -142,8 +144,7 @@ class Spending(Part):
         """
         check_whole(limit, "limit", CALLS_AT_MOST)
         row = await self._find(run_id)
-        found = await self._patiently(self.reads.agents.model_calls(self.tenant, row.uid, limit=limit))
-        return [_call(one) for one in found]
+        return [_call(one) for one in await requests_for(self, row, limit)]
 
     async def model_costs(
         self, *, since: date | None = None, until: date | None = None, by: Sequence[CostBy] = ("phase",)

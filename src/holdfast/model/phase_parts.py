@@ -12,7 +12,10 @@ from holdfast.model.dialogue_values import MAX_WHOLE_NUMBER, UNFIT, is_finite, s
 from holdfast.model.phase_terms import Place, Term, Wrong, duration, line, lines, number, price, table
 
 _REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:\S[^\0\n]*")
-_SECRET = re.compile(r"authorization|(x[-_])?api[-_]?key|password|secret|token|credential", re.IGNORECASE)
+_SECRET = re.compile(
+    r"(.*[-_])?(authorization|cookie|api[-_]?key|password|secret|credentials?)|((access|auth|bearer|id|session)[-_])?token",
+    re.IGNORECASE,
+)
 
 APPROVAL: dict[str, Term] = {"assignee": line, "group": line, "due": duration, "escalate_to": lines}
 BACKOFF: dict[str, Term] = {"initial": duration, "factor": number(1, 1000), "maximum": duration}

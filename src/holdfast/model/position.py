@@ -29,20 +29,25 @@ def encode_number(number: int) -> bytes:
     return bytes([_SMALL - 1 + length]) + number.to_bytes(length, "big")
 
 
-def format_position(position: bytes) -> str:
-    """A position as people read it: ``4.0.2``."""
-    numbers: list[str] = []
+def numbers_of(position: bytes) -> tuple[int, ...]:
+    """The numbers of a position: of a call, of a branch of it, of a call in that, and so on."""
+    numbers: list[int] = []
     index = 0
     while index < len(position):
         first = position[index]
         index += 1
         if first < _SMALL:
-            numbers.append(str(first))
+            numbers.append(first)
         else:
             length = first - _SMALL + 1
-            numbers.append(str(int.from_bytes(position[index : index + length], "big")))
+            numbers.append(int.from_bytes(position[index : index + length], "big"))
             index += length
-    return ".".join(numbers)
+    return tuple(numbers)
+
+
+def format_position(position: bytes) -> str:
+    """A position as people read it: ``4.0.2``."""
+    return ".".join(map(str, numbers_of(position)))
 
 
 def parse_position(text: str) -> bytes:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-DAY_US = 24 * 3600 * 1_000_000
+from holdfast.model.phase_terms import NANODOLLARS as NANODOLLARS
 
-NANODOLLARS = 1_000_000_000
-"""So many are a US dollar."""
+DAY_US = 24 * 3600 * 1_000_000
 
 
 class ModelCall(NamedTuple):

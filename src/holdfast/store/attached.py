@@ -10,9 +10,15 @@ from holdfast.store.checks import MOST_CHARACTERS, check_keys, check_texts
 
 FIRST_DAY, LAST_DAY = -(1 << 62), 1 << 62
 
+MOST_TOKENS = 10**12
+"""In a request; a server that tells of more is wrong."""
+
+MOST_COST = 10**15
+"""Nanodollars for a request, a million dollars: sums of very many are whole numbers of 64 bits still."""
+
 
 def fit_calls(calls: Sequence[ModelCall]) -> list[ModelCall]:
-    """The calls, with names so short that they can be found by them: an attempt is not lost over them.
+    """The calls, with names and numbers that can be stored: an attempt is not lost over what its provider told.
 
     Raises:
         Rejected: a text cannot be stored.
@@ -20,10 +26,18 @@ def fit_calls(calls: Sequence[ModelCall]) -> list[ModelCall]:
     fit = []
     for call in calls:
         check_texts(call.phase, call.model, call.outcome, call.error)
-        if len(call.phase) > MOST_CHARACTERS or len(call.model) > MOST_CHARACTERS:
-            call = call._replace(phase=call.phase[:MOST_CHARACTERS], model=call.model[:MOST_CHARACTERS])
-        fit.append(call)
+        fit.append(call._replace(
+            phase=call.phase[:MOST_CHARACTERS], model=call.model[:MOST_CHARACTERS],
+            input_tokens=_between(call.input_tokens, MOST_TOKENS),
+            cached_tokens=_between(call.cached_tokens, MOST_TOKENS),
+            output_tokens=_between(call.output_tokens, MOST_TOKENS),
+            cost=None if call.cost is None else _between(call.cost, MOST_COST),
+        ))  # fmt: skip
     return fit
+
+
+def _between(number: int, most: int) -> int:
+    return max(0, min(number, most))
 
 
 def last_artifacts(artifacts: Sequence[Artifact]) -> list[Artifact]:

@@ -58,14 +58,15 @@ def listing(
     tenant: str, which: CheckpointFilter, limit: int, before: CheckpointKey | None
 ) -> tuple[str, dict[str, str | int | None]]:
     """The name of the statement that lists checkpoints, and what it is asked with."""
-    below = before or CheckpointKey(tenant, "", "", LAST_TEXT)
+    below = before or CheckpointKey(tenant, LAST_TEXT, LAST_TEXT, LAST_TEXT)
     asked: dict[str, str | int | None] = {"tenant": tenant, "id": which.id, "facts": which.facts, "limit": limit}
-    if which.thread is not None and which.namespace is not None:
-        return "in_namespace", asked | {"thread": which.thread, "namespace": which.namespace, "before": below.id}
-    first, last = ("", LAST_TEXT) if which.thread is None else (which.thread, which.thread)
-    asked |= {"first_thread": first, "last_thread": last}
-    asked |= {"before": below.id, "before_thread": below.thread, "before_namespace": below.namespace}
-    return "in_threads", asked
+    asked["before"] = below.id
+    if which.thread is None:
+        return "in_tenant", asked | {"before_thread": below.thread, "before_namespace": below.namespace}
+    asked["thread"] = which.thread
+    if which.namespace is None:
+        return "in_thread", asked | {"before_namespace": below.namespace}
+    return "in_namespace", asked | {"namespace": which.namespace}
 
 
 def check_checkpoint(row: NewCheckpoint, values: Sequence[NewValue]) -> None:

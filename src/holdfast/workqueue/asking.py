@@ -180,14 +180,14 @@ async def _ended(execution: Execution, position: bytes, order: Order) -> Entry:
     """Wait for the item of a position to end; the entry that has what it told."""
     execution.check()
     run = execution.run
-    ids = [_item_id(execution, position, run.generation)]
+    ids = [item_id(execution, position, run.generation)]
     try:
         entry = execution.recorded(position, EVENT, ITEM_EVENT)
         if entry is not None and entry.outcome == CUT_OFF and entry.generation < run.generation:
             entry = None  # what it lost against is tried anew, and so is this
         if entry is not None and entry.outcome == PENDING and entry.generation < run.generation:
             # A retry kept it: the item that was made before it may still be open, or have been closed.
-            ids = [_item_id(execution, position, one) for one in range(run.generation, entry.generation - 1, -1)]
+            ids = [item_id(execution, position, one) for one in range(run.generation, entry.generation - 1, -1)]
         if entry is None or (entry.outcome == PENDING and len(ids) > 1):
             await execution.may_go_on_or_mark(position, entry)
             made = await _made(execution, position, order, ids, entry)
@@ -272,5 +272,6 @@ async def _unmake(core: Core, tenant: str, ids: list[str], making: asyncio.Task[
     await close_items(core, tenant, ids, "it lost against another call")
 
 
-def _item_id(execution: Execution, position: bytes, generation: int) -> str:
+def item_id(execution: Execution, position: bytes, generation: int) -> str:
+    """The id of the item that a run asks for at a position, in one of its generations."""
     return derived_bytes(execution.run.uid, generation, position, b"ask")[:16].hex()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -16,12 +15,8 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 
-from holdfast.agents.langgraph.documents import check_config, checkpoint_tuple, facts_of
+from holdfast.agents.langgraph.listing import Pages
 from holdfast.agents.langgraph.reaching import Reaching
-from holdfast.store.graph_rows import CheckpointFilter, CheckpointKey
-
-PAGE = 25
-"""So many checkpoints are read at once."""
 
 
 class BlockingSaver(Reaching, BaseCheckpointSaver[str]):
@@ -40,14 +35,9 @@ class BlockingSaver(Reaching, BaseCheckpointSaver[str]):
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
         """See `alist`."""
-        which, place = self._listing(config, filter, before)
-        left = limit
-        while left is None or left > 0:
-            tuples, place = self._reach.wait(partial(self._page, which, place, left), "alist")
-            yield from tuples
-            if place is None:
-                return
-            left = None if left is None else left - len(tuples)
+        pages = Pages(self._reach, self.serde, config, filter, before, limit)
+        while page := self._reach.wait(pages.next, "alist"):
+            yield from page
 
     def put(
         self,
@@ -88,22 +78,3 @@ class BlockingSaver(Reaching, BaseCheckpointSaver[str]):
         return self._reach.wait(
             lambda: self.aget_delta_channel_history(config=config, channels=channels), "aget_delta_channel_history"
         )
-
-    def _listing(
-        self, config: RunnableConfig | None, filter: dict[str, Any] | None, before: RunnableConfig | None
-    ) -> tuple[CheckpointFilter, CheckpointKey | None]:
-        which = CheckpointFilter(facts=facts_of(filter or {}, exact=True))
-        if config is not None:
-            thread, namespace, id = check_config(config)
-            everywhere = config["configurable"].get("checkpoint_ns") is None
-            which = which._replace(thread=thread, namespace=None if everywhere else namespace, id=id)
-        id = None if before is None else check_config(before)[2]
-        return which, None if id is None else CheckpointKey(self.tenant, "", "", id)
-
-    async def _page(
-        self, which: CheckpointFilter, place: CheckpointKey | None, left: int | None
-    ) -> tuple[Sequence[CheckpointTuple], CheckpointKey | None]:
-        """Some checkpoints, and behind which one there may be more."""
-        limit = PAGE if left is None else min(PAGE, left)
-        rows = await self._reach.read(lambda graphs: graphs.checkpoints(self.tenant, which, limit=limit, before=place))
-        return [checkpoint_tuple(row, self.serde) for row in rows], rows[-1].key if len(rows) == limit else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from holdfast.errors import PayloadError, UsageError
 from holdfast.model.ids import MAX_ID_CHARACTERS, check_id
 from holdfast.store.graph_rows import AncestorRow, CheckpointRow, NewCheckpoint, NewValue, ValueRow, WriteRow
 from holdfast.store.graphs import MOST_NAMESPACE_CHARACTERS
+
+_SECRET = re.compile(r"(api|access)[_-]?key$|token$|secret$|password$|credentials?$|authorization$", re.IGNORECASE)
 
 
 def check_thread(value: object, what: str = "thread_id") -> str:
@@ -97,7 +100,7 @@ def new_checkpoint(
         for channel, version in new_versions.items()
         if channel in values
     ]
-    kept = get_serializable_checkpoint_metadata(config, metadata)
+    kept = get_serializable_checkpoint_metadata(_without_secrets(config), metadata)
     document = {"checkpoint": {**checkpoint, "channel_values": {}}, "metadata": kept}
     versions = facts_of({channel: str(version) for channel, version in checkpoint["channel_versions"].items()})
     run = kept.get("run_id")
@@ -115,6 +118,15 @@ def new_checkpoint(
         ),
         rows,
     )
+
+
+def _without_secrets(config: RunnableConfig) -> RunnableConfig:
+    """A config, of which LangGraph makes metadata, without what is a secret by its name."""
+    configurable, metadata = (
+        {name: value for name, value in part.items() if not _SECRET.search(name)}
+        for part in (config.get("configurable") or {}, config.get("metadata") or {})
+    )
+    return {**config, "configurable": configurable, "metadata": metadata}
 
 
 def new_writes(

@@ -21,11 +21,11 @@ from holdfast.agents.langgraph.coding import Coding
 from holdfast.agents.langgraph.documents import (
     check_config,
     check_thread,
-    checkpoint_tuple,
     history_of,
     new_checkpoint,
     new_writes,
 )
+from holdfast.agents.langgraph.listing import Pages, tuples_of
 from holdfast.agents.langgraph.reaching import Reach
 from holdfast.engine.client import Client
 from holdfast.errors import UsageError
@@ -78,7 +78,7 @@ class Saver(BlockingSaver):
         """
         thread, namespace, id = check_config(config)
         row = await self._reach.read(lambda graphs: graphs.checkpoint(self.tenant, thread, namespace, id))
-        return None if row is None else checkpoint_tuple(row, self.serde)
+        return None if row is None else (await tuples_of([row], self.serde))[0]
 
     async def alist(
         self,
@@ -96,15 +96,10 @@ class Saver(BlockingSaver):
             before: that are older than this one.
             limit: at most so many.
         """
-        which, place = self._listing(config, filter, before)
-        left = limit
-        while left is None or left > 0:
-            tuples, place = await self._page(which, place, left)
-            for one in tuples:
+        pages = Pages(self._reach, self.serde, config, filter, before, limit)
+        while page := await pages.next():
+            for one in page:
                 yield one
-            if place is None:
-                return
-            left = None if left is None else left - len(tuples)
 
     async def aput(
         self,
@@ -184,7 +179,7 @@ class Saver(BlockingSaver):
         parent = target.parent_config["configurable"]["checkpoint_id"] if target and target.parent_config else None
         thread, namespace, _ = check_config(config) if channels else ("", "", None)
         while missing and parent is not None:
-            page = await self._ancestors(CheckpointKey(self.tenant, thread, namespace, parent), channels)
+            page = await self._ancestors(CheckpointKey(self.tenant, thread, namespace, parent), sorted(missing))
             ancestors += page
             missing -= {value.channel for row in page for value in row.values}
             parent = page[-1].parent if page else None

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic_ai.durable_exec import (
+    BoundDurableOperation,
     CapabilityOperationId,
+    DurableOperation,
     DurableOperationId,
     EventStreamHandlerId,
     JournalCallableOperationBackend,
@@ -20,8 +22,6 @@ from pydantic_ai.durable_exec import (
     ToolsetValidateToolArgumentsId,
     record_durable_unit,
 )
-from pydantic_ai.durable_exec._operation import DurableOperation
-from pydantic_ai.durable_exec._operation_backend import BoundDurableOperation
 from pydantic_ai.messages import FunctionToolCallEvent, FunctionToolResultEvent
 from pydantic_ai.tools import RunContext
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from decimal import ROUND_HALF_UP, Decimal
@@ -9,7 +10,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import ModelResponse
 
-from holdfast.agents.failures import failure_of
+from holdfast.agents.failures import Failure, failure_of
 from holdfast.agents.recording import Request, record_requests
 from holdfast.engine.attaching import attempt
 from holdfast.errors import HoldfastError, RetryAfter
@@ -52,11 +53,13 @@ async def recorded(
     began = time.time_ns() // 1000
     try:
         response = await request()
+    except asyncio.CancelledError:
+        # Recorded only if it is the time limit of the step: of an attempt that is given up nothing is.
+        record_requests(agent, [_failed(model, Failure("timeout", "was cut off before it answered"), began)])
+        raise
     except Exception as error:
         failure = failure_of(error)
-        record_requests(
-            agent, [Request(model, failure.kind, failure.said, 0, 0, 0, None, began, time.time_ns() // 1000)]
-        )
+        record_requests(agent, [_failed(model, failure, began)])
         frame = attempt()
         again = attempts is not None and frame is not None and frame.attempt < attempts
         if again and failure.retry_after is not None and not isinstance(error, Refused):
@@ -68,6 +71,10 @@ async def recorded(
         time.time_ns() // 1000,
     )])  # fmt: skip
     return response
+
+
+def _failed(model: str, failure: Failure, began: int) -> Request:
+    return Request(model, failure.kind, failure.said, 0, 0, 0, None, began, time.time_ns() // 1000)
 
 
 def cost_of(response: ModelResponse) -> int | None:

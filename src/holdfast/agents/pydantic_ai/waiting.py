@@ -28,7 +28,7 @@ from holdfast.errors import AskSkipped
 from holdfast.model.definitions import TEXT_CHARACTERS
 from holdfast.model.duration import Duration
 from holdfast.model.position import encode_number
-from holdfast.workqueue.asking import _item_id, ask
+from holdfast.workqueue.asking import ask, item_id
 
 TITLE_CHARACTERS = 150
 
@@ -142,7 +142,7 @@ class Waiter(ExternalEventWaiter):
         digest = digest_of((call.tool_name, _arguments(self.run, call)) for call in calls)
         about = encode_number(number_of(digest))
         with branch(execution, self.run.position(at, Kind.WAITING) + about) as here:
-            token = _item_id(execution, here.prefix + encode_number(1), execution.run.generation)
+            token = item_id(execution, here.prefix + encode_number(1), execution.run.generation)
 
             async def handed_on() -> Any:
                 return await ask(token)
@@ -156,6 +156,7 @@ class Waiter(ExternalEventWaiter):
             )
             answer: JsonValue = await step()
             if answer is not None:
+                _bind(self.run, requests, answer)
                 return answer
             text, form = f"The agent {self.agent!r} waits for an answer.", cast(Any, Any)
             if requests is not None:
@@ -170,7 +171,20 @@ class Waiter(ExternalEventWaiter):
                         raise ExternalEventError(f"no answer came within {timeout}")
             except AskSkipped as skipped:
                 raise ExternalEventError(skipped.reason or "a person skipped it") from skipped
+            _bind(self.run, requests, answer)
             return answer
+
+
+def _bind(run: AgentRun, requests: DeferredToolRequests | None, answer: JsonValue) -> None:
+    """Have each approval that gives no arguments itself hold for those that it was asked about."""
+    approvals = answer.get("approvals") if isinstance(answer, dict) else None
+    if requests is None or not isinstance(approvals, dict):
+        return
+    for call in requests.approvals:
+        given = approvals.get(call.tool_call_id)
+        run.approved.pop(call.tool_call_id, None)  # of an earlier call that has the same id
+        if given is True or (isinstance(given, dict) and given.get("override_args") is None):
+            run.approved[call.tool_call_id] = digest_of([(call.tool_name, _arguments(run, call))])
 
 
 def _results_form(requests: DeferredToolRequests) -> dict[str, Any]:

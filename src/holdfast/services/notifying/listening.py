@@ -34,7 +34,8 @@ def listen(core: Core, rules: Rules) -> None:
 
 def _starts(rule: Rule, notice: Notice) -> list[Start]:
     values = {name: getattr(notice, name) for name in VARIABLES}
-    title, body = rule.title.substitute(values).strip(), rule.body.substitute(values).strip()
+    # Of one line: no channel takes a subject of two.
+    title, body = " ".join(rule.title.substitute(values).split()), rule.body.substitute(values).strip()
     key = notice.id
     if rule.dedupe_seconds is not None:
         key = f"{title}\0{body}\0{int(notice.at // (rule.dedupe_seconds * 1e6))}"

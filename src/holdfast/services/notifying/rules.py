@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -17,7 +15,8 @@ from holdfast.engine.secrets import Secret, secret
 from holdfast.errors import UsageError
 from holdfast.model.duration import seconds
 from holdfast.model.ids import check_id
-from holdfast.model.toml_places import toml_line
+from holdfast.model.toml_places import NotReadable, read_toml, toml_line
+from holdfast.store.text_files import text_of
 
 FILE_BYTES = 1024 * 1024
 
@@ -28,7 +27,6 @@ TITLE = "$workflow: $event"
 BODY = "Run $run of $workflow: $event $about\n$text"
 
 _KEYS = ("name", "on", "channels", "workflows", "about", "tenants", "title", "body", "dedupe", "digest")
-_TOML_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +97,9 @@ class _Reader:
         texts = [given] if isinstance(given, str) else given
         if not isinstance(texts, list) or not all(isinstance(one, str) and one for one in texts):
             raise self.wrong((*place, key), f"{key} is {given!r:.100}; give a text, or a list of texts")
+        for number, one in enumerate(texts):
+            if one in texts[:number]:
+                raise self.wrong((*place, key), f"{key} names {one!r} a second time; leave it out")
         return tuple(texts)
 
     def template(self, table: Mapping[str, Any], key: str, default: str, place: tuple[str | int, ...]) -> Template:
@@ -186,27 +187,11 @@ def read_rules(path: str | Path) -> Rules:
     Raises:
         UsageError: it cannot be read, or something in it is missing, unknown or wrong; names the file and the line.
     """
-    path = Path(path)
+    path, text = Path(path), ""
     try:
-        with path.open("rb") as file:
-            data = file.read(FILE_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"file {str(path)!r} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if len(data) > FILE_BYTES:
-        raise UsageError(f"file {path} is larger than {FILE_BYTES:,} bytes; rules take less")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UsageError(f"{path}, line {line}: is not UTF-8: byte {error.start} is {data[error.start]:#04x}") from None
-    try:
-        document = tomllib.loads(text)
-    except RecursionError:
-        raise UsageError(f"{path}: is nested too deeply") from None
-    except ValueError as error:
-        found = _TOML_LINE.search(str(error))
-        where = f"{path}, line {found[1]}" if found else str(path)
-        raise UsageError(
-            f"{where}: is no TOML that can be read: {str(error)[: found.start()] if found else error}"
-        ) from None
+        text = text_of(path, FILE_BYTES, "a file of rules")
+        document = read_toml(text)
+    except NotReadable as error:
+        where = f"{path}, line {error.line}" if error.line else str(path)
+        raise UsageError(f"{where}: {'is no TOML that can be read: ' if text else ''}{error.reason}") from None
     return _Reader(path, text).read(document)

@@ -9,6 +9,7 @@ import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 from holdfast.engine.attaching import attempt
 from holdfast.engine.context import now
@@ -33,6 +34,9 @@ TOLD = "holdfast.notice"
 VERSION = "1"
 AT_MOST = 1000
 """So much is in one digest."""
+
+DIGEST_CHARACTERS = 100_000
+"""A digest that has as many is sent, and another begun."""
 
 PATIENT = Retry(max_attempts=12, initial=2.0, factor=2.0, maximum=600.0)
 DAY_SECONDS = 24 * 3600
@@ -141,7 +145,8 @@ class _Heard(logging.Handler):
 
 def _without(url: str, text: str) -> str:
     """A text without what stands in an address, where passwords and tokens are."""
-    for part in sorted(_SEPARATORS.split(url), key=len, reverse=True):
+    parts = _SEPARATORS.split(url)
+    for part in sorted({*parts, *map(unquote, parts)}, key=len, reverse=True):
         if len(part) > 3:
             text = text.replace(part, "…")
     return text
@@ -165,8 +170,10 @@ async def digest(terms: Digest) -> None:
     if first is None:
         return
     told, until = [first], now() + timedelta(seconds=terms.seconds)
-    while len(told) < AT_MOST and (further := await _next(terms, until)) is not None:
+    size = len(first["body"])
+    while len(told) < AT_MOST and size < DIGEST_CHARACTERS and (further := await _next(terms, until)) is not None:
         told.append(further)
+        size += len(further["body"])
     title = f"{terms.rule}: {len(told)} notices" if len(told) > 1 else told[0]["title"]
     body = "\n\n".join(f"{one['at']} {one['title']}\n{one['body']}" for one in told)
     try:

@@ -64,8 +64,11 @@ class GraphReads:
         name, asked = listing(tenant, which, limit, before)
 
         async def find(connection: Connection) -> list[CheckpointRow]:
-            keys = [tuple(row) for row in await connection.fetch(_SQL[name], *asked.values())]
-            return await _checkpoints(connection, tenant, keys)
+            while True:
+                keys = [tuple(row) for row in await connection.fetch(_SQL[name], *asked.values())]
+                found = await _checkpoints(connection, tenant, keys)
+                if len(found) == len(keys):  # none was deleted in between: fewer than asked for would end a listing
+                    return found
 
         return await self._read(find)
 

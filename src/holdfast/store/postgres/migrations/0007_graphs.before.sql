@@ -13,6 +13,8 @@ CREATE TABLE holdfast.graph_checkpoints (
     facts jsonb NOT NULL,                                 -- what is searched for of the metadata
     PRIMARY KEY (tenant, thread, namespace, id)
 );
+CREATE INDEX graph_checkpoints_thread ON holdfast.graph_checkpoints (tenant, thread, id, namespace);
+CREATE INDEX graph_checkpoints_tenant ON holdfast.graph_checkpoints (tenant, id, thread, namespace);
 CREATE INDEX graph_checkpoints_run ON holdfast.graph_checkpoints (tenant, run) WHERE run IS NOT NULL;
 
 CREATE TABLE holdfast.graph_values (                      -- of channels: one for all checkpoints that have it

@@ -66,16 +66,23 @@ ORDER BY k.n
 
 -- name: in_namespace
 SELECT c.thread, c.namespace, c.id FROM holdfast.graph_checkpoints AS c
-WHERE c.tenant = $1 AND c.thread = $5 AND c.namespace = $6 AND c.id < $7 AND ($2::text IS NULL OR c.id = $2)
+WHERE c.tenant = $1 AND c.thread = $6 AND c.namespace = $7 AND c.id < $5 AND ($2::text IS NULL OR c.id = $2)
   AND NOT EXISTS (
       SELECT FROM jsonb_each($3) AS f (key, value) WHERE c.facts -> f.key IS DISTINCT FROM f.value
   )
 ORDER BY c.id DESC LIMIT $4
 
--- name: in_threads
+-- name: in_thread
 SELECT c.thread, c.namespace, c.id FROM holdfast.graph_checkpoints AS c
-WHERE c.tenant = $1 AND c.thread >= $5 AND c.thread <= $6 AND (c.id, c.thread, c.namespace) < ($7, $8, $9)
-  AND ($2::text IS NULL OR c.id = $2)
+WHERE c.tenant = $1 AND c.thread = $6 AND (c.id, c.namespace) < ($5, $7) AND ($2::text IS NULL OR c.id = $2)
+  AND NOT EXISTS (
+      SELECT FROM jsonb_each($3) AS f (key, value) WHERE c.facts -> f.key IS DISTINCT FROM f.value
+  )
+ORDER BY c.id DESC, c.namespace DESC LIMIT $4
+
+-- name: in_tenant
+SELECT c.thread, c.namespace, c.id FROM holdfast.graph_checkpoints AS c
+WHERE c.tenant = $1 AND (c.id, c.thread, c.namespace) < ($5, $6, $7) AND ($2::text IS NULL OR c.id = $2)
   AND NOT EXISTS (
       SELECT FROM jsonb_each($3) AS f (key, value) WHERE c.facts -> f.key IS DISTINCT FROM f.value
   )

@@ -13,6 +13,8 @@ CREATE TABLE graph_checkpoints (
     facts TEXT NOT NULL,                                  -- JSON: what is searched for of the metadata
     PRIMARY KEY (tenant, thread, namespace, id)
 );
+CREATE INDEX graph_checkpoints_thread ON graph_checkpoints (tenant, thread, id, namespace);
+CREATE INDEX graph_checkpoints_tenant ON graph_checkpoints (tenant, id, thread, namespace);
 CREATE INDEX graph_checkpoints_run ON graph_checkpoints (tenant, run) WHERE run IS NOT NULL;
 
 CREATE TABLE graph_values (                               -- of channels: one for all checkpoints that have it

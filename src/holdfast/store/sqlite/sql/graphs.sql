@@ -44,10 +44,24 @@ WHERE c.tenant = :tenant AND c.thread = :thread AND c.namespace = :namespace AND
   )
 ORDER BY c.id DESC LIMIT :limit
 
--- name: in_threads
+-- name: in_thread
 SELECT c.tenant, c.thread, c.namespace, c.id, c.parent, c.coding, c.document, c.versions
 FROM graph_checkpoints AS c
-WHERE c.tenant = :tenant AND c.thread >= :first_thread AND c.thread <= :last_thread
+WHERE c.tenant = :tenant AND c.thread = :thread
+  AND (c.id, c.namespace) < (:before, :before_namespace)
+  AND (:id IS NULL OR c.id = :id)
+  AND NOT EXISTS (
+      SELECT 1 FROM json_each(:facts) AS f WHERE NOT EXISTS (
+          SELECT 1 FROM json_each(c.facts) AS k WHERE k.key = f.key AND k.value IS f.value
+             AND (k.type = f.type OR k.type IN ('integer', 'real') AND f.type IN ('integer', 'real'))
+      )
+  )
+ORDER BY c.id DESC, c.namespace DESC LIMIT :limit
+
+-- name: in_tenant
+SELECT c.tenant, c.thread, c.namespace, c.id, c.parent, c.coding, c.document, c.versions
+FROM graph_checkpoints AS c
+WHERE c.tenant = :tenant
   AND (c.id, c.thread, c.namespace) < (:before, :before_thread, :before_namespace)
   AND (:id IS NULL OR c.id = :id)
   AND NOT EXISTS (
