@@ -206,8 +206,8 @@ async def _made(
     """See that the item of a position is there; its id, or the entry that has why it cannot be made."""
     run = execution.run
     tell(execution.core, Notice(
-        "approval.wanted", f"approval.wanted:{ids[0]}", run.tenant, run.workflow, run.id, order.title or "", order.text or "",
-        execution.core.now_us(),
+        "approval.wanted", f"approval.wanted:{ids[0]}", run.tenant, run.workflow, run.id, order.title or "",
+        order.text or "", execution.core.now_us(),
     ))  # fmt: skip
     making = asyncio.create_task(_make(execution.core, execution.run.tenant, order, ids))
     execution.dispatcher.keep(making)
