@@ -10,6 +10,7 @@ import signal
 import sys
 from typing import Any, TypedDict
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, StateGraph
 from pydantic_ai import Agent, RunContext
 
@@ -87,11 +88,12 @@ builder.add_edge("first", "second")
 
 @hf.step
 async def graph(url: str) -> str:
-    thread = {"configurable": {"thread_id": hf.current().run_id}}
+    thread: RunnableConfig = {"configurable": {"thread_id": hf.current().run_id}}
     async with Saver(url) as saver:
         compiled = builder.compile(checkpointer=saver)
         begun = (await compiled.aget_state(thread)).values
-        return str((await compiled.ainvoke(None if begun else {"text": ""}, thread, durability="sync"))["text"])
+        given: State | None = None if begun else {"text": ""}
+        return str((await compiled.ainvoke(given, thread, durability="sync"))["text"])
 
 
 @hf.workflow(name="doomed-graph")
@@ -99,7 +101,7 @@ async def doomed_graph(url: str) -> str:
     return await graph(url)
 
 
-ALL = [doomed_agent, careful_agent, doomed_graph]
+ALL: list[hf.Workflow[Any, Any]] = [doomed_agent, careful_agent, doomed_graph]
 
 
 async def main(url: str) -> None:

@@ -89,8 +89,8 @@ async def test_the_item_names_the_digest_of_what_it_shows_and_the_run_records_it
         assert entry.input == {"shown": digest, "by": "maria"}
 
 
-async def test_a_rejected_output_fails_the_run_with_the_reason(store_url: str, phases: Phases, model: Model) -> None:
-    async with serving(store_url, flow := ordering(phases)) as (client, queue):
+async def test_a_rejected_output_fails_the_run_with_the_reason(phases: Phases, model: Model) -> None:
+    async with serving("memory://", flow := ordering(phases)) as (client, queue):
         run = await client.start(flow)
         [item] = await asked(queue)
         await queue.skip(item.id, "too long")
@@ -150,7 +150,7 @@ async def test_an_approval_is_used_once_what_is_made_anew_is_approved_anew(
         assert await asked(queue, 0) == []
 
 
-async def test_a_text_and_a_list_can_be_approved_too(store_url: str, folder: PhaseFolder, model: Model) -> None:
+async def test_a_text_and_a_list_can_be_approved_too(folder: PhaseFolder, model: Model) -> None:
     model.plan = ["A text.", ["a", "b"]]
     phases = folder.load(
         """
@@ -170,7 +170,7 @@ async def test_a_text_and_a_list_can_be_approved_too(store_url: str, folder: Pha
     async def flow() -> list[Any]:
         return [await phases.run("text"), await phases.run("names")]
 
-    async with serving(store_url, flow) as (client, queue):
+    async with serving("memory://", flow) as (client, queue):
         run = await client.start(flow)
         [item] = await asked(queue)
         await queue.complete(item.id, {"answer": "A better text."})

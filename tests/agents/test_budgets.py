@@ -63,9 +63,9 @@ def twice(phases: Phases, first: str = "first") -> hf.Workflow[[], list[str]]:
     ],
 )
 async def test_a_budget_without_room_for_the_next_prompt_asks_and_goes_on_with_what_is_granted(
-    store_url: str, folder: PhaseFolder, model: Model, park_at_once: None, text: str, again: str, said: str
+    disk_url: str, folder: PhaseFolder, model: Model, park_at_once: None, text: str, again: str, said: str
 ) -> None:
-    async with serving(store_url, flow := twice(folder.load(text), again)) as (client, queue):
+    async with serving(disk_url, flow := twice(folder.load(text), again)) as (client, queue):
         run = await client.start(flow)
         [item] = await asked(queue)
         assert item.title == f"Spend more on phase {again!r}?"
@@ -77,10 +77,8 @@ async def test_a_budget_without_room_for_the_next_prompt_asks_and_goes_on_with_w
     assert len(model.scenes) == 2
 
 
-async def test_who_stops_a_run_and_retries_it_later_is_asked_again(
-    store_url: str, folder: PhaseFolder, model: Model
-) -> None:
-    async with serving(store_url, flow := twice(folder.load(budget("run", "cost = 0.35")), "second")) as (
+async def test_who_stops_a_run_and_retries_it_later_is_asked_again(folder: PhaseFolder, model: Model) -> None:
+    async with serving("memory://", flow := twice(folder.load(budget("run", "cost = 0.35")), "second")) as (
         client,
         queue,
     ):
@@ -286,20 +284,15 @@ async def test_an_answer_at_the_place_of_an_earlier_one_counts_too(folder: Phase
 
 
 async def test_budgets_of_two_phases_are_asked_for_at_once(folder: PhaseFolder, model: Model) -> None:
-    none = "tokens = 0\n    prompt"
-    phases = folder.load(FILE.replace("[phases.first]\n    prompt", f"[phases.first]\n    {none}").replace(
-        "[phases.second]\n    prompt", f"[phases.second]\n    {none}"
-    ))  # fmt: skip
-    async with serving("memory://", flow := everything(phases)) as (client, queue):
+    phases = folder.load(FILE.replace("    prompt", "    tokens = 150\n    prompt"))
+
+    @hf.workflow
+    async def flow() -> dict[str, Any]:
+        await phases.execute()
+        return await phases.execute()
+
+    async with serving("memory://", flow) as (client, queue):
         run = await client.start(flow)
         for item in await asked(queue, 2):
             await queue.complete(item.id, {"tokens": 1000})
         assert await run.result(timeout="20s") == {"first": "x" * 40, "second": "x" * 40}
-
-
-def everything(phases: Phases) -> hf.Workflow[[], dict[str, Any]]:
-    @hf.workflow(name="everything")
-    async def run() -> dict[str, Any]:
-        return await phases.execute()
-
-    return run

@@ -15,6 +15,7 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.models.test import TestModel
 
 import holdfast as hf
+from holdfast.agents.pydantic_ai.places import _runs
 from holdfast.errors import NotDurable, PayloadError, StepTimeout, UsageError
 from holdfast.pydantic_ai import Durable, StepOptions
 from holdfast.store.agent_rows import ModelCall
@@ -161,6 +162,23 @@ async def test_the_ids_of_an_agents_run_are_the_same_in_a_replay() -> None:
         await outcome(client, twice)
     assert len(seen) == 2
     assert len(set(seen)) == 1
+
+
+async def test_what_tools_were_called_with_is_not_kept_in_memory_once_an_agent_is_done() -> None:
+    agent = Agent(scripted(calls("look", text="x" * 1000), says("done")), name="forgets", capabilities=[Durable()])
+
+    @agent.tool_plain
+    async def look(text: str) -> None:
+        pass
+
+    @hf.workflow
+    async def many() -> int:
+        for _ in range(5):
+            await agent.run("go")
+        return sum(len(run.arguments) for run in (_runs.get() or {}).values())
+
+    async with serving("memory://", many) as (client, _):
+        assert await outcome(client, many) == 0
 
 
 async def test_what_requests_used_and_cost_is_recorded_with_them(store_url: str) -> None:

@@ -103,12 +103,10 @@ async def test_a_place_that_is_far_away_is_waited_for_durably_and_uses_up_no_att
     assert len(model.scenes) == 2
 
 
-async def test_a_place_that_comes_soon_is_waited_for_within_the_attempt(
-    store_url: str, folder: PhaseFolder, model: Model
-) -> None:
+async def test_a_place_that_comes_soon_is_waited_for_within_the_attempt(folder: PhaseFolder, model: Model) -> None:
     # The wait is no part of the time that the model may take.
     phases = folder.load(FILE.replace("LIMIT", 'rate = "5/1s"') + '    timeout = "100ms"\n')
-    async with serving(store_url, flow := saying(phases)) as (client, _):
+    async with serving("memory://", flow := saying(phases)) as (client, _):
         runs = [await client.start(flow) for _ in range(3)]
         assert [await run.result(timeout="20s") for run in runs] == ["Done."] * 3
         assert [await steps_of(client, run.id) for run in runs] == [[("say", "ok", 1)]] * 3
@@ -155,6 +153,7 @@ async def test_the_rate_of_a_provider_holds_for_all_its_models(
     assert (len(model.scenes), len(other.scenes)) == (1, 0)
 
 
+@pytest.mark.usefixtures("heard_at_once")
 async def test_concurrency_is_a_queue_that_people_see(store_url: str, folder: PhaseFolder, model: Model) -> None:
     inside, most, gate = 0, 0, asyncio.Event()
 
@@ -341,7 +340,7 @@ async def test_a_budget_that_is_used_up_while_a_call_waits_in_a_queue_asks_befor
         return "Said."
 
     model.usual = answer
-    phases = folder.load(FILE.replace("LIMIT", "concurrency = 1") + "    [budgets.tenant]\n    tokens = 4\n")
+    phases = folder.load(FILE.replace("LIMIT", "concurrency = 1") + "    [budgets.tenant]\n    tokens = 3\n")
     async with serving(store_url, flow := saying(phases), *phases.workflows) as (client, queue):
         runs = [await client.start(flow) for _ in range(2)]
 
@@ -390,3 +389,38 @@ async def test_what_other_branches_spent_by_a_queue_counts_before_they_are_repla
         await queue.complete(item.id, {"tokens": 100})
         await (await client.handle(run.id)).result(timeout="20s")
     assert len(model.scenes) == 2
+
+
+@pytest.mark.usefixtures("heard_at_once")
+async def test_a_call_that_waits_for_its_place_lets_others_pass_in_its_queue(
+    disk_url: str, folder: PhaseFolder, model: Model, other: Model
+) -> None:
+    phases = folder.load(
+        FILE.replace("LIMIT", 'rate = "1/1h"')
+        + """
+    [phases.other]
+    model = "scripted:other"
+    prompt = "Other."
+    [providers.scripted]
+    concurrency = 1
+    """
+    )
+
+    @hf.workflow
+    async def beside() -> str:
+        text: str = await phases.run("other")
+        return text
+
+    async with serving(disk_url, flow := saying(phases), beside, *phases.workflows) as (client, _):
+        assert await outcome(client, flow) == "Done."
+        put_off = await client.start(flow)
+
+        async def is_put_off() -> bool:
+            return [one.status for one in await client.children(put_off.id)] == ["waiting"]
+
+        await until(is_put_off, 30)
+        assert await outcome(client, beside) == "Done."
+        await client.cancel(put_off.id)
+        await until_status(client, put_off.id, "cancelled")
+        await until_status(client, (await client.children(put_off.id))[0].id, "cancelled")
+    assert (len(model.scenes), len(other.scenes)) == (1, 1)

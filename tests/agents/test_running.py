@@ -72,11 +72,9 @@ async def test_a_phase_gives_its_typed_output_and_keeps_its_prompt_output_and_re
     assert [(scene.prompt, scene.system) for scene in model.scenes] == [("Write an offer to Ann.", "You are brief.")]
 
 
-async def test_a_failing_call_is_tried_again_and_every_attempt_is_seen(
-    store_url: str, folder: PhaseFolder, model: Model
-) -> None:
+async def test_a_failing_call_is_tried_again_and_every_attempt_is_seen(folder: PhaseFolder, model: Model) -> None:
     model.plan = [UNAVAILABLE, ModelFailed("took too long", kind="timeout"), DRAFT]
-    async with serving(store_url, flow := drafting(folder.load(ONE))) as (client, _):
+    async with serving("memory://", flow := drafting(folder.load(ONE))) as (client, _):
         run = await client.start(flow)
         assert await run.result(timeout="20s") == DRAFT
         [step] = [one for one in await client.history(run.id) if one.kind == "step"]
@@ -86,10 +84,10 @@ async def test_a_failing_call_is_tried_again_and_every_attempt_is_seen(
 
 
 async def test_the_next_model_is_tried_when_the_attempts_of_one_are_used_up(
-    store_url: str, folder: PhaseFolder, model: Model, other: Model
+    folder: PhaseFolder, model: Model, other: Model
 ) -> None:
     model.usual, other.plan = UNAVAILABLE, [DRAFT]
-    async with serving(store_url, flow := drafting(folder.load(BOTH))) as (client, _):
+    async with serving("memory://", flow := drafting(folder.load(BOTH))) as (client, _):
         run = await client.start(flow)
         assert await run.result(timeout="20s") == DRAFT
         assert await steps_of(client, run.id) == [("draft", "error", 3), ("draft", "ok", 1)]
@@ -169,8 +167,8 @@ async def test_who_gives_no_output_although_they_say_so_is_asked_again(failing: 
         assert await run.result(timeout="20s") == DRAFT
 
 
-async def test_or_they_stop_the_run(store_url: str, failing: Phases) -> None:
-    async with serving(store_url, flow := drafting(failing)) as (client, queue):
+async def test_or_they_stop_the_run(failing: Phases) -> None:
+    async with serving("memory://", flow := drafting(failing)) as (client, queue):
         run = await client.start(flow)
         [item] = await asked(queue)
         await queue.complete(item.id, {"action": "stop"})
@@ -247,9 +245,7 @@ NEEDS = """
 """
 
 
-async def test_all_phases_run_by_their_needs_and_side_by_side(
-    store_url: str, folder: PhaseFolder, model: Model
-) -> None:
+async def test_all_phases_run_by_their_needs_and_side_by_side(folder: PhaseFolder, model: Model) -> None:
     beside = asyncio.Barrier(2)
 
     async def answer(scene: Any) -> str:
@@ -264,7 +260,7 @@ async def test_all_phases_run_by_their_needs_and_side_by_side(
     async def flow() -> dict[str, str]:
         return await phases.execute()
 
-    async with serving(store_url, flow) as (client, _):
+    async with serving("memory://", flow) as (client, _):
         run = await client.start(flow.options(id="o-1"))
         outputs = await run.result(timeout="30s")
     left, right = "<left of <begin o-1> for default>", "<right of <begin o-1>>"
@@ -323,25 +319,30 @@ async def test_a_phase_takes_the_outputs_of_those_that_the_run_had_before_or_is_
 async def test_a_phase_does_not_know_what_a_branch_beside_it_gave_however_early(
     folder: PhaseFolder, model: Model
 ) -> None:
-    phases = folder.load(NEEDS)
+    phases, has_begun = folder.load(NEEDS), asyncio.Event()
+
+    @hf.step
+    async def waited() -> None:
+        await asyncio.wait_for(has_begun.wait(), 20)
+
+    async def early() -> None:
+        await phases.run("begin")
+        has_begun.set()
 
     async def late() -> None:
-        await hf.wait_for_event("go")
+        await waited()
         await phases.run("left")
 
     @hf.workflow
     async def flow() -> str:
         with pytest.raises(UsageError, match="'left' needs the output of 'begin'"):
-            await hf.gather(late(), phases.run("begin"))
+            await hf.gather(early(), late())
         # What a fan-out gave is known behind it.
         text: str = await phases.run("left")
         return text
 
     async with serving("memory://", flow) as (client, _):
-        run = await client.start(flow)
-        await until_status(client, run.id, "waiting")
-        await client.send_event("go")
-        assert await run.result(timeout="20s") == "Done."
+        assert await outcome(client, flow) == "Done."
     assert len(model.scenes) == 2
 
 

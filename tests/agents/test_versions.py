@@ -8,6 +8,7 @@ import pytest
 import holdfast as hf
 from holdfast.agents import versions
 from holdfast.agents.phases import Phases, load_phases
+from holdfast.errors import RunFailed
 from tests.agents.kit import Model, PhaseFolder, serving
 from tests.engine.helpers import outcome, until_status
 
@@ -185,3 +186,23 @@ async def test_a_retry_by_a_person_keeps_the_version(store_url: str, folder: Pha
         await client.retry(run.id)
         assert await run.result(timeout="20s") == ["old one", "old two"]
     assert len(model.scenes) == 2
+
+
+async def test_a_version_of_another_tenant_is_not_known(
+    folder: PhaseFolder, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.agents.queued.HEARD_SECONDS", 0.0)
+    phases = folder.load(FILE.format(word="old") + "    [providers.scripted]\n    concurrency = 1\n")
+    [calls] = phases.workflows
+    version = phases.file().version
+    given = {
+        "version": version, "phase": "first", "model": "scripted:main", "system": None, "prompt": "Mine.", "caller": "me",
+    }  # fmt: skip
+    async with serving("memory://", flow := halting(phases), *phases.workflows) as (client, _):
+        run = await client.start(flow, "a")
+        await until_status(client, run.id, "waiting")
+        said = len(model.scenes)
+        acme = await hf.Client(client.core, "acme").start_named(calls.name, given)
+        with pytest.raises(RunFailed, match=f"goes by version {version} of orders, which is not kept"):
+            await acme.result(timeout="20s")
+        assert len(model.scenes) == said

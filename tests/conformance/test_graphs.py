@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -245,6 +246,20 @@ async def test_of_a_pruned_thread_the_latest_checkpoint_of_each_namespace_stays(
         assert values(await graphs.checkpoint("t", "th", space)) == {"a": "a3", "b": "b1"}
     assert (await stored(store, "graph_values"), await stored(store, "graph_writes")) == (4, 2)
     assert await ids(graphs, "other") == ["c1"]
+
+
+async def test_a_long_thread_is_pruned_in_little_memory(graphs: GraphStore) -> None:
+    long = {"note": "x" * 20_000}
+    for n in range(300):
+        await put(graphs, key(f"c{n:03}"), parent=f"c{n - 1:03}" if n else None, versions={"a": "1"}, facts=long)
+    tracemalloc.start()
+    try:
+        await graphs.prune_threads("t", ["th"])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert await ids(graphs) == ["c299"]
+    assert peak < 2_000_000
 
 
 async def test_what_a_channel_of_differences_is_rebuilt_from_is_not_pruned(graphs: GraphStore) -> None:

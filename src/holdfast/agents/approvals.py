@@ -15,7 +15,7 @@ import pydantic
 
 from holdfast.agents.asking import Question, ask_person
 from holdfast.agents.attempts import record_output, step_of
-from holdfast.agents.budgets import PATIENT
+from holdfast.agents.granting import PATIENT
 from holdfast.agents.nulls import null_form
 from holdfast.agents.outputs import Output
 from holdfast.agents.versions import Edition

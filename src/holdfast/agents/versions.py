@@ -84,6 +84,7 @@ class Versions:
         self._types = dict(types)
         self._editions: dict[str, Edition] = {}
         self._in_force: dict[str, Edition] = {}
+        self._known: set[tuple[str, str]] = set()  # versions that a tenant has
         self._trouble = ""
         self.name = ""
         self._source = self._read()
@@ -144,23 +145,33 @@ class Versions:
         """A version that was pinned, here or elsewhere.
 
         Raises:
-            UsageError: the database has no such version.
+            UsageError: the database has no such version of the run's tenant.
         """
-        found = self._editions.get(version)
-        if found is not None:
-            return found
         tenant, name = execution.run.tenant, self.name
+        found = self._editions.get(version)
+        # What is in memory may be another tenant's.
+        if found is not None and (tenant, version) in self._known:
+            return found
         row = await execution.read(lambda store: store.agents.phases(tenant, name, version))
         if row is None:
             raise UsageError(
                 f"run {execution.run.id!r} goes by version {version} of {name}, which is not kept any more"
             )
-        return self._edition(phase_file_from(row.content))
+        if found is None:
+            found = self._edition(phase_file_from(row.content))
+        self._know(tenant, version)
+        return found
+
+    def _know(self, tenant: str, version: str) -> None:
+        if len(self._known) >= KEPT_AT_MOST:
+            self._known.clear()
+        self._known.add((tenant, version))
 
     async def _keep(self, execution: Execution, file: PhaseFile) -> None:
         """Keep a version in the database, once for each process."""
         kept = _kept(execution.core)
         tenant = execution.run.tenant
+        self._know(tenant, file.version)
         key = (tenant, file.name)
         if kept.get(key) == file.version:
             return

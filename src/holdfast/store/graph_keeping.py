@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
 from holdfast.store.checks import check_keys, check_texts
 from holdfast.store.graph_rows import CheckpointFilter, CheckpointKey, NewCheckpoint, NewValue, WriteRow
 from holdfast.store.graphs import LAST_TEXT, MOST_NAMESPACE_CHARACTERS
-
-
-class Kept(NamedTuple):
-    """A checkpoint as it is looked at to see what may go."""
-
-    namespace: str
-    id: str
-    parent: str | None
-    versions: str
-    facts: str
 
 
 def within(namespace: str) -> tuple[str, str]:
@@ -26,32 +14,16 @@ def within(namespace: str) -> tuple[str, str]:
     return namespace, f"{namespace[:-1]}/"
 
 
-def can_go(checkpoints: Iterable[Kept], stored: set[tuple[str, str, str]]) -> list[tuple[str, str]]:
-    """Namespace and id of those checkpoints of a thread that neither are the latest nor are needed to rebuild it.
-
-    A channel that keeps differences has a value now and then only. LangGraph counts in the metadata since when; up to
-    there the ancestors are needed.
+def kept(needed: Iterable[tuple[str, str]]) -> list[tuple[str, str, list[str]]]:
+    """Of each namespace of a thread its latest checkpoint, below which others may go, and all that are needed.
 
     Args:
-        stored: namespace, channel and version of each value.
+        needed: namespace and id of those that are.
     """
-    spaces: dict[str, dict[str, Kept]] = {}
-    for checkpoint in checkpoints:
-        spaces.setdefault(checkpoint.namespace, {})[checkpoint.id] = checkpoint
-    return [(namespace, id) for namespace, found in spaces.items() for id in found.keys() - _needed(found, stored)]
-
-
-def _needed(found: Mapping[str, Kept], stored: set[tuple[str, str, str]]) -> set[str]:
-    latest: Kept | None = found[max(found)]
-    assert latest is not None
-    open_channels = set(json.loads(latest.facts).get("counters_since_delta_snapshot") or ())
-    needed = set()
-    while latest is not None and latest.id not in needed:
-        needed.add(latest.id)
-        versions = json.loads(latest.versions)
-        open_channels -= {name for name in open_channels if (latest.namespace, name, versions.get(name)) in stored}
-        latest = found.get(latest.parent or "") if open_channels else None
-    return needed
+    spaces: dict[str, list[str]] = {}
+    for namespace, id in needed:
+        spaces.setdefault(namespace, []).append(id)
+    return [(namespace, max(found), found) for namespace, found in spaces.items()]
 
 
 def listing(

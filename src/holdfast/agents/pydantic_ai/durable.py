@@ -205,6 +205,7 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
                 return await super().wrap_run(ctx, handler=handler)
         finally:
             run.ended = True
+            run.arguments.clear()
 
     # Its calls
 

@@ -15,7 +15,7 @@ import asyncpg
 from holdfast.errors import StoreUnavailable
 from holdfast.store.checks import check_keys
 from holdfast.store.confined import ConfinedGraphs
-from holdfast.store.graph_keeping import Kept, can_go, check_checkpoint, check_writes, listing, within
+from holdfast.store.graph_keeping import check_checkpoint, check_writes, kept, listing, within
 from holdfast.store.graph_rows import (
     AncestorRow,
     CheckpointFilter,
@@ -192,9 +192,11 @@ class PostgresGraphs(GraphReads):
 
         async def prune(connection: Connection) -> None:
             for thread in threads:
-                kept = [Kept(*row) for row in await connection.fetch(_SQL["of_thread"], tenant, thread)]
-                stored = {tuple(row) for row in await connection.fetch(_SQL["stored_values"], tenant, thread)}
-                await _delete(connection, tenant, [(thread, *one) for one in can_go(kept, stored)])
+                needed = [(row[0], row[1]) for row in await connection.fetch(_SQL["needed"], tenant, thread)]
+                spaces = [(tenant, thread, *space) for space in kept(needed)]
+                for name in ("prune_writes", "prune_checkpoints"):
+                    await connection.executemany(_SQL[name], spaces)
+                await connection.execute(_SQL["delete_unused_values"], tenant, [thread])
 
         await self._write(prune)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Sequence
 
 from holdfast.store.checks import check_keys
 from holdfast.store.confined import ConfinedGraphs
-from holdfast.store.graph_keeping import Kept, can_go, check_checkpoint, check_writes, listing, within
+from holdfast.store.graph_keeping import check_checkpoint, check_writes, kept, listing, within
 from holdfast.store.graph_rows import (
     AncestorRow,
     CheckpointFilter,
@@ -174,9 +175,13 @@ class SqliteGraphs(GraphReads):
 
         def prune(connection: sqlite3.Connection) -> None:
             for thread in threads:
-                kept = [Kept(*row) for row in connection.execute(_SQL["of_thread"], (tenant, thread)).fetchall()]
-                stored = set(connection.execute(_SQL["stored_values"], (tenant, thread)).fetchall())
-                _delete(connection, tenant, [(thread, *one) for one in can_go(kept, stored)])
+                spaces = [
+                    (tenant, thread, namespace, latest, json.dumps(ids))
+                    for namespace, latest, ids in kept(connection.execute(_SQL["needed"], (tenant, thread)).fetchall())
+                ]
+                for name in ("prune_writes", "prune_checkpoints"):
+                    connection.executemany(_SQL[name], spaces)
+                connection.execute(_SQL["delete_unused_values"], (tenant, thread))
 
         await self._transaction(prune)
 

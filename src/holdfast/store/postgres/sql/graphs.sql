@@ -183,12 +183,58 @@ WHERE tenant = $1 AND thread = ANY ($2) AND (thread, namespace, channel, version
     WHERE c.tenant = $1 AND c.thread = ANY ($2)
 )
 
--- name: of_thread
-SELECT namespace, id, parent, versions::text, facts::text
-FROM holdfast.graph_checkpoints WHERE tenant = $1 AND thread = $2
+-- Of a thread the latest checkpoint in each namespace, and those that it is rebuilt from: a channel that keeps
+-- differences has a value now and then only, and LangGraph counts in the metadata since when. Up to there the ancestors
+-- are needed; "open" are the channels that have no value yet.
+-- name: needed
+SELECT namespace, id FROM (
+    WITH RECURSIVE needed (namespace, id, parent, open) AS (
+        SELECT c.namespace, c.id, c.parent, ARRAY(
+            SELECT k.channel FROM jsonb_object_keys(
+                CASE jsonb_typeof(c.facts -> 'counters_since_delta_snapshot')
+                    WHEN 'object' THEN c.facts -> 'counters_since_delta_snapshot' ELSE '{}'
+                END
+            ) AS k (channel)
+            WHERE NOT EXISTS (
+                SELECT FROM holdfast.graph_values AS v
+                WHERE v.tenant = $1 AND v.thread = $2 AND v.namespace = c.namespace AND v.channel = k.channel
+                  AND v.version = c.versions ->> k.channel
+            )
+        )
+        FROM (
+            SELECT DISTINCT ON (namespace) namespace, id, parent, versions, facts FROM holdfast.graph_checkpoints
+            WHERE tenant = $1 AND thread = $2 ORDER BY namespace DESC, id DESC
+        ) AS c
+        UNION
+        SELECT c.namespace, c.id, c.parent, ARRAY(
+            SELECT k.channel FROM unnest(needed.open) AS k (channel)
+            WHERE NOT EXISTS (
+                SELECT FROM holdfast.graph_values AS v
+                WHERE v.tenant = $1 AND v.thread = $2 AND v.namespace = c.namespace AND v.channel = k.channel
+                  AND v.version = c.versions ->> k.channel
+            )
+        )
+        FROM needed CROSS JOIN LATERAL (
+            SELECT * FROM holdfast.graph_checkpoints AS c
+            WHERE c.tenant = $1 AND c.thread = $2 AND c.namespace = needed.namespace AND c.id = needed.parent OFFSET 0
+        ) AS c
+        WHERE needed.open <> '{}'
+    )
+    SELECT namespace, id FROM needed
+) AS n
 
--- name: stored_values
-SELECT namespace, channel, version FROM holdfast.graph_values WHERE tenant = $1 AND thread = $2
+-- Writes whose checkpoint is still to come stay; so does what was put after it was looked at what is needed.
+-- name: prune_writes
+DELETE FROM holdfast.graph_writes AS w
+WHERE w.tenant = $1 AND w.thread = $2 AND w.namespace = $3 AND w.checkpoint < $4 AND w.checkpoint <> ALL ($5)
+  AND EXISTS (
+      SELECT FROM holdfast.graph_checkpoints AS c
+      WHERE c.tenant = $1 AND c.thread = $2 AND c.namespace = $3 AND c.id = w.checkpoint
+  )
+
+-- name: prune_checkpoints
+DELETE FROM holdfast.graph_checkpoints
+WHERE tenant = $1 AND thread = $2 AND namespace = $3 AND id < $4 AND id <> ALL ($5)
 
 -- One that has expired is as if it were not there.
 -- name: put_items

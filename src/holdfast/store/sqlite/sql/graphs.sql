@@ -136,11 +136,53 @@ WHERE tenant = ?1 AND thread = ?2 AND (namespace, channel, version) NOT IN (
     WHERE c.tenant = ?1 AND c.thread = ?2
 )
 
--- name: of_thread
-SELECT namespace, id, parent, versions, facts FROM graph_checkpoints WHERE tenant = ? AND thread = ?
+-- Of a thread the latest checkpoint in each namespace, and those that it is rebuilt from: a channel that keeps
+-- differences has a value now and then only, and LangGraph counts in the metadata since when. Up to there the ancestors
+-- are needed; "open" are the channels that have no value yet.
+-- name: needed
+SELECT namespace, id FROM (
+    WITH RECURSIVE needed (namespace, id, parent, open) AS (
+        SELECT latest.namespace, latest.id, latest.parent, (
+            SELECT json_group_array(k.key) FROM json_each(latest.facts, '$.counters_since_delta_snapshot') AS k
+            WHERE k.key IS NOT NULL AND NOT EXISTS (
+                SELECT 1 FROM graph_values AS v
+                WHERE v.tenant = ?1 AND v.thread = ?2 AND v.namespace = latest.namespace AND v.channel = k.key
+                  AND v.version = (SELECT e.value FROM json_each(latest.versions) AS e WHERE e.key = k.key)
+            )
+        )
+        FROM (
+            SELECT namespace, max(id) AS id, parent, versions, facts FROM graph_checkpoints
+            WHERE tenant = ?1 AND thread = ?2 GROUP BY namespace
+        ) AS latest
+        UNION
+        SELECT c.namespace, c.id, c.parent, (
+            SELECT json_group_array(k.value) FROM json_each(needed.open) AS k
+            WHERE NOT EXISTS (
+                SELECT 1 FROM graph_values AS v
+                WHERE v.tenant = ?1 AND v.thread = ?2 AND v.namespace = c.namespace AND v.channel = k.value
+                  AND v.version = (SELECT e.value FROM json_each(c.versions) AS e WHERE e.key = k.value)
+            )
+        )
+        FROM needed JOIN graph_checkpoints AS c
+            ON c.tenant = ?1 AND c.thread = ?2 AND c.namespace = needed.namespace AND c.id = needed.parent
+        WHERE needed.open <> '[]'
+    )
+    SELECT namespace, id FROM needed
+)
 
--- name: stored_values
-SELECT namespace, channel, version FROM graph_values WHERE tenant = ? AND thread = ?
+-- Writes whose checkpoint is still to come stay.
+-- name: prune_writes
+DELETE FROM graph_writes
+WHERE tenant = ?1 AND thread = ?2 AND namespace = ?3 AND checkpoint < ?4
+  AND checkpoint NOT IN (SELECT value FROM json_each(?5))
+  AND EXISTS (
+      SELECT 1 FROM graph_checkpoints AS c
+      WHERE c.tenant = ?1 AND c.thread = ?2 AND c.namespace = ?3 AND c.id = graph_writes.checkpoint
+  )
+
+-- name: prune_checkpoints
+DELETE FROM graph_checkpoints
+WHERE tenant = ?1 AND thread = ?2 AND namespace = ?3 AND id < ?4 AND id NOT IN (SELECT value FROM json_each(?5))
 
 -- name: now
 SELECT holdfast_now_us()
