@@ -18,7 +18,7 @@ from benchmarks.backends import Backend
 from benchmarks.child import Child
 from benchmarks.report import Required, Row
 from benchmarks.sizes import Sizes
-from holdfast.agents.models import scripted
+from holdfast.agents.models.reaching import scripted
 from holdfast.agents.phases import load_phases
 
 CASE = "phases"

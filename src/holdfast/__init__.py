@@ -110,15 +110,15 @@ from holdfast.services.execute import execute
 from holdfast.services.worker import Worker
 
 if TYPE_CHECKING:
-    from holdfast.agents.agents import Agent, Work, agent
-    from holdfast.agents.artifacts import ArtifactInfo, Workspace
-    from holdfast.agents.commands import Command
+    from holdfast.agents.artifacts.workspace import ArtifactInfo, Workspace
     from holdfast.agents.context import OrderContext, Source, gather_context, source
+    from holdfast.agents.models.scripted import Scene, scripted, unregister
     from holdfast.agents.phases import Phases, load_phases
-    from holdfast.agents.pipelines import Pipeline
-    from holdfast.agents.results import PipelineResult, StepResult
-    from holdfast.agents.scripted import Scene, scripted, unregister
-    from holdfast.agents.shapes import LoopPipeline, ParallelPipeline, RouterPipeline, SequentialPipeline
+    from holdfast.agents.pipelines.agents import Agent, Work, agent
+    from holdfast.agents.pipelines.base import Pipeline
+    from holdfast.agents.pipelines.commands import Command
+    from holdfast.agents.pipelines.results import PipelineResult, StepResult
+    from holdfast.agents.pipelines.shapes import LoopPipeline, ParallelPipeline, RouterPipeline, SequentialPipeline
     from holdfast.conversations.desk import Conversations, open_conversations
     from holdfast.conversations.engine import TurnEngine
     from holdfast.conversations.handover import Handover
@@ -180,15 +180,15 @@ if not TYPE_CHECKING:
     _LATER = {
         name: module
         for module, names in {
-            "holdfast.agents.agents": "Agent Work agent",
-            "holdfast.agents.artifacts": "ArtifactInfo Workspace",
-            "holdfast.agents.commands": "Command",
+            "holdfast.agents.pipelines.agents": "Agent Work agent",
+            "holdfast.agents.artifacts.workspace": "ArtifactInfo Workspace",
+            "holdfast.agents.pipelines.commands": "Command",
             "holdfast.agents.context": "OrderContext Source gather_context source",
             "holdfast.agents.phases": "Phases load_phases",
-            "holdfast.agents.pipelines": "Pipeline",
-            "holdfast.agents.results": "PipelineResult StepResult",
-            "holdfast.agents.scripted": "Scene scripted unregister",
-            "holdfast.agents.shapes": "LoopPipeline ParallelPipeline RouterPipeline SequentialPipeline",
+            "holdfast.agents.pipelines.base": "Pipeline",
+            "holdfast.agents.pipelines.results": "PipelineResult StepResult",
+            "holdfast.agents.models.scripted": "Scene scripted unregister",
+            "holdfast.agents.pipelines.shapes": "LoopPipeline ParallelPipeline RouterPipeline SequentialPipeline",
             "holdfast.conversations.desk": "Conversations open_conversations",
             "holdfast.conversations.engine": "TurnEngine",
             "holdfast.conversations.handover": "Handover",

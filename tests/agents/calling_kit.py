@@ -6,8 +6,8 @@ from typing import Any
 import pydantic
 import pytest
 
-from holdfast.agents.calling import Answered, Asked, call_model
-from holdfast.agents.outputs import output_of
+from holdfast.agents.models.calling import Answered, Asked, call_model
+from holdfast.agents.models.outputs import output_of
 from holdfast.errors import ModelFailed
 from holdfast.model.phases import ModelTerms, Price
 from tests.agents.openai_server import OpenAIServer

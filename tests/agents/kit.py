@@ -13,7 +13,7 @@ from typing import Any
 import pydantic
 
 import holdfast as hf
-from holdfast.agents.models import Scene, scripted, unregister
+from holdfast.agents.models.reaching import Scene, scripted, unregister
 from holdfast.agents.phases import Phases, load_phases
 from holdfast.store.agent_rows import ArtifactRow, ModelCall
 from holdfast.workqueue.queue import WorkQueue, work_queue

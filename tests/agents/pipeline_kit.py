@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from holdfast.agents.agents import Work
+from holdfast.agents.pipelines.agents import Work
 from holdfast.model.retry import Retry
 
 ONCE = Retry(max_attempts=1)

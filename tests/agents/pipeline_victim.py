@@ -20,9 +20,9 @@ from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 import holdfast as hf
-from holdfast.agents.agents import Work, agent
-from holdfast.agents.commands import Command
-from holdfast.agents.shapes import LoopPipeline, ParallelPipeline, Pipeline, SequentialPipeline
+from holdfast.agents.pipelines.agents import Work, agent
+from holdfast.agents.pipelines.commands import Command
+from holdfast.agents.pipelines.shapes import LoopPipeline, ParallelPipeline, Pipeline, SequentialPipeline
 from tests.agents.pipeline_kit import Code, Plan, Review, accepted
 
 LOG, DEADLY = "PIPELINE_LOG", "PIPELINE_DEADLY"

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from holdfast.agents.calling import ANSWER_CHARACTERS, Asked, call_model
-from holdfast.agents.outputs import output_of
+from holdfast.agents.models.calling import ANSWER_CHARACTERS, Asked, call_model
+from holdfast.agents.models.outputs import output_of
 from holdfast.errors import ModelFailed
 from tests.agents.calling_kit import PATIENCE, ask, failed, server, sink, terms
 from tests.agents.openai_server import OpenAIServer

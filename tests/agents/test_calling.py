@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from holdfast.agents.calling import ANSWER_CHARACTERS, Asked, call_model
-from holdfast.agents.models import model_for
-from holdfast.agents.outputs import output_of
+from holdfast.agents.models.calling import ANSWER_CHARACTERS, Asked, call_model
+from holdfast.agents.models.outputs import output_of
+from holdfast.agents.models.reaching import model_for
 from holdfast.agents.recording import Request
 from holdfast.errors import ModelFailed
 from holdfast.model.phases import ModelTerms

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from holdfast.agents import commands
-from holdfast.agents.agents import agent
-from holdfast.agents.commands import Command
-from holdfast.agents.results import PipelineResult
-from holdfast.agents.shapes import LoopPipeline, SequentialPipeline
+from holdfast.agents.pipelines import commands
+from holdfast.agents.pipelines.agents import agent
+from holdfast.agents.pipelines.commands import Command
+from holdfast.agents.pipelines.results import PipelineResult
+from holdfast.agents.pipelines.shapes import LoopPipeline, SequentialPipeline
 from holdfast.errors import AgentFailed, CommandFailed, UsageError
 from holdfast.model.retry import Retry
 from tests.engine.helpers import until

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from holdfast.agents.calling import Asked, call_model
-from holdfast.agents.models import Scene, scripted
-from holdfast.agents.outputs import output_of
+from holdfast.agents.models.calling import Asked, call_model
+from holdfast.agents.models.outputs import output_of
+from holdfast.agents.models.reaching import Scene, scripted
 from holdfast.errors import ModelFailed
 from holdfast.model.phases import ModelTerms
 from tests.agents.calling_kit import PATIENCE, ask, failed, server, sink, terms

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 
-from holdfast.agents.calling import Answered, Asked, call_model
-from holdfast.agents.models import Scene, model_for, scripted, unregister
-from holdfast.agents.outputs import output_of
+from holdfast.agents.models.calling import Answered, Asked, call_model
+from holdfast.agents.models.outputs import output_of
+from holdfast.agents.models.reaching import Scene, model_for, scripted, unregister
 from holdfast.errors import ModelFailed, UsageError
 from holdfast.model.phases import ModelTerms, Price
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from holdfast.agents.artifacts import Workspace
+from holdfast.agents.artifacts.workspace import Workspace
 from holdfast.errors import ArtifactNotFound, PayloadError, UsageError, WorkspaceError
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import TypedDict
 
-from holdfast.agents.outputs import Output, output_of
+from holdfast.agents.models.outputs import Output, output_of
 from holdfast.errors import PayloadError, UsageError
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.agents import template_checks
 from holdfast.agents.phase_files import FILE_BYTES, phase_file_from, read_phase_file
+from holdfast.agents.prompts import checks
 from holdfast.errors import PhaseFileError, UsageError
 from holdfast.model import phase_layers, phase_parts
 
@@ -285,6 +285,6 @@ def test_every_key_is_on_the_page_of_the_reference(key: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", template_checks.NAMES)
+@pytest.mark.parametrize("name", checks.NAMES)
 def test_every_name_that_templates_see_is_on_the_page_of_the_reference(name: str) -> None:
     assert f"`{name}`" in (DOCS / "phases.md").read_text("utf-8")

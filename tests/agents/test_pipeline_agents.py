@@ -10,8 +10,8 @@ from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, Text
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.models.test import TestModel
 
-from holdfast.agents.agents import Work, agent
-from holdfast.agents.shapes import LoopPipeline, SequentialPipeline
+from holdfast.agents.pipelines.agents import Work, agent
+from holdfast.agents.pipelines.shapes import LoopPipeline, SequentialPipeline
 from holdfast.errors import AgentFailed, UsageError
 from holdfast.pydantic_ai import Durable
 from tests.agents.pipeline_kit import QUICK, Plan, Review, accepted

@@ -12,11 +12,11 @@ from pydantic import BaseModel, Field
 from pydantic_ai import Agent as ModelAgent
 from pydantic_ai.models.test import TestModel
 
-from holdfast.agents.agents import Agent, agent
-from holdfast.agents.artifacts import Workspace
-from holdfast.agents.commands import Command
-from holdfast.agents.naming import name_artifacts
-from holdfast.agents.shapes import LoopPipeline, ParallelPipeline, RouterPipeline, SequentialPipeline
+from holdfast.agents.artifacts.workspace import Workspace
+from holdfast.agents.pipelines.agents import Agent, agent
+from holdfast.agents.pipelines.commands import Command
+from holdfast.agents.pipelines.naming import name_artifacts
+from holdfast.agents.pipelines.shapes import LoopPipeline, ParallelPipeline, RouterPipeline, SequentialPipeline
 from holdfast.errors import UsageError
 from tests.agents.pipeline_kit import Code, Crew, Plan, Review, accepted
 

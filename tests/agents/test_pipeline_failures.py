@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from holdfast.agents.agents import Work, agent
-from holdfast.agents.results import PipelineResult
-from holdfast.agents.shapes import LoopPipeline, ParallelPipeline, RouterPipeline, SequentialPipeline
+from holdfast.agents.pipelines.agents import Work, agent
+from holdfast.agents.pipelines.results import PipelineResult
+from holdfast.agents.pipelines.shapes import LoopPipeline, ParallelPipeline, RouterPipeline, SequentialPipeline
 from holdfast.errors import AgentFailed, StepTimeout, UsageError, WorkspaceError
 from holdfast.model.retry import Retry
 from tests.agents.pipeline_kit import ONCE, QUICK, Code, Crew, Plan, accepted, double, fails

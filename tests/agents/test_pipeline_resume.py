@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.agents.agents import Work, agent
-from holdfast.agents.results import PipelineResult
-from holdfast.agents.shapes import LoopPipeline, ParallelPipeline, Pipeline, SequentialPipeline
+from holdfast.agents.pipelines.agents import Work, agent
+from holdfast.agents.pipelines.results import PipelineResult
+from holdfast.agents.pipelines.shapes import LoopPipeline, ParallelPipeline, Pipeline, SequentialPipeline
 from holdfast.errors import AgentFailed, PayloadError, UsageError, WorkspaceError
 from tests.agents import pipeline_victim
 from tests.agents.pipeline_kit import ONCE, Code, Crew, Plan, Review, accepted, double, fails

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from holdfast.agents.agents import Work, agent
-from holdfast.agents.artifacts import Workspace
-from holdfast.agents.results import PipelineResult
-from holdfast.agents.shapes import LoopPipeline, ParallelPipeline, RouterPipeline, SequentialPipeline
+from holdfast.agents.artifacts.workspace import Workspace
+from holdfast.agents.pipelines.agents import Work, agent
+from holdfast.agents.pipelines.results import PipelineResult
+from holdfast.agents.pipelines.shapes import LoopPipeline, ParallelPipeline, RouterPipeline, SequentialPipeline
 from holdfast.errors import NotAccepted, UsageError
 from tests.agents.pipeline_kit import ONCE, Code, Crew, Plan, Review, accepted, double
 

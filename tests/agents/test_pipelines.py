@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from holdfast.agents.agents import Work, agent
-from holdfast.agents.artifacts import Workspace
-from holdfast.agents.results import PipelineResult
-from holdfast.agents.shapes import LoopPipeline, SequentialPipeline
+from holdfast.agents.artifacts.workspace import Workspace
+from holdfast.agents.pipelines.agents import Work, agent
+from holdfast.agents.pipelines.results import PipelineResult
+from holdfast.agents.pipelines.shapes import LoopPipeline, SequentialPipeline
 from holdfast.engine.step import step
 from holdfast.errors import AgentFailed, PayloadError
 from tests.agents.pipeline_kit import ONCE, Crew, Plan, accepted, double
@@ -172,5 +172,5 @@ async def test_an_artifact_that_another_agent_changes_is_told(tmp_path: Path) ->
 @pytest.mark.slow
 def test_pipelines_need_no_package_but_holdfast() -> None:
     others = ("pydantic_ai", "langgraph", "obstore", "jinja2")
-    code = f"import sys, holdfast.agents.shapes; print([one for one in {others} if one in sys.modules])"
+    code = f"import sys, holdfast.agents.pipelines.shapes; print([one for one in {others} if one in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout == "[]\n"

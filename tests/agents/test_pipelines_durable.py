@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast.agents.agents import Work, agent
-from holdfast.agents.artifacts import Workspace
-from holdfast.agents.results import PipelineResult
-from holdfast.agents.shapes import LoopPipeline, ParallelPipeline, Pipeline, SequentialPipeline
+from holdfast.agents.artifacts.workspace import Workspace
+from holdfast.agents.pipelines.agents import Work, agent
+from holdfast.agents.pipelines.results import PipelineResult
+from holdfast.agents.pipelines.shapes import LoopPipeline, ParallelPipeline, Pipeline, SequentialPipeline
 from holdfast.errors import AgentFailed, NotAccepted, UsageError
 from holdfast.store.agent_rows import ArtifactRow
 from tests.agents import pipeline_victim

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.agents.prices import cost_of
+from holdfast.agents.models.prices import cost_of
 from holdfast.model.phases import ModelTerms, Price
 
 NOW = 1_780_000_000_000_000

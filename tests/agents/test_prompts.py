@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, create_model
 
-from holdfast.agents.prompts import Prompter, Rendered
-from holdfast.agents.tokens import tokens_of
+from holdfast.agents.prompts.rendering import Prompter, Rendered
+from holdfast.agents.prompts.tokens import tokens_of
 from holdfast.errors import UsageError
 from holdfast.model.phase_content import sealed
 from holdfast.model.phases import Phase

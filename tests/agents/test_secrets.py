@@ -12,11 +12,11 @@ import asyncpg
 import pytest
 
 import holdfast as hf
-from holdfast.agents.calling import Asked, call_model
-from holdfast.agents.models import model_for, reaching
-from holdfast.agents.outputs import output_of
+from holdfast.agents.models.calling import Asked, call_model
+from holdfast.agents.models.keys import hide, key_of
+from holdfast.agents.models.outputs import output_of
+from holdfast.agents.models.reaching import model_for, reaching
 from holdfast.agents.recording import record_requests
-from holdfast.agents.secrets import hide, key_of
 from holdfast.errors import ModelFailed, UsageError
 from holdfast.model.phases import ModelTerms
 from tests.agents.openai_server import OpenAIServer

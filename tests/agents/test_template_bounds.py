@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.agents.prompts import Prompter
+from holdfast.agents.prompts.rendering import Prompter
 from holdfast.errors import UsageError
 from holdfast.model.phase_content import sealed
 from holdfast.model.phases import Phase

@@ -196,7 +196,7 @@ async def test_a_version_of_another_tenant_is_not_known(
     [calls] = phases.workflows
     version = phases.file().version
     given = {
-        "version": version, "phase": "first", "model": "scripted:main", "system": None, "prompt": "Mine.", "caller": "me",
+        "version": version, "phase": "first", "model": "scripted:main", "system": None, "prompt": "Mine.", "caller": "",
     }  # fmt: skip
     async with serving("memory://", flow := halting(phases), *phases.workflows) as (client, _):
         run = await client.start(flow, "a")

@@ -19,8 +19,8 @@ import pytest
 from pydantic import BaseModel
 
 import holdfast as hf
-from holdfast.agents import folders
-from holdfast.agents.artifacts import ArtifactInfo, Workspace
+from holdfast.agents.artifacts import folders
+from holdfast.agents.artifacts.workspace import ArtifactInfo, Workspace
 from holdfast.errors import ArtifactNotFound, PayloadError, UsageError, WorkspaceError
 from tests.agents import workspace_victim
 

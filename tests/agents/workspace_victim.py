@@ -6,7 +6,7 @@ import resource
 import signal
 import sys
 
-from holdfast.agents.artifacts import Workspace
+from holdfast.agents.artifacts.workspace import Workspace
 from holdfast.errors import WorkspaceError
 
 NOBODY = 65534

@@ -16,8 +16,8 @@ import pydantic
 from holdfast.agents.asking import Question, ask_person
 from holdfast.agents.attempts import record_output, step_of
 from holdfast.agents.granting import PATIENT
+from holdfast.agents.models.outputs import Output
 from holdfast.agents.nulls import null_form
-from holdfast.agents.outputs import Output
 from holdfast.agents.versions import Edition
 from holdfast.engine.context import Scope
 from holdfast.errors import AskSkipped, ModelFailed, PhaseFailed, Rejected

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.agents.prices import cost_of
+from holdfast.agents.models.prices import cost_of
 from holdfast.engine.attaching import attempt
 from holdfast.engine.context import StepFrame
 from holdfast.engine.execution import Execution

@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
-from holdfast.agents import known_models
+from holdfast.agents.models import known
 from holdfast.agents.phase_ceilings import check_ceilings
-from holdfast.agents.tokens import tokens_in
+from holdfast.agents.prompts.tokens import tokens_in
 from holdfast.errors import PhaseFileError, UsageError
 from holdfast.model.phase_checks import check_limits, check_needs
 from holdfast.model.phase_content import phase_file_from as phase_file_from
@@ -23,7 +23,7 @@ from holdfast.model.toml_places import NotReadable, read_toml, toml_line
 from holdfast.store.text_files import text_of
 
 try:
-    from holdfast.agents.template_checks import Origin, TemplateChecks
+    from holdfast.agents.prompts.checks import Origin, TemplateChecks
 except ModuleNotFoundError as missing:
     raise UsageError(f'phases need libraries: pip install "holdfast[agents]" ({missing})') from missing
 
@@ -147,8 +147,8 @@ class _Folder:
         self.stamps: dict[Path, Stamp] = {}
         self._texts: dict[str, str] = {}
 
-    model_fault = staticmethod(known_models.model_fault)
-    provider_fault = staticmethod(known_models.provider_fault)
+    model_fault = staticmethod(known.model_fault)
+    provider_fault = staticmethod(known.provider_fault)
 
     def text(self, name: str) -> str:
         """The text of a template that a phase names."""

@@ -9,8 +9,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from holdfast.agents.models.requesting import Sink
 from holdfast.agents.queued import Queues
-from holdfast.agents.requesting import Sink
 from holdfast.agents.running import Call, run_phase
 from holdfast.agents.versions import Edition, Versions
 from holdfast.engine.context import scope

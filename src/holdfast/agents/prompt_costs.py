@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-from holdfast.agents.prices import cost_of
+from holdfast.agents.models.prices import cost_of
 from holdfast.model.phases import ModelTerms
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from holdfast.agents.attempts import ask_model, retry_of, step_of, tried
 from holdfast.agents.budgets import BudgetUsed, callers, check_budgets
 from holdfast.agents.limits import keys_of
-from holdfast.agents.tokens import tokens_of
+from holdfast.agents.prompts.tokens import tokens_of
 from holdfast.agents.versions import Edition, Versions
 from holdfast.engine.context import Scope, scope
 from holdfast.engine.execution import Execution

@@ -12,8 +12,8 @@ from holdfast.agents.approvals import approved, ask_what_to_do
 from holdfast.agents.attempts import ask_model, record_output, record_prompt, retry_of, step_of, tried
 from holdfast.agents.budgets import BudgetUsed, check_budgets
 from holdfast.agents.granting import ask_for_more
+from holdfast.agents.models.requesting import Sink
 from holdfast.agents.queued import Queues
-from holdfast.agents.requesting import Sink
 from holdfast.agents.versions import Edition
 from holdfast.engine.context import Scope
 from holdfast.errors import ModelFailed, PayloadError, UsageError

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from holdfast.agents.outputs import Output, output_of
+from holdfast.agents.models.outputs import Output, output_of
 from holdfast.agents.phase_files import PhaseSource, phase_file_from, read_phase_file
-from holdfast.agents.prompts import Prompter
+from holdfast.agents.prompts.rendering import Prompter
 from holdfast.engine.context import Scope
 from holdfast.engine.core import Core
 from holdfast.engine.execution import Execution

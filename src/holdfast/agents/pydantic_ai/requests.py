@@ -10,7 +10,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import ModelResponse
 
-from holdfast.agents.failures import Failure, failure_of
+from holdfast.agents.models.failures import Failure, failure_of
 from holdfast.agents.recording import Request, record_requests
 from holdfast.engine.attaching import attempt
 from holdfast.errors import HoldfastError, RetryAfter

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.agents.artifact_names import check_name
-from holdfast.agents.artifacts import Workspace
-from holdfast.agents.commands import Command
-from holdfast.agents.prompted import Prompted
+from holdfast.agents.artifacts.names import check_name
+from holdfast.agents.artifacts.workspace import Workspace
+from holdfast.agents.pipelines.commands import Command
+from holdfast.agents.pipelines.prompted import Prompted
 from holdfast.engine.step import Step
 from holdfast.engine.workflow import Workflow
 from holdfast.errors import UsageError
@@ -112,7 +112,7 @@ def agent(
     Raises:
         UsageError: it is none of these, or a term does not fit it.
     """
-    from holdfast.agents.pipelines import Pipeline  # which is made of agents
+    from holdfast.agents.pipelines.base import Pipeline  # which is made of agents
 
     if isinstance(target, Agent):
         raise UsageError(f"agent {target.name!r} has terms already; give hf.agent the function or object itself")

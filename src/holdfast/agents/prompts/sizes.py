@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from jinja2 import nodes
 
-from holdfast.agents.templates import is_section
+from holdfast.agents.prompts.templates import is_section
 
 
 def least_bytes(tree: nodes.Template, others: Mapping[str, nodes.Template]) -> int:

@@ -25,9 +25,9 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
-from holdfast.agents.failures import Failure, failure_of
-from holdfast.agents.models import Mode, Reached
-from holdfast.agents.outputs import Output
+from holdfast.agents.models.failures import Failure, failure_of
+from holdfast.agents.models.outputs import Output
+from holdfast.agents.models.reaching import Mode, Reached
 from holdfast.errors import ModelFailed
 
 ANSWER_CHARACTERS = 1024 * 1024

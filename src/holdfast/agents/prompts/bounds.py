@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2.utils import Namespace
 
-from holdfast.agents.template_sections import Marks
+from holdfast.agents.prompts.sections import Marks
 
 MOST_STEPS = 200_000
 """Rounds of loops, calls and includes together."""

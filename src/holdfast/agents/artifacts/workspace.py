@@ -15,9 +15,9 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel
 
-from holdfast.agents.artifact_names import check_name, media_type_of
-from holdfast.agents.folders import Folder
-from holdfast.agents.objects import Objects
+from holdfast.agents.artifacts.folders import Folder
+from holdfast.agents.artifacts.names import check_name, media_type_of
+from holdfast.agents.artifacts.objects import Objects
 from holdfast.agents.recording import record_artifact
 from holdfast.errors import ArtifactNotFound, PayloadError, UsageError
 from holdfast.model.ids import check_id

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from holdfast.agents.secrets import hide, key_of
+from holdfast.agents.models.keys import hide, key_of
 from holdfast.errors import UsageError
 from holdfast.model.phases import ModelTerms
 
@@ -32,8 +32,8 @@ from pydantic_ai.profiles.openai import OpenAIModelProfile
 from pydantic_ai.providers import Provider, infer_provider_class
 from pydantic_ai.providers.gateway import gateway_provider
 
-from holdfast.agents.answer_bounds import bound_bodies
-from holdfast.agents.scripted import PROVIDER, Registered, Scene, scripted, scripted_model, unregister
+from holdfast.agents.models.answer_bounds import bound_bodies
+from holdfast.agents.models.scripted import PROVIDER, Registered, Scene, scripted, scripted_model, unregister
 
 __all__ = ["Mode", "Reached", "Registered", "Scene", "model_for", "reaching", "scripted", "unregister"]
 

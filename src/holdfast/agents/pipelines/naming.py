@@ -12,8 +12,8 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel
 from typing_extensions import is_typeddict
 
-from holdfast.agents.agents import Agent
-from holdfast.agents.artifact_names import check_name, fold
+from holdfast.agents.artifacts.names import check_name, fold
+from holdfast.agents.pipelines.agents import Agent
 from holdfast.errors import UsageError
 
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

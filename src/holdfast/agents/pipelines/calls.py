@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from holdfast.agents.agents import Agent, Work
-from holdfast.agents.artifact_names import check_name
-from holdfast.agents.artifacts import ArtifactInfo, Workspace, codec_for, readable, to_the_end
+from holdfast.agents.artifacts.names import check_name
+from holdfast.agents.artifacts.workspace import ArtifactInfo, Workspace, codec_for, readable, to_the_end
+from holdfast.agents.pipelines.agents import Agent, Work
 from holdfast.engine.attaching import attempt
 from holdfast.engine.context import StepFrame
 from holdfast.engine.step import Step

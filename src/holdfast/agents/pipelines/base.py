@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any, TypeAlias
 
-from holdfast.agents.agents import Agent, agent
-from holdfast.agents.artifacts import Workspace, codec_for
-from holdfast.agents.calls import TASK, Given, Types, step_of, workspace_here
-from holdfast.agents.courses import Course, Setting
-from holdfast.agents.manifests import Manifest, open_manifest
-from holdfast.agents.naming import name_artifacts
-from holdfast.agents.results import PipelineResult
+from holdfast.agents.artifacts.workspace import Workspace, codec_for
+from holdfast.agents.pipelines.agents import Agent, agent
+from holdfast.agents.pipelines.calls import TASK, Given, Types, step_of, workspace_here
+from holdfast.agents.pipelines.courses import Course, Setting
+from holdfast.agents.pipelines.manifests import Manifest, open_manifest
+from holdfast.agents.pipelines.naming import name_artifacts
+from holdfast.agents.pipelines.results import PipelineResult
 from holdfast.engine.attaching import attempt
 from holdfast.engine.context import Scope, place
 from holdfast.engine.step import Step

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.meta import find_undeclared_variables
 
-from holdfast.agents.template_sizes import least_bytes
-from holdfast.agents.templates import Language
+from holdfast.agents.prompts.sizes import least_bytes
+from holdfast.agents.prompts.templates import Language
 from holdfast.model.nearest import nearest
 from holdfast.model.phase_faults import Faults
 from holdfast.model.phase_terms import Wrong

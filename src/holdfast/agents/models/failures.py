@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import httpx2
 from pydantic_ai import exceptions as raised
 
-from holdfast.agents.answer_bounds import AnswerTooLarge
-from holdfast.agents.secrets import hide
+from holdfast.agents.models.answer_bounds import AnswerTooLarge
+from holdfast.agents.models.keys import hide
 from holdfast.errors import ModelFailed
 from holdfast.model.phases import FAILURE_KINDS, FailureKind
 

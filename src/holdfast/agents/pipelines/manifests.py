@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from holdfast.agents.agents import Agent
-from holdfast.agents.artifact_names import OURS, fold
-from holdfast.agents.artifacts import ArtifactInfo, Workspace, readable
+from holdfast.agents.artifacts.names import OURS, fold
+from holdfast.agents.artifacts.workspace import ArtifactInfo, Workspace, readable
+from holdfast.agents.pipelines.agents import Agent
 from holdfast.errors import ArtifactNotFound, PayloadError, UsageError, WorkspaceError
 from holdfast.model.payload import codec_of
 

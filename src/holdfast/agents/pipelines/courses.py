@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from holdfast.agents.agents import Agent, Function
-from holdfast.agents.artifacts import ArtifactInfo
-from holdfast.agents.calls import Given, Types, artifact_names
-from holdfast.agents.manifests import Finished, Manifest, digest
-from holdfast.agents.results import StepResult
+from holdfast.agents.artifacts.workspace import ArtifactInfo
+from holdfast.agents.pipelines.agents import Agent, Function
+from holdfast.agents.pipelines.calls import Given, Types, artifact_names
+from holdfast.agents.pipelines.manifests import Finished, Manifest, digest
+from holdfast.agents.pipelines.results import StepResult
 from holdfast.engine.context import now
 from holdfast.engine.fan_out import gather
 from holdfast.engine.step import Step

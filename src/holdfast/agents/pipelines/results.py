@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from holdfast.agents.artifacts import ArtifactInfo
+from holdfast.agents.artifacts.workspace import ArtifactInfo
 from holdfast.errors import UsageError
 from holdfast.model.payload import codec_of
 

@@ -10,7 +10,7 @@ import pydantic_core
 from jinja2 import Environment, pass_environment
 from jinja2.filters import FILTERS, do_indent, do_round, do_sum, do_wordwrap, make_attrgetter
 
-from holdfast.agents import template_bounds as bounds
+from holdfast.agents.prompts import bounds
 
 _PLAIN = (
     "abs", "count", "d", "default", "dictsort", "filesizeformat", "first", "float", "groupby", "int", "items", "last",

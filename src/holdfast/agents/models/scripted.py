@@ -22,7 +22,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 from pydantic_core import to_jsonable_python
 
-from holdfast.agents.tokens import tokens_of
+from holdfast.agents.prompts.tokens import tokens_of
 from holdfast.errors import UsageError
 
 PROVIDER = "scripted"

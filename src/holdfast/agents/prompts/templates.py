@@ -15,9 +15,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 from pydantic import BaseModel
 
-from holdfast.agents import template_bounds as bounds
-from holdfast.agents.template_filters import KEPT
-from holdfast.agents.template_sections import END, MOST_KEEP
+from holdfast.agents.prompts import bounds
+from holdfast.agents.prompts.filters import KEPT
+from holdfast.agents.prompts.sections import END, MOST_KEEP
 
 _GLOBALS = ("range", "dict", "namespace", "joiner", "cycler")
 _TEXT_METHODS = frozenset((

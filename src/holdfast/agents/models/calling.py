@@ -18,13 +18,13 @@ except ImportError as missing:
 
 from pydantic_ai.settings import ModelSettings
 
-from holdfast.agents.failures import Failure
-from holdfast.agents.models import Reached, reaching
-from holdfast.agents.outputs import Output
-from holdfast.agents.prices import cost_of
+from holdfast.agents.models.failures import Failure
+from holdfast.agents.models.keys import hide
+from holdfast.agents.models.outputs import Output
+from holdfast.agents.models.prices import cost_of
+from holdfast.agents.models.reaching import Reached, reaching
+from holdfast.agents.models.requesting import ANSWER_CHARACTERS, Heard, Sink, parameters_of, request
 from holdfast.agents.recording import Request
-from holdfast.agents.requesting import ANSWER_CHARACTERS, Heard, Sink, parameters_of, request
-from holdfast.agents.secrets import hide
 from holdfast.model.phases import ModelTerms
 
 SENT_BACK_CHARACTERS = 20_000

@@ -13,7 +13,7 @@ from holdfast.model.payload import Codec, codec_of
 from holdfast.model.retry import Retry
 
 if TYPE_CHECKING:
-    from holdfast.agents.agents import Work
+    from holdfast.agents.pipelines.agents import Work
 
 
 class Prompted:

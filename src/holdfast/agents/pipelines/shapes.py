@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from holdfast.agents.agents import Agent, Function, agent
-from holdfast.agents.artifacts import Workspace
-from holdfast.agents.calls import Given
-from holdfast.agents.courses import Course
-from holdfast.agents.pipelines import Location, Pipeline
+from holdfast.agents.artifacts.workspace import Workspace
+from holdfast.agents.pipelines.agents import Agent, Function, agent
+from holdfast.agents.pipelines.base import Location, Pipeline
+from holdfast.agents.pipelines.calls import Given
+from holdfast.agents.pipelines.courses import Course
 from holdfast.errors import NotAccepted, UsageError
 
 

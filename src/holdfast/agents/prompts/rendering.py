@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 
 from jinja2 import Template, TemplateError, TemplateSyntaxError
 
-from holdfast.agents import template_bounds as bounds
-from holdfast.agents.template_sections import Part, Torn, drop_until, parts_of
-from holdfast.agents.templates import Language
-from holdfast.agents.tokens import tokens_in
+from holdfast.agents.prompts import bounds
+from holdfast.agents.prompts.sections import Part, Torn, drop_until, parts_of
+from holdfast.agents.prompts.templates import Language
+from holdfast.agents.prompts.tokens import tokens_in
 from holdfast.errors import UsageError
 from holdfast.model.phases import Phase, PhaseFile
 

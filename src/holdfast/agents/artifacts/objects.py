@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from holdfast.agents.artifact_names import OURS
+from holdfast.agents.artifacts.names import OURS
 from holdfast.errors import ArtifactNotFound, UsageError, WorkspaceError
 
 SCHEMES = ("s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss", "memory")

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from holdfast.agents.artifact_names import OURS, fold
+from holdfast.agents.artifacts.names import OURS, fold
 from holdfast.errors import ArtifactNotFound, WorkspaceError
 
 LEFTOVER_SECONDS = 3600.0

@@ -13,14 +13,14 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 from pydantic_core import to_json
 
-from holdfast.agents.artifacts import to_the_end
+from holdfast.agents.artifacts.workspace import to_the_end
 from holdfast.errors import CommandFailed, UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.ids import check_id
 from holdfast.model.payload import MAX_PAYLOAD_BYTES, Codec, codec_of
 
 if TYPE_CHECKING:
-    from holdfast.agents.agents import Work
+    from holdfast.agents.pipelines.agents import Work
 
 STDERR_BYTES = 4096
 """So much of the end of what a command writes to stderr is kept."""

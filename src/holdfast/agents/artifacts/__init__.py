@@ -1,0 +1,1 @@
+"""Files and blobs that agents make, in a folder or an object storage."""

@@ -1,0 +1,1 @@
+"""Models that fail safely: reached, called, their answers read and their price found."""
