@@ -1,6 +1,7 @@
 """Budgets: one that is used up ends in a question to a person, and what they give is counted once."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -211,6 +212,34 @@ async def test_failed_attempts_count_too(folder: PhaseFolder, model: Model) -> N
         run = await client.start(flow)
         await asked(queue)
         assert [call.outcome for call in await calls_of(client, run.id)] == ["malformed", "malformed"]
+
+
+async def test_what_an_attempt_cost_is_known_to_the_next_one_however_slow_the_database_is(
+    folder: PhaseFolder, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.plan = ["", ""]
+    phases = folder.load(budget("run", "tokens = 250").replace("attempts = 3", "attempts = 3\n    repairs = 0"))
+    async with serving("memory://", flow := twice(phases)) as (client, queue):
+        store: Any = client.core.store
+        commit, spent, looked = store.commit, store.agents.spent, asyncio.Event()
+
+        async def slowly(batch: Any) -> Any:
+            if batch.model_calls:
+                looked.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(looked.wait(), 0.1)
+            return await commit(batch)
+
+        async def look(asked: Any) -> Any:
+            found = await spent(asked)
+            looked.set()
+            return found
+
+        monkeypatch.setattr(store, "commit", slowly)
+        monkeypatch.setattr(store.agents, "spent", look)
+        await client.start(flow)
+        await asked(queue)
+        assert len(model.scenes) == 2
 
 
 async def test_a_day_that_is_over_frees_its_budget(disk_url: str, folder: PhaseFolder, model: Model) -> None:

@@ -56,8 +56,8 @@ class About(pydantic.BaseModel):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "limit"),
-    [("", ""), ("", 'rate = "2/2h"\n    burst = 2'), ("tokens = 3", ""), ("", "concurrency = 2")],
-    ids=["plain", "rate", "budget", "queue"],
+    [("", ""), ("", 'rate = "2/2h"\n    burst = 2'), ("tokens = 3", ""), ("tokens = 3", "concurrency = 2")],
+    ids=["plain", "rate", "budget", "budget-and-queue"],
 )
 async def test_the_end_is_the_same(
     folder: PhaseFolder, model: Model, other: Model, monkeypatch: pytest.MonkeyPatch, more: str, limit: str

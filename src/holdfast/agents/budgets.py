@@ -79,6 +79,9 @@ async def check_budgets(
     frame = attempt()
     if frame is None or all(one == Budget() for one in (phase.budget, *file.budgets.values())):
         return
+    if frame.attempt > 1:
+        # What the attempt before it cost was posted, and may not be written yet.
+        await frame.execution.committer.written()
     for scope, budget, spent in await _spent(frame, file, phase, payer):
         cost = cost_of(terms, _Tokens(prompt_tokens), frame.execution.core.now_us()) or 0
         if _is_used(budget.tokens, spent.tokens, prompt_tokens, spent.granted_tokens) or _is_used(

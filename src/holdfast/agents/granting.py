@@ -32,7 +32,7 @@ asked, and nothing else is different: what each branch does is recorded in its o
 class SpendMore(pydantic.BaseModel):
     """What a person says when a budget is used up."""
 
-    dollars: float = pydantic.Field(default=0, ge=0, le=1e9, title="So many US dollars more")
+    dollars: float = pydantic.Field(default=0, ge=0, le=1e6, title="So many US dollars more")
     tokens: int = pydantic.Field(default=0, ge=0, le=10**12, title="So many tokens more")
     stop: bool = pydantic.Field(default=False, title="Stop the run instead")
 

@@ -50,6 +50,7 @@ class Committer:
         self._checkpoints: list[Any] = []
         self._checkpoint_futures: list[asyncio.Future[Any] | None] = []
         self._others: list[Operation] = []
+        self._waiting: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
         self._awake = False
         self._idle = asyncio.Event()
@@ -89,6 +90,14 @@ class Committer:
         if not self._awake:
             self._rouse()
 
+    def written(self) -> asyncio.Future[None]:
+        """Whoever reads what they have posted waits for this: what was queued so far is written then."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append(future)
+        if not self._awake:
+            self._rouse()
+        return future
+
     def _rouse(self) -> None:
         self._awake = True
         self._wake.set()
@@ -99,10 +108,15 @@ class Committer:
             self._wake.clear()
             self._awake = False
             self._idle.clear()
-            while self._checkpoints or self._others:
+            while self._checkpoints or self._others or self._waiting:
                 rows, futures, others = self._checkpoints, self._checkpoint_futures, self._others
                 self._checkpoints, self._checkpoint_futures, self._others = [], [], []
-                await self._write(rows, futures, others)
+                waiting, self._waiting = self._waiting, []
+                if rows or others:
+                    await self._write(rows, futures, others)
+                for one in waiting:
+                    if not one.done():
+                        one.set_result(None)
             self._idle.set()
 
     async def _write(self, rows: list[Any], futures: list[asyncio.Future[Any] | None], others: list[Operation]) -> None:
@@ -204,7 +218,7 @@ class Committer:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         closed = StoreUnavailable("the connection was closed before this could be written")
-        _fail([*self._checkpoint_futures, *(future for _, _, future in self._others)], closed)
+        _fail([*self._checkpoint_futures, *(future for _, _, future in self._others), *self._waiting], closed)
 
 
 def _fail(futures: list[asyncio.Future[Any] | None], error: Exception) -> None:
