@@ -19,7 +19,7 @@ from benchmarks.child import Child
 from benchmarks.report import Required, Row
 from benchmarks.sizes import Sizes
 from holdfast.agents.models.reaching import scripted
-from holdfast.agents.phases import load_phases
+from holdfast.agents.phases.registry import load_phases
 
 CASE = "phases"
 EACH = 200

@@ -111,9 +111,9 @@ from holdfast.services.worker import Worker
 
 if TYPE_CHECKING:
     from holdfast.agents.artifacts.workspace import ArtifactInfo, Workspace
-    from holdfast.agents.context import OrderContext, Source, gather_context, source
     from holdfast.agents.models.scripted import Scene, scripted, unregister
-    from holdfast.agents.phases import Phases, load_phases
+    from holdfast.agents.phases.context import OrderContext, Source, gather_context, source
+    from holdfast.agents.phases.registry import Phases, load_phases
     from holdfast.agents.pipelines.agents import Agent, Work, agent
     from holdfast.agents.pipelines.base import Pipeline
     from holdfast.agents.pipelines.commands import Command
@@ -183,8 +183,8 @@ if not TYPE_CHECKING:
             "holdfast.agents.pipelines.agents": "Agent Work agent",
             "holdfast.agents.artifacts.workspace": "ArtifactInfo Workspace",
             "holdfast.agents.pipelines.commands": "Command",
-            "holdfast.agents.context": "OrderContext Source gather_context source",
-            "holdfast.agents.phases": "Phases load_phases",
+            "holdfast.agents.phases.context": "OrderContext Source gather_context source",
+            "holdfast.agents.phases.registry": "Phases load_phases",
             "holdfast.agents.pipelines.base": "Pipeline",
             "holdfast.agents.pipelines.results": "PipelineResult StepResult",
             "holdfast.agents.models.scripted": "Scene scripted unregister",

@@ -14,7 +14,7 @@ import pydantic
 
 import holdfast as hf
 from holdfast.agents.models.reaching import Scene, scripted, unregister
-from holdfast.agents.phases import Phases, load_phases
+from holdfast.agents.phases.registry import Phases, load_phases
 from holdfast.store.agent_rows import ArtifactRow, ModelCall
 from holdfast.workqueue.queue import WorkQueue, work_queue
 from tests.engine.helpers import until

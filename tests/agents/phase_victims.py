@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import holdfast as hf
-from holdfast.agents.phases import load_phases
+from holdfast.agents.phases.registry import load_phases
 from holdfast.store.postgres.store import PostgresStore
 from holdfast.store.sqlite.store import SqliteStore
 

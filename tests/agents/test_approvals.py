@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast.agents.phases import Phases
+from holdfast.agents.phases.registry import Phases
 from holdfast.engine.notices import Notice
 from holdfast.errors import Rejected, RunFailed
 from holdfast.store.operations import Start

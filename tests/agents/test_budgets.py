@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast.agents.phases import Phases
+from holdfast.agents.phases.registry import Phases
 from holdfast.errors import ModelFailed, PhaseFailed, RunFailed, StoreUnavailable
 from holdfast.store.agent_rows import DAY_US, NANODOLLARS, Grant, SpentQuery
 from tests.agents.kit import QUICK, Model, PhaseFolder, asked, calls_of, serving

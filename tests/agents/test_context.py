@@ -8,7 +8,7 @@ import pydantic
 import pytest
 
 import holdfast as hf
-from holdfast.agents.context import OrderContext, Source, gather_context, source
+from holdfast.agents.phases.context import OrderContext, Source, gather_context, source
 from holdfast.errors import RunFailed, UsageError
 from tests.agents.kit import serving, steps_of
 from tests.engine.helpers import ONCE, QUICK, cause, outcome

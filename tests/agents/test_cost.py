@@ -81,7 +81,7 @@ async def test_the_sums_are_those_of_the_attempts_with_phases_side_by_side_and_r
 async def test_what_a_run_and_a_workflow_cost_is_told_also_of_calls_by_a_queue(
     store_url: str, folder: PhaseFolder, model: Model, other: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("holdfast.agents.queued.HEARD_SECONDS", 0.0)
+    monkeypatch.setattr("holdfast.agents.phases.queued.HEARD_SECONDS", 0.0)
     model.plan = [ModelFailed("away", kind="unavailable"), "not a number"]
     model.usual = other.usual = 1
     text = FILE + "[providers.scripted]\n    concurrency = 3\n"

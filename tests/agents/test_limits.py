@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast.agents import limits
-from holdfast.agents.phases import Phases
+from holdfast.agents.phases import limits
+from holdfast.agents.phases.registry import Phases
 from holdfast.errors import ModelFailed, RunFailed
 from holdfast.store.agent_rows import SpentQuery
 from tests.agents.kit import (
@@ -45,7 +45,7 @@ FILE = f"""
 @pytest.fixture
 def heard_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is one worker, which hears of limits when they are set."""
-    monkeypatch.setattr("holdfast.agents.queued.HEARD_SECONDS", 0.05)
+    monkeypatch.setattr("holdfast.agents.phases.queued.HEARD_SECONDS", 0.05)
 
 
 def saying(phases: Phases) -> hf.Workflow[[], str]:
@@ -275,7 +275,7 @@ async def test_what_a_call_by_a_queue_costs_counts_in_the_budget_of_its_run(
 async def test_a_worker_serves_a_queue_that_a_changed_file_brings(
     folder: PhaseFolder, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("holdfast.agents.versions.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("holdfast.agents.phases.versions.LOOK_SECONDS", 0.0)
     phases = folder.load(FILE.replace("LIMIT", ""))
     assert phases.workflows == []
     async with serving("memory://", flow := saying(phases)) as (client, _):
@@ -305,7 +305,7 @@ async def test_a_run_that_is_stopped_says_so_also_by_a_queue(folder: PhaseFolder
 async def test_a_run_that_goes_by_an_older_file_leaves_the_limit_that_is_in_force(
     folder: PhaseFolder, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("holdfast.agents.versions.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("holdfast.agents.phases.versions.LOOK_SECONDS", 0.0)
     phases = folder.load(FILE.replace("LIMIT", "concurrency = 1"))
 
     @hf.workflow

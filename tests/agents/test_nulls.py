@@ -5,7 +5,7 @@ from __future__ import annotations
 import pydantic
 import pytest
 
-from holdfast.agents.nulls import null_form
+from holdfast.agents.phases.nulls import null_form
 from holdfast.errors import PayloadError
 from holdfast.model.work import ItemDocument
 from holdfast.workqueue.forms import check_answers, form_of

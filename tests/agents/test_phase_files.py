@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.agents.phase_files import FILE_BYTES, phase_file_from, read_phase_file
+from holdfast.agents.phases.files import FILE_BYTES, phase_file_from, read_phase_file
 from holdfast.agents.prompts import checks
 from holdfast.errors import PhaseFileError, UsageError
 from holdfast.model import phase_layers, phase_parts

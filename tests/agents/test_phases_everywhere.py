@@ -8,7 +8,7 @@ import pydantic
 import pytest
 
 import holdfast as hf
-from holdfast.agents.context import gather_context, source
+from holdfast.agents.phases.context import gather_context, source
 from holdfast.errors import ModelFailed
 from holdfast.testing import Environment
 from holdfast.workqueue.queue import work_queue
@@ -62,7 +62,7 @@ class About(pydantic.BaseModel):
 async def test_the_end_is_the_same(
     folder: PhaseFolder, model: Model, other: Model, monkeypatch: pytest.MonkeyPatch, more: str, limit: str
 ) -> None:
-    monkeypatch.setattr("holdfast.agents.queued.HEARD_SECONDS", 0.0)
+    monkeypatch.setattr("holdfast.agents.phases.queued.HEARD_SECONDS", 0.0)
 
     def answer(scene: Any) -> Any:
         if scene.prompt.startswith("Research"):

@@ -9,7 +9,7 @@ import pydantic
 import pytest
 
 import holdfast as hf
-from holdfast.agents.phases import Phases, load_phases
+from holdfast.agents.phases.registry import Phases, load_phases
 from holdfast.errors import ModelFailed, PhaseFailed, RunFailed, UsageError
 from tests.agents.kit import (
     DRAFT,

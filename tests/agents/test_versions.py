@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast.agents import versions
-from holdfast.agents.phases import Phases, load_phases
+from holdfast.agents.phases import versions
+from holdfast.agents.phases.registry import Phases, load_phases
 from holdfast.errors import RunFailed
 from tests.agents.kit import Model, PhaseFolder, serving
 from tests.engine.helpers import outcome, until_status
@@ -191,7 +191,7 @@ async def test_a_retry_by_a_person_keeps_the_version(store_url: str, folder: Pha
 async def test_a_version_of_another_tenant_is_not_known(
     folder: PhaseFolder, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("holdfast.agents.queued.HEARD_SECONDS", 0.0)
+    monkeypatch.setattr("holdfast.agents.phases.queued.HEARD_SECONDS", 0.0)
     phases = folder.load(FILE.format(word="old") + "    [providers.scripted]\n    concurrency = 1\n")
     [calls] = phases.workflows
     version = phases.file().version

@@ -42,7 +42,7 @@ def check(
 
     Ends with 1 when something is.
     """
-    from holdfast.agents.phase_files import read_phase_file
+    from holdfast.agents.phases.files import read_phase_file
 
     names = None if outputs is None else [one.strip() for one in outputs.split(",") if one.strip()]
     try:
@@ -63,7 +63,7 @@ def check(
 @command(group, "show")
 def show(context: Context, file: File) -> None:
     """Show what a file of phases says for a tenant."""
-    from holdfast.agents.phase_files import read_phase_file
+    from holdfast.agents.phases.files import read_phase_file
 
     found = read_phase_file(file).for_tenant(context.tenant)
     if context.output.as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection
 
-from holdfast.agents.prompt_costs import cost_of_prompt
+from holdfast.agents.phases.prompt_costs import cost_of_prompt
 from holdfast.errors import UsageError
 from holdfast.model.nearest import nearest
 from holdfast.model.phases import ModelTerms

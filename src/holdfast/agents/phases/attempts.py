@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 from copy import copy
 from typing import Any, TypeVar
 
-from holdfast.agents.budgets import BudgetUsed
-from holdfast.agents.limits import PutOff, postpone, take_places
 from holdfast.agents.models.calling import Asked, call_model
 from holdfast.agents.models.outputs import Output
 from holdfast.agents.models.requesting import Sink
+from holdfast.agents.phases.budgets import BudgetUsed
+from holdfast.agents.phases.limits import PutOff, postpone, take_places
+from holdfast.agents.phases.versions import Edition
 from holdfast.agents.recording import record_artifact, record_requests
-from holdfast.agents.versions import Edition
 from holdfast.engine.attaching import attempt
 from holdfast.engine.durable import sleep_until
 from holdfast.engine.notices import attach_notice

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.agents.models.requesting import Sink
-from holdfast.agents.queued import Queues
-from holdfast.agents.running import Call, run_phase
-from holdfast.agents.versions import Edition, Versions
+from holdfast.agents.phases.queued import Queues
+from holdfast.agents.phases.running import Call, run_phase
+from holdfast.agents.phases.versions import Edition, Versions
 from holdfast.engine.context import scope
 from holdfast.engine.execution import Execution
 from holdfast.engine.fan_out import gather

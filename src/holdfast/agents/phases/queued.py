@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from holdfast.agents.attempts import ask_model, retry_of, step_of, tried
-from holdfast.agents.budgets import BudgetUsed, callers, check_budgets
-from holdfast.agents.limits import keys_of
+from holdfast.agents.phases.attempts import ask_model, retry_of, step_of, tried
+from holdfast.agents.phases.budgets import BudgetUsed, callers, check_budgets
+from holdfast.agents.phases.limits import keys_of
+from holdfast.agents.phases.versions import Edition, Versions
 from holdfast.agents.prompts.tokens import tokens_of
-from holdfast.agents.versions import Edition, Versions
 from holdfast.engine.context import Scope, scope
 from holdfast.engine.execution import Execution
 from holdfast.engine.workflow import Workflow, workflow

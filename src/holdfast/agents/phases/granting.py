@@ -6,8 +6,8 @@ import asyncio
 
 import pydantic
 
-from holdfast.agents.asking import Question, ask_person
-from holdfast.agents.budgets import BudgetUsed, check_budgets
+from holdfast.agents.phases.asking import Question, ask_person
+from holdfast.agents.phases.budgets import BudgetUsed, check_budgets
 from holdfast.engine.attaching import attempt
 from holdfast.engine.context import Scope
 from holdfast.engine.execution import Execution

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from holdfast.agents.approvals import approved, ask_what_to_do
-from holdfast.agents.attempts import ask_model, record_output, record_prompt, retry_of, step_of, tried
-from holdfast.agents.budgets import BudgetUsed, check_budgets
-from holdfast.agents.granting import ask_for_more
 from holdfast.agents.models.requesting import Sink
-from holdfast.agents.queued import Queues
-from holdfast.agents.versions import Edition
+from holdfast.agents.phases.approvals import approved, ask_what_to_do
+from holdfast.agents.phases.attempts import ask_model, record_output, record_prompt, retry_of, step_of, tried
+from holdfast.agents.phases.budgets import BudgetUsed, check_budgets
+from holdfast.agents.phases.granting import ask_for_more
+from holdfast.agents.phases.queued import Queues
+from holdfast.agents.phases.versions import Edition
 from holdfast.engine.context import Scope
 from holdfast.errors import ModelFailed, PayloadError, UsageError
 from holdfast.model.phases import ModelTerms, Phase

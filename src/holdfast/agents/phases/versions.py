@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.agents.models.outputs import Output, output_of
-from holdfast.agents.phase_files import PhaseSource, phase_file_from, read_phase_file
+from holdfast.agents.phases.files import PhaseSource, phase_file_from, read_phase_file
 from holdfast.agents.prompts.rendering import Prompter
 from holdfast.engine.context import Scope
 from holdfast.engine.core import Core

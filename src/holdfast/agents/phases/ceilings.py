@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdfast.agents.prompt_costs import cost_of_prompt
+from holdfast.agents.phases.prompt_costs import cost_of_prompt
 from holdfast.model.phase_faults import Faults
 from holdfast.model.phase_reading import Reading
 from holdfast.model.phase_terms import Place, shown_dollars

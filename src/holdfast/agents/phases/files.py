@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from holdfast.agents.models import known
-from holdfast.agents.phase_ceilings import check_ceilings
+from holdfast.agents.phases.ceilings import check_ceilings
 from holdfast.agents.prompts.tokens import tokens_in
 from holdfast.errors import PhaseFileError, UsageError
 from holdfast.model.phase_checks import check_limits, check_needs

@@ -13,12 +13,12 @@ from typing import Any, Literal, Optional
 import msgspec
 import pydantic
 
-from holdfast.agents.asking import Question, ask_person
-from holdfast.agents.attempts import record_output, step_of
-from holdfast.agents.granting import PATIENT
 from holdfast.agents.models.outputs import Output
-from holdfast.agents.nulls import null_form
-from holdfast.agents.versions import Edition
+from holdfast.agents.phases.asking import Question, ask_person
+from holdfast.agents.phases.attempts import record_output, step_of
+from holdfast.agents.phases.granting import PATIENT
+from holdfast.agents.phases.nulls import null_form
+from holdfast.agents.phases.versions import Edition
 from holdfast.engine.context import Scope
 from holdfast.errors import AskSkipped, ModelFailed, PhaseFailed, Rejected
 from holdfast.model.phases import Phase

@@ -1,0 +1,1 @@
+"""Phases in a file, run inside durable runs: one step for each model, budgets, limits, and people's say."""
