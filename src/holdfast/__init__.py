@@ -114,6 +114,7 @@ if TYPE_CHECKING:
     from holdfast.agents.models.scripted import Scene, scripted, unregister
     from holdfast.agents.phases.context import OrderContext, Source, gather_context, source
     from holdfast.agents.phases.registry import Phases, load_phases
+    from holdfast.agents.phases.replays import PhaseAnswer, PhaseReplay
     from holdfast.agents.pipelines.agents import Agent, Work, agent
     from holdfast.agents.pipelines.base import Pipeline
     from holdfast.agents.pipelines.commands import Command
@@ -185,6 +186,7 @@ if not TYPE_CHECKING:
             "holdfast.agents.pipelines.commands": "Command",
             "holdfast.agents.phases.context": "OrderContext Source gather_context source",
             "holdfast.agents.phases.registry": "Phases load_phases",
+            "holdfast.agents.phases.replays": "PhaseAnswer PhaseReplay",
             "holdfast.agents.pipelines.base": "Pipeline",
             "holdfast.agents.pipelines.results": "PipelineResult StepResult",
             "holdfast.agents.models.scripted": "Scene scripted unregister",
@@ -311,9 +313,11 @@ __all__ = [
     "Parsed",
     "PartView",
     "PayloadError",
+    "PhaseAnswer",
     "PhaseFailed",
     "PhaseFileError",
     "PhaseFileView",
+    "PhaseReplay",
     "PhaseView",
     "Phases",
     "PhasesNotFound",

@@ -67,7 +67,7 @@ async def test_a_phase_gives_its_typed_output_and_keeps_its_prompt_output_and_re
         assert (call.phase, call.model, call.outcome, call.workflow) == ("draft", "scripted:main", "ok", "drafting")
         assert call.input_tokens > 0 < call.output_tokens
         made = await artifacts_of(client, run.id)
-        assert made["draft/prompt.md"].decode() == "You are brief.\n\n---\n\nWrite an offer to Ann."
+        assert (made["draft/system.md"], made["draft/prompt.md"]) == (b"You are brief.", b"Write an offer to Ann.")
         assert json.loads(made["draft/output.json"]) == DRAFT.model_dump()
     assert [(scene.prompt, scene.system) for scene in model.scenes] == [("Write an offer to Ann.", "You are brief.")]
 

@@ -138,6 +138,7 @@ AGENTS = [
     Ask("list_artifacts", "GET", f"{DRAFT}/artifacts", 200, names=True),
     Ask("get_artifact", "GET", f"{DRAFT}/artifacts/draft%2Fprompt.md", 200, names=True),
     Ask("get_model_costs", "GET", f"{V1}/model-costs?since=2026-03-01&until=2026-03-02&by=day,workflow,phase", 200),
+    Ask("get_model_costs", "GET", f"{V1}/model-costs?by=day,phase&where=id%20prefix%20%27{MARK}%27", 200),
     Ask("list_phases", "GET", f"{V1}/phases", 200),
     Ask("get_phases", "GET", f"{V1}/phases/{MARK}", 200, names=True),
 ]

@@ -17,7 +17,7 @@ from holdfast.agents.recording import record_requests
 from holdfast.api.artifact_bodies import media_type
 from holdfast.api.redaction import HIDDEN
 from tests.api.kit import V1, Served, listening, problem, serving
-from tests.engine.spending_kit import HAIKU, MINI, files, letter, phase_file, put, request
+from tests.engine.spending_kit import HAIKU, MINI, WORKFLOWS, files, letter, order, phase_file, put, request
 
 CARD = "4111-1111-1111"
 
@@ -50,7 +50,7 @@ async def page(media: str) -> None:
 @contextlib.asynccontextmanager
 async def shop(**config: Any) -> AsyncIterator[Served]:
     """A server and a worker."""
-    async with serving(**config) as made, hf.Worker(made.url, [letter, files, dunning, page]):
+    async with serving(**config) as made, hf.Worker(made.url, [*WORKFLOWS, dunning, page]):
         yield made
 
 
@@ -176,6 +176,37 @@ async def test_costs_are_told_by_what_is_asked(http: httpx.AsyncClient) -> None:
         problem(await http.get(f"{V1}/model-costs", params=wrong), 422, "invalid-request")
 
 
+async def test_costs_are_told_of_the_runs_that_a_search_finds() -> None:
+    async with shop() as served:
+        for id, key, who in (("1", "o-1", "Ada"), ("2", "o-2", "Bob"), ("3", "o-1", "Cid")):
+            await (await served.local().start(order.options(id=id), key, who)).result("60s")
+        http = served.http()
+        found = (await http.get(f"{V1}/model-costs", params={"where": "lane = 'order=o-1'"})).json()
+        assert (found["runs"], found["more"], found["since"]) == (2, False, "1970-01-01")
+        assert [(one["phase"], one["calls"], one["cost"]) for one in found["rows"]] == [
+            ("draft", 12, "6.0492"),
+            ("review", 4, "8E-8"),
+        ]
+        second = {"where": "lane = 'order=o-2'", "since": "2026-03-02", "until": "2026-03-02", "by": ""}
+        assert (await http.get(f"{V1}/model-costs", params=second)).json()["total"]["calls"] == 2
+        nothing = (await http.get(f"{V1}/model-costs", params={"where": "id = 'none'"})).json()
+        assert (nothing["runs"], nothing["rows"]) == (0, [])
+        whole = (await http.get(f"{V1}/model-costs", params={"since": "2026-03-01"})).json()
+        assert (whole["runs"], whole["more"], whole["total"]["calls"]) == (None, False, 24)
+        told = problem(await http.get(f"{V1}/model-costs", params={"where": "lane = o"}), 422, "search-unreadable")
+        assert "in single quotes" in told["detail"]
+
+
+async def test_costs_do_not_tell_what_is_hidden() -> None:
+    async with shop(auth=True, redact=("who",)) as served:
+        await (await served.local().start(order.options(id="1"), "o-1", "Ada")).result("60s")
+        looks, operates = [served.http(await served.key(role)) for role in ("viewer", "operator")]
+        by_hidden = {"where": "attributes.who = 'Ada'"}
+        problem(await looks.get(f"{V1}/model-costs", params=by_hidden), 403, "forbidden")
+        assert (await operates.get(f"{V1}/model-costs", params=by_hidden)).json()["runs"] == 1
+        assert (await looks.get(f"{V1}/model-costs", params={"where": "lane = 'order=o-1'"})).json()["runs"] == 1
+
+
 async def test_phases_in_force_have_their_version_as_an_etag(http: httpx.AsyncClient) -> None:
     [listed] = (await http.get(f"{V1}/phases")).json()["items"]
     assert [one["prompt"] for one in listed["phases"]] == [None, None]
@@ -201,6 +232,8 @@ async def test_another_tenant_has_none_of_it() -> None:
         problem(await theirs.get(f"{V1}/phases/letters"), 404, "phases-not-found")
         costs = await theirs.get(f"{V1}/model-costs", params={"since": "2026-03-01"})
         assert costs.json()["total"]["calls"] == 0
+        costs = await theirs.get(f"{V1}/model-costs", params={"where": "id = 'r/1'"})
+        assert (costs.json()["runs"], costs.json()["rows"]) == (0, [])
 
 
 async def test_those_who_only_look_do_not_see_what_is_hidden() -> None:

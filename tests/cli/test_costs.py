@@ -16,9 +16,10 @@ import pytest
 
 import holdfast as hf
 from holdfast.api import ServeConfig, create_app
+from holdfast.engine import run_costs
 from tests.api.kit import listening
 from tests.cli.tool import command, environment, inside
-from tests.engine.spending_kit import HAIKU, MINI, WORKFLOWS, files, letter, put
+from tests.engine.spending_kit import HAIKU, MINI, WORKFLOWS, files, letter, order, put
 
 MARCH = ("--since", "2026-03-01", "--until", "2026-03-02")
 
@@ -50,9 +51,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     found: list[str] = []
 
     async def serve() -> None:
-        async with hf.connect(url) as client:
+        async with hf.connect(url) as client, hf.connect(url, tenant="shop") as shop:
             async with hf.Worker(client, [*WORKFLOWS, picture], drain=0):
                 for run in (
+                    await shop.start(order.options(id="o"), "o-1", "Ada"),
+                    await shop.start(letter.options(id="a/2"), "Bob"),
                     await client.start(letter.options(id="a/1"), "Ada"),
                     await client.start(picture.options(id="p")),
                     await client.start(files.options(id="f"), str(folder / "work" / "plan.txt"), "first this\n"),
@@ -115,6 +118,22 @@ def test_costs_are_told_by_what_is_asked(at: Place) -> None:
     assert "no model was asked" in inside("costs", "--since", "0s")[1]
     for wrong in (("--by", "step"), ("--since", "March"), ("--since", "2026-03-02", "--until", "2026-03-01")):
         inside("costs", *wrong, code=2)
+
+
+def test_costs_of_the_runs_that_a_search_finds_are_told(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = "costs", "--tenant", "shop", "--where"
+    assert cells(inside(*asked, "lane = 'order=o-1'", "--by", "workflow")[0]) == [
+        ["letter", "4", "2", "2,300", "40", "28", "$1.51230002"],
+        ["order", "4", "2", "2,300", "40", "28", "$1.51230002"],
+        ["all", "8", "4", "4,600", "80", "56", "$3.02460004"],
+    ]
+    report = said(*asked, "attributes.who = 'Ada' or id = 'a/2'")
+    assert (report["runs"], report["more"], report["total"]["calls"]) == (2, False, 12)
+    assert "more runs" not in inside(*asked, "priority = 0")[1]
+    monkeypatch.setattr(run_costs, "RUNS_AT_MOST", 1)
+    assert "there are more runs than are counted here: the newest 1 are" in inside(*asked, "priority = 0")[1]
+    assert "by the runs that this search finds, which are 1" in inside("costs", "--where", "id = 'p'")[1]
+    inside("costs", "--where", "lane = o-1", code=2)
 
 
 def test_model_calls_of_a_run_are_listed(at: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -11,7 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from holdfast.cli.reloading import code_filter
+from holdfast.cli.changes import Changes, code_filter, tell
+from tests.cli.test_conversations import DESK, DIALOGUE
+from tests.cli.test_notifications import RULES
 from tests.cli.tool import SHOP, call, call_json, inside, running, until
 
 URL = "sqlite:///holdfast.db"
@@ -65,6 +68,33 @@ def test_code_is_changed_while_runs_go_on(shop: Path) -> None:
 
 
 @pytest.mark.slow
+def test_files_that_were_read_are_changed_alone(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    rules = tmp_path_factory.mktemp("elsewhere") / "people.toml"
+    rules.write_text(RULES)
+    (shop / "holdfast.toml").write_text(f'[worker]\nnotifications = "{rules}"\n')
+    (shop / "renewal.toml").write_text(DIALOGUE.replace('company = "text"', 'company = "txet"'))
+    (shop / "desk.py").write_text(DESK)
+
+    def says(text: str) -> bool:
+        return text in (shop / "stderr").read_text()
+
+    with running(shop, "dev", "desk", "--port", "0", OPS="json://127.0.0.1:9") as dev:
+        until(lambda: says("renewal.toml, line 7") and says("it begins again when a file changes"))
+        (shop / "renewal.toml").write_text(DIALOGUE)
+        until(lambda: says('turns of renewal"') and len(_pids(shop)) == 1)
+        (shop / "renewal.toml").write_text(DIALOGUE.replace('"renewal"', '"extension"'))
+        until(lambda: says('turns of extension"') and len(_pids(shop)) == 2)
+        rules.write_text(RULES.replace("run.failed", "run.failled"))
+        until(lambda: says("people.toml, line 6"))
+        rules.write_text(RULES.replace("run.failed", "run.held"))
+        until(lambda: len(_pids(shop)) == 3)
+        dev.terminate()
+        assert dev.wait(timeout=30) == 0
+    assert says("renewal.toml changed: the process begins again")
+    assert says(f"{rules} changed: the process begins again")
+
+
+@pytest.mark.slow
 def test_it_does_not_outlive_the_one_that_started_it(shop: Path) -> None:
     with running(shop, "dev", "shop", "--port", "0", "--json", url=URL) as dev:
         [pid] = until(lambda: _pids(shop))
@@ -112,3 +142,37 @@ def test_only_what_would_be_read_again_counts(tmp_path: Path) -> None:
         ("shop.py.swp", False),
     ):
         assert watched(Change.modified, str(tmp_path / name)) is counts, name
+
+
+async def test_what_a_process_says_it_has_read_counts_wherever_it_is(tmp_path: Path) -> None:
+    code, elsewhere = tmp_path / "code", tmp_path / "elsewhere"
+    code.mkdir()
+    elsewhere.mkdir()
+    rules, missing, link, module = elsewhere / "a.toml", elsewhere / "b.toml", code / "c.toml", code / "d.py"
+    rules.write_text("one")
+    heard, told = os.pipe()
+    changes = Changes([code], code / "holdfast.toml", heard)
+    try:
+        link.symlink_to(rules)
+        tell(os.dup(told), [rules, missing])
+        changed = asyncio.create_task(changes.next())
+        await asyncio.wait((changed,), timeout=1)
+        assert not changed.done()
+        missing.write_text("two")
+        assert await changed == f"{missing} changed"
+        # What was changed before it is asked for is told too, and only once.
+        module.write_text("")
+        missing.unlink()
+        said = {await changes.next()}
+        while not all(any(str(path) in one for one in said) for path in (module, missing)):
+            said.add(await changes.next())
+        # Only what was told last counts.
+        tell(os.dup(told), [link])
+        changed = asyncio.create_task(changes.next())
+        missing.write_text("three")
+        rules.write_text("four")
+        assert await changed == f"{link} changed"
+    finally:
+        await changes.close()
+        os.close(heard)
+        os.close(told)

@@ -10,7 +10,7 @@ from holdfast.store.agent_rows import Grant, PhaseFileRow, SpentQuery
 from holdfast.store.agents import AgentStore
 from holdfast.store.base import Store
 from tests.conformance.agent_kit import artifact, call
-from tests.conformance.kit import claim, commit, make, start
+from tests.conformance.kit import child, claim, commit, make, pending, start
 
 Ask = Callable[[AgentStore, str, bytes], Awaitable[Any]]
 
@@ -19,6 +19,8 @@ READS: dict[str, Ask] = {
     "artifacts": lambda s, tenant, run: s.artifacts(tenant, run, limit=9),
     "artifact": lambda s, tenant, run: s.artifact(tenant, run, b"\x00", 1, "draft/prompt.md"),
     "costs": lambda s, tenant, run: s.costs(tenant, 0, 10**6, ["model"], limit=9),
+    "costs_of": lambda s, tenant, run: s.costs_of(tenant, [run], 0, 10**6, ["model"], limit=9),
+    "children_of": lambda s, tenant, run: s.children_of(tenant, [run], limit=9),
     "phases": lambda s, tenant, run: s.phases(tenant, "orders"),
     "phase_files": lambda s, tenant, run: s.phase_files(tenant, limit=9),
 }
@@ -30,7 +32,10 @@ async def settle_in(store: Store, tenant: str) -> bytes:
     kind = (f"of {tenant}", "agents", "v1", 1)
     await make(store, start("agents", tenant=tenant, kind=kind))
     (run,) = await claim(store, 1, kind)
-    await commit(store, model_calls=[call(run)], artifacts=[artifact(run)])
+    await commit(
+        store, checkpoints=[pending(run, b"\x00")], starts=[child("child", run, b"\x00", tenant=tenant)],
+        model_calls=[call(run)], artifacts=[artifact(run)],
+    )  # fmt: skip
     for query in (SpentQuery(tenant), SpentQuery(tenant, run.uid)):
         await store.agents.grant(Grant(f"to {query.run!r}", query, 3, 4, "ann", 5))
     await store.agents.keep_phases(PhaseFileRow(tenant, "orders", "v1", b"content", 5))

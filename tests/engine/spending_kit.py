@@ -110,4 +110,17 @@ async def files(path: str, content: str, written: bool = True) -> None:
     await (write_file if written else claim_file)(path, content)
 
 
-WORKFLOWS: list[hf.Workflow[Any, Any]] = [letter, files]
+@hf.workflow
+async def delivery(who: str) -> str:
+    return await letter(who)
+
+
+@hf.workflow(key="order_id", lane="order")
+async def order(order_id: str, who: str) -> str:
+    """It asks what a letter asks, and a child run of its child run asks it again."""
+    await hf.set_attributes(who=who)
+    await review(await write(who))
+    return await delivery(who)
+
+
+WORKFLOWS: list[hf.Workflow[Any, Any]] = [letter, files, delivery, order]

@@ -1,12 +1,14 @@
 """Mending: retry from what failed, fork from a step, try a step again aside, begin again as new."""
 
 import asyncio
+import hashlib
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 import holdfast as hf
+from holdfast.agents.recording import Request, record_artifact, record_requests
 from tests.engine.helpers import ONCE, outcome, serving, until, until_status
 
 
@@ -569,6 +571,32 @@ async def test_of_a_retried_run_and_of_a_fork(store_url: str) -> None:
         assert world.calls == ["d"]
         assert await again(client, await client.handle(failed)) == "a0b0c0d0"
         assert sorted((await client.get(run.id)).forks) == sorted([failed, fork])
+
+
+async def test_it_has_what_the_steps_that_it_takes_over_made_but_did_not_pay_for_it(store_url: str) -> None:
+    @hf.step(retry=ONCE)
+    async def write(name: str) -> str:
+        text = f"{name} {hf.current().run_id}".encode()
+        record_artifact(name, "text/plain", len(text), hashlib.sha256(text).digest(), content=text)
+        record_requests(name, [Request("own:tiny", "ok", None, 10, 0, 5, 7, 1, 2)])
+        return name
+
+    @hf.workflow
+    async def writes() -> list[str]:
+        return [await write("plan"), await write("draft"), await write("letter")]
+
+    async with serving(store_url, writes) as client:
+        await (await client.start(writes.options(id="old"))).result("20s")
+        await client.fork("old", from_step=write, occurrence=3, id="new")
+        await (await client.handle("new")).result("20s")
+        made = {one.name: (one.position, one.sha256) for one in await client.artifacts("old")}
+        taken = {one.name: (one.position, one.sha256) for one in await client.artifacts("new")}
+        assert list(taken) == ["plan", "draft", "letter"]
+        assert (taken["plan"], taken["draft"]) == (made["plan"], made["draft"])
+        assert [(await client.artifact("new", name)).content for name in taken] == [
+            b"plan old", b"draft old", b"letter new",
+        ]  # fmt: skip
+        assert [call.phase for call in await client.model_calls("new")] == ["letter"]
 
 
 async def test_from_the_start_with_another_input(store_url: str) -> None:

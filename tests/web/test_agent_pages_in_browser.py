@@ -22,7 +22,7 @@ COMPARED = "/artifact/compare?run=offered&name=draft/output.json&name2=draft/app
 PAGES = (
     "/runs/offered", "/runs/offered?entry=0", "/artifact?run=offered&name=draft/output.json",
     "/artifact?run=pictured&name=plan.png", "/artifact?run=filed&name=plan.txt",
-    COMPARED, "/costs", "/costs?model=own:tiny",
+    COMPARED, "/costs", "/costs?model=own:tiny", "/costs?runs=id:offered",
     "/phases", "/phases/letters",
 )  # fmt: skip
 

@@ -61,6 +61,21 @@ async def test_the_artifacts_of_a_run_lead_to_what_they_say(disk_url: str) -> No
         assert MARKUP not in prompt.html
 
 
+async def test_the_page_of_a_fork_shows_what_it_took_over(disk_url: str) -> None:
+    async with dashboard(disk_url) as shown, hf.Worker(shown.client, AGENTS):
+        await run(shown, offer, "ada", id="old")
+        await shown.client.fork("old", from_step="approve", output="edited", id="new")
+        await ended(shown.client, "new")
+        listed = await shown.get("/runs/new")
+        assert "draft/output.json" in listed.text
+        assert "draft/approved.json" not in listed.text
+        assert 'id="models"' not in listed.html
+        seen = await shown.get(listed.link("draft/prompt.md"))
+        assert seen.status == 200
+        assert "# Write to ada" in seen.text
+        assert "draft/prompt.md" in (await shown.get("/runs/new?entry=0")).html.partition('id="entry"')[2]
+
+
 @pytest.mark.parametrize(
     ("media_type", "content", "words"),
     [

@@ -31,26 +31,41 @@ def costs(
     ] = "phase",
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="DAY|DURATION", help="The first day, or so long ago; 30 days unless given."),
+        typer.Option(
+            "--since",
+            metavar="DAY|DURATION",
+            help="The first day, or so long ago; 30 days unless given, and the first of all with --where.",
+        ),
     ] = None,
     until: Annotated[
         str | None, typer.Option("--until", metavar="DAY|DURATION", help="The last day; today unless given.")
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            "--where",
+            metavar="TEXT",
+            help="Only of the runs that this search finds, such as \"lane = 'order=o-1'\", and their child runs.",
+        ),
     ] = None,
 ) -> None:
     """Tell what models cost, in US dollars, by days of UTC."""
     kinds = cast("list[CostBy]", [one.strip() for one in by.split(",") if one.strip()])
     first = None if since is None else _day(since, "--since")
     last = None if until is None else _day(until, "--until")
-    report = context.ask(lambda client: client.model_costs(since=first, until=last, by=kinds))
+    report = context.ask(lambda client: client.model_costs(since=first, until=last, by=kinds, where=where))
     if context.output.as_json:
         context.output.json(report)
         return
     if not report.rows:
-        context.output.note(f"no model was asked from {report.since} to {report.until}")
+        of_runs = "" if report.runs is None else f" by the runs that this search finds, which are {report.runs:,}"
+        context.output.note(f"no model was asked from {report.since} to {report.until}{of_runs}")
         return
     rows = [[*(getattr(row, kind) for kind in report.by), *_figures(row)] for row in report.rows if report.by]
     names = ["all", *[""] * len(report.by)][: len(report.by)]
     context.output.table((*report.by, *FIGURES), [*rows, [*names, *_figures(report.total)]])
+    if report.more:
+        context.output.note(f"there are more runs than are counted here: the newest {report.runs:,} are")
     if report.total.unpriced:
         context.output.note(f"the price of {report.total.unpriced:,} calls is not known; they are not in the cost")
 

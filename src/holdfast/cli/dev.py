@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from holdfast.cli.changes import tell
 from holdfast.cli.command import Context, command
 from holdfast.cli.serve import Port, announce, describe
 from holdfast.cli.serving import StateUrl
 from holdfast.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from holdfast.api.config import ServeConfig
     from holdfast.cli.settings import Settings
     from holdfast.conversations.engine import TurnEngine
@@ -49,10 +52,11 @@ def dev(
     *,
     port: Port = None,
     reload: Annotated[
-        bool, typer.Option("--reload/--no-reload", help="Begin again when a Python file or holdfast.toml changes.")
+        bool, typer.Option("--reload/--no-reload", help="Begin again when something that was read changes.")
     ] = True,
     state_url: StateUrl = None,
     listening: Annotated[int | None, typer.Option("--listening", hidden=True)] = None,
+    telling: Annotated[int | None, typer.Option("--telling", hidden=True)] = None,
 ) -> int:
     """Work on workflows and conversations: worker, API and dashboard in one process, for this machine only.
 
@@ -87,7 +91,12 @@ def dev(
                 return keep_going(context, places, url, listener)
         from holdfast.cli.modules import load_all
 
-        workflows, engines = load_all(places)
+        try:
+            workflows, engines = load_all(places)
+        finally:
+            # Also of what cannot be read a change is waited for.
+            if telling is not None:
+                tell(telling, _files(settings["worker.notifications"]))
         import uvloop
 
         from holdfast.cli.watched import watched
@@ -95,6 +104,13 @@ def dev(
         with watched(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_work(context, settings, config, workflows, engines, url, listener))
     return 0
+
+
+def _files(notifications: str | None) -> list[str | Path]:
+    """What this process has read, and will not read again, besides its code and its settings."""
+    from holdfast.conversations.definition_files import read_files
+
+    return [*read_files, *([] if notifications is None else [notifications])]
 
 
 async def _work(

@@ -10,18 +10,27 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from holdfast.errors import UsageError
 
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from holdfast.agents.phases.registry import Phases
     from holdfast.conversations.engine import TurnEngine
     from holdfast.engine.step import Step
     from holdfast.engine.workflow import Workflow
 
 T = TypeVar("T")
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+N = TypeVar("N", bound=_Named)
 
 log = logging.getLogger("holdfast.cli")
 
@@ -122,14 +131,32 @@ def load_step(place: str) -> Step[Any, Any]:
     """
     from holdfast.engine.step import Step
 
+    return _one(place, Step, "step", "steps", "decorate a function with @hf.step")
+
+
+def load_phases(place: str) -> Phases:
+    """What `hf.load_phases` gave, at a place.
+
+    Args:
+        place: ``module:name``, by its name in the module or in its file.
+
+    Raises:
+        UsageError: the module cannot be imported, or has no such phases.
+    """
+    from holdfast.agents.phases.registry import Phases
+
+    return _one(place, Phases, "phases", "phases", "load a file of them with hf.load_phases")
+
+
+def _one(place: str, kind: type[N], one: str, many: str, way: str) -> N:
     name, colon, wanted = place.partition(":")
     module = _import(name)
-    there = _instances(module, Step)
-    found = there.get(wanted) or {step.name: step for step in there.values()}.get(wanted)
+    there = _instances(module, kind)
+    found = there.get(wanted) or {value.name: value for value in there.values()}.get(wanted)
     if found is not None:
         return found
-    shown = ", ".join(f"{name}:{one}" for one in there) or "none: decorate a function with @hf.step"
-    said = f"has no step {wanted!r}; its steps are" if colon else "is a module; name one of its steps"
+    shown = ", ".join(f"{name}:{known}" for known in there) or f"none: {way}"
+    said = f"has no {one} {wanted!r}; its {many} are" if colon else f"is a module; name one of its {many}"
     raise UsageError(f"{name!r} ({_file(module)}) {said}: {shown}")
 
 

@@ -1,4 +1,4 @@
-"""`holdfast phases`: whether a file of phases is right, and what it says."""
+"""`holdfast phases`: whether a file of phases is right, what it says, and what a model makes of a recorded prompt."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from holdfast.cli.command import Context, command
-from holdfast.cli.output import FAILED
+from holdfast.cli.costs import money
+from holdfast.cli.output import FAILED, OK
 from holdfast.cli.show import duration
 from holdfast.errors import PhaseFileError
 from holdfast.model.phase_terms import shown_dollars
 
 if TYPE_CHECKING:
+    from holdfast.agents.phases.replays import PhaseAnswer
     from holdfast.model.phases import Approval, Budget, Limits, Phase, PhaseFile
 
-group = typer.Typer(name="phases", help="Files of phases: checked and shown.", no_args_is_help=True)
+group = typer.Typer(name="phases", help="Files of phases: checked, shown, and asked again aside.", no_args_is_help=True)
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="The TOML file.")]
 
+ANSWER_COLUMNS = ("answer", "model", "outcome", "requests", "in", "out", "cost")
 COLUMNS = ("phase", "model", "fallbacks", "needs", "output", "limits", "budget", "approval")
 
 
@@ -76,6 +79,48 @@ def show(context: Context, file: File) -> None:
     context.output.facts(facts)
     context.output.text("")
     context.output.table(COLUMNS, [_row(phase) for phase in found.phases.values()])
+
+
+@command(group, "replay")
+def replay(
+    context: Context,
+    phases: Annotated[str, typer.Argument(metavar="MODULE:NAME", help="Where hf.load_phases put the phases.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")],
+    phase: Annotated[str, typer.Argument(metavar="PHASE", help="The phase's name.")],
+    *,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="NAME", help="Another model of the file; the recorded one if not.")
+    ] = None,
+    occurrence: Annotated[
+        int | None,
+        typer.Option("--occurrence", metavar="N", help="Which of its prompts, from 1; the last answered unless given."),
+    ] = None,
+    words: Annotated[bool, typer.Option("--words", help="Mark the words that differ, instead of lines.")] = False,
+) -> int:
+    """Have a model answer a phase's recorded prompt again, aside; print how it differs from what is recorded.
+
+    Nothing of the run is changed, and what it costs counts in no budget. Ends with 1 when something differs.
+    """
+    from holdfast.cli.modules import load_phases
+
+    loaded = load_phases(phases)
+    found = context.ask(lambda client: loaded.replay(client, run, phase, model=model, occurrence=occurrence))
+    if context.output.as_json:
+        context.output.json(found)
+    else:
+        answers = {"recorded": found.recorded, "now": found.now}
+        context.output.table(ANSWER_COLUMNS, [_answer(when, one) for when, one in answers.items()])
+        context.output.text("")
+        if found.same:
+            context.output.text("the same")
+        else:
+            context.output.text(found.words if words else found.difference)
+    return OK if found.same else FAILED
+
+
+def _answer(when: str, one: PhaseAnswer) -> tuple[Any, ...]:
+    outcome = one.failed or ("ok" if one.output is not None else "")
+    return when, one.model or "", outcome, one.requests, one.input_tokens, one.output_tokens, money(one.cost)
 
 
 _SCOPES = {"run": "a run", "day": "a day", "tenant": "the tenant"}

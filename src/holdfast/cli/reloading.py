@@ -12,16 +12,15 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from holdfast.cli.changes import Changes
 from holdfast.cli.output import OK
 from holdfast.cli.settings import FILE, SETTINGS
 
 if TYPE_CHECKING:
-    from watchfiles import Change, DefaultFilter
-
     from holdfast.cli.command import Context
 
 log = logging.getLogger("holdfast.cli")
@@ -36,10 +35,13 @@ PAUSE_SECONDS = 0.5
 def keep_going(context: Context, places: Sequence[str], url: str, listener: socket.socket) -> int:
     """Run the process until SIGTERM or Ctrl-C, and anew after each change; 0 at the end."""
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
-    command = [sys.executable, "-P", "-m", "holdfast.cli", "dev", "--listening", str(listener.fileno()), *places]
-    keeper = _Keeper(command, _environment(context, url), _folders(places), _settings_file(context), listener.fileno())
+    heard, told = os.pipe()
+    given = ("--listening", str(listener.fileno()), "--telling", str(told))
+    command = [sys.executable, "-P", "-m", "holdfast.cli", "dev", *given, *places]
+    keeper = _Keeper(command, _environment(context, url), (listener.fileno(), told))
     # What a module prints is for people: with --json it goes where people look.
-    return asyncio.run(keeper.run(sys.stderr if context.output.as_json else None))
+    stdout = sys.stderr if context.output.as_json else None
+    return asyncio.run(keeper.run(stdout, _folders(places), _settings_file(context), heard))
 
 
 def _environment(context: Context, url: str) -> dict[str, str]:
@@ -72,36 +74,20 @@ def _folders(places: Sequence[str]) -> list[Path]:
     return folders
 
 
-def code_filter(settings_file: Path) -> DefaultFilter:
-    """Lets through what a process that is begun anew would read: Python files and the settings."""
-    from watchfiles import DefaultFilter
-
-    class Code(DefaultFilter):
-        def __call__(self, change: Change, path: str) -> bool:
-            ours = path.endswith(".py") or path == str(settings_file)
-            return ours and super().__call__(change, path)
-
-    return Code()
-
-
 class _Keeper:
-    def __init__(
-        self, command: list[str], environment: dict[str, str], folders: list[Path], settings_file: Path, fd: int
-    ) -> None:
+    def __init__(self, command: list[str], environment: dict[str, str], fds: tuple[int, ...]) -> None:
         self._command = command
         self._environment = environment
-        self._folders = folders
-        self._settings_file = settings_file
-        self._fd = fd
+        self._fds = fds
         self._stop = asyncio.Event()
 
-    async def run(self, stdout: object) -> int:
+    async def run(self, stdout: object, folders: Sequence[Path], settings_file: Path, heard: int) -> int:
         loop = asyncio.get_running_loop()
         numbers = (signal.SIGTERM, signal.SIGINT)
         for number in numbers:
             loop.add_signal_handler(number, self._stop.set)
-        changes = self._changes()
-        changed: asyncio.Task[str] = asyncio.create_task(anext(changes))  # type: ignore[arg-type]
+        changes = Changes(folders, settings_file, heard)
+        changed = asyncio.create_task(changes.next())
         stopped = asyncio.create_task(self._stop.wait())
         try:
             while not self._stop.is_set():
@@ -119,11 +105,11 @@ class _Keeper:
                     log.warning("the process has ended; it begins again when a file changes")
                     await asyncio.wait((changed, stopped), return_when=asyncio.FIRST_COMPLETED)
                 if changed.done():
-                    changed = asyncio.create_task(anext(changes))  # type: ignore[arg-type]
+                    changed = asyncio.create_task(changes.next())
         finally:
             for task in (changed, stopped):
                 task.cancel()
-            await asyncio.gather(changed, stopped, return_exceptions=True)
+            await asyncio.gather(changed, stopped, changes.close(), return_exceptions=True)
             for number in numbers:
                 loop.remove_signal_handler(number)
         return OK
@@ -135,7 +121,7 @@ class _Keeper:
             stdin=asyncio.subprocess.PIPE,
             stdout=stdout,  # type: ignore[arg-type]
             env=self._environment,
-            pass_fds=(self._fd,),
+            pass_fds=self._fds,
             start_new_session=True,
         )
 
@@ -146,24 +132,6 @@ class _Keeper:
             log.warning("the process does not end and is killed")
             process.kill()
             await ended
-
-    async def _changes(self) -> AsyncIterator[str]:
-        """What has changed, in words, each time that something has."""
-        from watchfiles import awatch
-
-        here = Path.cwd()
-        watching = awatch(
-            *self._folders,
-            watch_filter=code_filter(self._settings_file),
-            debounce=200,
-            step=50,
-            ignore_permission_denied=True,
-        )
-        async for found in watching:
-            paths = sorted({Path(path) for _, path in found})
-            names = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in paths]
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            yield f"{', '.join(names[:3])}{more} changed"
 
 
 def _named(code: int) -> str:

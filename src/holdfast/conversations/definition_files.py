@@ -17,6 +17,9 @@ from holdfast.store.text_files import text_of
 FILE_BYTES = 1024 * 1024
 """The largest file."""
 
+read_files: set[Path] = set()
+"""The files that this process has read, or tried to, absolute: what a change of makes it out of date."""
+
 
 def read_dialogue(path: str | Path) -> Dialogue:
     """The dialogue that a file defines, checked.
@@ -32,6 +35,7 @@ def read_dialogue(path: str | Path) -> Dialogue:
     if not isinstance(path, str | Path):
         raise UsageError(f"the dialogue is {path!r:.100}; give a Dialogue, or the path of a file")
     path = Path(path)
+    read_files.add(path.absolute())
     format = _FORMATS.get(path.suffix.lower())
     if format is None:
         raise UsageError(f"file {str(path)!r} is of no format that is known; name it .toml, .yaml, .yml or .json")

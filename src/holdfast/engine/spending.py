@@ -12,9 +12,11 @@ from pydantic import WithJsonSchema
 
 from holdfast.engine.part import Part, check_whole
 from holdfast.engine.phase_calls import requests_for
+from holdfast.engine.run_costs import costs_of_runs, runs_for
 from holdfast.errors import UsageError
 from holdfast.model.position import format_position
 from holdfast.model.run import instant
+from holdfast.model.search import parse
 from holdfast.store.agent_rows import NANODOLLARS, CostBy, CostRow, ModelCall
 
 CALLS_AT_MOST = 100_000
@@ -24,7 +26,7 @@ ROWS_AT_MOST = 10_000
 """So many rows a report of costs has at most."""
 
 DAYS = 30
-"""A report is of so many days unless told otherwise."""
+"""A report is of so many days unless told otherwise, or of which runs."""
 
 COST_BY: tuple[CostBy, ...] = ("day", "workflow", "phase", "model")
 """What costs are told apart by, in the order of a report's columns."""
@@ -116,6 +118,8 @@ class CostReport:
         by: what the rows tell apart.
         rows: by day in order, then the dearest first.
         total: of all rows together.
+        runs: of so many runs that a search found; None without one.
+        more: whether it found more, or these started more, than are counted.
     """
 
     since: date
@@ -123,6 +127,8 @@ class CostReport:
     by: list[str]
     rows: list[CostLine]
     total: CostLine
+    runs: int | None = None
+    more: bool = False
 
 
 class Spending(Part):
@@ -147,30 +153,44 @@ class Spending(Part):
         return [_call(one) for one in await requests_for(self, row, limit)]
 
     async def model_costs(
-        self, *, since: date | None = None, until: date | None = None, by: Sequence[CostBy] = ("phase",)
+        self,
+        *,
+        since: date | None = None,
+        until: date | None = None,
+        by: Sequence[CostBy] = ("phase",),
+        where: str | None = None,
     ) -> CostReport:
         """What models cost the tenant, by day, workflow, phase or model, or by some of them together.
 
-        The totals are kept for good, also those of runs that are there no more.
+        The totals are kept for good, also those of runs that are there no more. What a search finds is summed by the
+        runs that are kept: the newest 10,000, with their child runs and theirs, each of them once.
 
         Args:
-            since: the first day, or an aware instant of it; 30 days ago unless given.
+            since: the first day, or an aware instant of it; 30 days ago unless given, the first of all with ``where``.
             until: the last day, which is included, or an aware instant of it; today unless given.
             by: what is told apart: some of ``"day"``, ``"workflow"``, ``"phase"``, ``"model"``; empty for the total.
+            where: only of the runs that a search finds, such as ``"lane = 'order=o-1'"``.
 
         Raises:
+            SearchError: the search cannot be read; the message shows the place.
             UsageError: no such days, nothing to tell by, or more than 10,000 rows.
         """
-        first, last, kinds = asked_costs(since, until, by, instant(self.core.now_us()))
-        days = [(day - FIRST_DAY).days for day in (first, last)]
-        rows = await self._patiently(
-            self.reads.agents.costs(self.tenant, days[0], days[1] + 1, kinds, limit=ROWS_AT_MOST + 1)
-        )
+        now = self.core.now_us()
+        first, last, kinds = asked_costs(since, until, by, where, instant(now))
+        days = (first - FIRST_DAY).days, (last - FIRST_DAY).days + 1
+        found = None
+        if where is None:
+            rows = await self._patiently(self.reads.agents.costs(self.tenant, *days, kinds, limit=ROWS_AT_MOST + 1))
+        else:
+            found = await runs_for(self, parse(where, now))
+            rows = await costs_of_runs(self, found.uids, *days, kinds, ROWS_AT_MOST + 1)
         if len(rows) > ROWS_AT_MOST:
             raise UsageError(
                 f"costs by {', '.join(kinds)} are more than {ROWS_AT_MOST:,} rows; ask for fewer days, or by less"
             )
-        return CostReport(first, last, list(kinds), [_line(row) for row in rows], _line(_total(rows)))
+        lines, total = [_line(row) for row in rows], _line(_total(rows))
+        runs, more = (None, False) if found is None else found[1:]
+        return CostReport(first, last, list(kinds), lines, total, runs, more)
 
 
 def dollars(nanodollars: int) -> Decimal:
@@ -179,14 +199,17 @@ def dollars(nanodollars: int) -> Decimal:
     return (Decimal(nanodollars) / NANODOLLARS).normalize() if rest else Decimal(whole)
 
 
-def asked_costs(since: object, until: object, by: object, now: datetime) -> tuple[date, date, tuple[CostBy, ...]]:
+def asked_costs(
+    since: object, until: object, by: object, where: str | None, now: datetime
+) -> tuple[date, date, tuple[CostBy, ...]]:
     """What a report of costs is asked for, checked: the first and the last day, and what is told apart.
 
     Raises:
         UsageError: it cannot be.
     """
     last = _day(until, "until") if until is not None else now.date()
-    first = _day(since, "since") if since is not None else last - timedelta(days=DAYS)
+    earliest = last - timedelta(days=DAYS) if where is None else FIRST_DAY
+    first = _day(since, "since") if since is not None else earliest
     if first > last:
         raise UsageError(f"costs: since {first} is after until {last}")
     wrong = [by] if isinstance(by, str) or not isinstance(by, Sequence) else [one for one in by if one not in COST_BY]

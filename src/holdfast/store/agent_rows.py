@@ -12,6 +12,9 @@ from holdfast.model.phase_terms import NANODOLLARS as NANODOLLARS
 
 DAY_US = 24 * 3600 * 1_000_000
 
+RUNS_AT_ONCE = 1_000
+"""So many runs are asked for in one statement at most."""
+
 
 class ModelCall(NamedTuple):
     """A request to a model, as an attempt of a step made it; written with what becomes of the attempt.

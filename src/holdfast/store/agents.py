@@ -40,6 +40,18 @@ class AgentStore(Protocol):
     async def costs(self, tenant: str, since: int, until: int, by: Sequence[CostBy], *, limit: int) -> list[CostRow]:
         """What was spent from the day ``since`` to before ``until``: by day in order, then the dearest first."""
 
+    async def costs_of(
+        self, tenant: str, runs: Sequence[bytes], since: int, until: int, by: Sequence[CostBy], *, limit: int
+    ) -> list[CostRow]:
+        """The same of some of the tenant's runs, by their requests; each counts once, however often it is named.
+
+        Args:
+            runs: at most `RUNS_AT_ONCE`.
+        """
+
+    async def children_of(self, tenant: str, runs: Sequence[bytes], *, limit: int) -> list[bytes]:
+        """The child runs of some of the tenant's runs, at most `RUNS_AT_ONCE` of them; not the children of these."""
+
     async def keep_phases(self, row: PhaseFileRow) -> None:
         """Keep a version of a file of phases; one that is there is the newest again."""
 

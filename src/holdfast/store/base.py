@@ -218,7 +218,7 @@ class Store(Protocol):
         """Open a run's next generation; it joins its lane again. False if it is neither failed nor cancelled."""
 
     async def fork(self, fork: Fork) -> Started:
-        """Start a run with a part of another's journal."""
+        """Start a run with a part of another's journal, and the artifacts of that part."""
 
     async def continue_as_new(self, again: Continue) -> bool:
         """Begin a run again with another input. False if the lease is gone."""

@@ -515,7 +515,8 @@ class Fork(NamedTuple):
 
     Attributes:
         start: the new run; ``forked_from`` and ``forked_seq`` say what is copied: the entries of
-            the source that are in force (see ``kept``) and have an outcome.
+            the source that are in force (see ``kept``) and have an outcome, with their artifacts, but not with
+            their model calls: those were paid once.
         kept: (position, generation) of the entries to copy; they are generation 1 of the new run.
         edits: entries of the new run, as they are to stand in its journal.
     """

@@ -146,9 +146,10 @@ async def ask_model(
 
 
 def record_prompt(phase: Phase, system: str | None, prompt: str, dropped: tuple[str, ...]) -> None:
-    """Record what a model is asked, and what was left out of it for want of room."""
-    text = prompt if system is None else f"{system}\n\n---\n\n{prompt}"
-    _record(f"{phase.name}/prompt.md", "text/markdown", text.encode("utf-8", "backslashreplace"))
+    """Record what a model is asked, its instructions apart, and what was left out of it for want of room."""
+    if system is not None:
+        _record(f"{phase.name}/system.md", "text/markdown", system.encode("utf-8", "backslashreplace"))
+    _record(f"{phase.name}/prompt.md", "text/markdown", prompt.encode("utf-8", "backslashreplace"))
     if dropped:
         _record(f"{phase.name}/dropped.txt", "text/plain", "\n".join(dropped).encode("utf-8", "backslashreplace"))
 

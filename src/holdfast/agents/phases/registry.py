@@ -7,10 +7,12 @@ import os
 from collections.abc import Mapping
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from holdfast.agents.models.requesting import Sink
 from holdfast.agents.phases.queued import Queues
+from holdfast.agents.phases.replaying import replay
+from holdfast.agents.phases.replays import PhaseReplay
 from holdfast.agents.phases.running import Call, run_phase
 from holdfast.agents.phases.versions import Edition, Versions
 from holdfast.engine.context import scope
@@ -20,6 +22,9 @@ from holdfast.engine.workflow import Workflow
 from holdfast.errors import UsageError
 from holdfast.model.phases import PhaseFile
 from holdfast.model.position import encode_number, numbers_of
+
+if TYPE_CHECKING:
+    from holdfast.engine.client import Client
 
 RESERVED = ("context", "outputs", "run_id", "tenant")
 """What every template may name; arguments of one's own are called something else."""
@@ -124,6 +129,33 @@ class Phases:
         await gather(*(one(phase.name, phase.needs) for phase in edition.file.phases.values()))
         self._outputs(here.execution).add(here.prefix, position, found)
         return {name: found[name] for name in edition.file.phases}
+
+    async def replay(
+        self, client: Client, run_id: str, name: str, *, model: str | None = None, occurrence: int | None = None
+    ) -> PhaseReplay:
+        """Have a model answer a recorded prompt again, aside: nothing of the run is changed, and nothing is recorded.
+
+        The model is called here, in this process, in the version of the file that the run goes by. What it costs
+        counts in no budget, and it takes no place in a rate or a queue. A model that fails is told in what this gives.
+
+        Args:
+            client: of the database that has the run; or of its server, if the version is in force here.
+            run_id: the run.
+            name: of the phase.
+            model: the name of another model of that version, or of the one in force; the recorded one unless given.
+            occurrence: which of the phase's prompts, in the order of the code, from 1: one for each model that was
+                tried. The last that was answered unless given, or the last of all.
+
+        Raises:
+            RunNotFound: the tenant has no run of this id.
+            StepNotFound: it has recorded no prompt of the phase, or not so many.
+            ArtifactNotFound: a part of the prompt is not kept.
+            Forbidden: a part of the prompt is hidden from whoever asks.
+            PayloadError: the recorded output does not fit the type that the code gives now.
+            UsageError: the version has no such phase, it is not kept, it names an output that the code does not give,
+                or there is no such model.
+        """
+        return await replay(self._versions, client, run_id, name, model, occurrence)
 
     async def _run(
         self,

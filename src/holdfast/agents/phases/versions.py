@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from holdfast.agents.models.outputs import Output, output_of
 from holdfast.agents.phases.files import PhaseSource, phase_file_from, read_phase_file
@@ -16,11 +16,14 @@ from holdfast.engine.core import Core
 from holdfast.engine.execution import Execution
 from holdfast.engine.phase_calls import PINNED
 from holdfast.engine.step import Step
-from holdfast.errors import PhaseFileError, UsageError
+from holdfast.errors import PhaseFileError, StepNotFound, UsageError
 from holdfast.model.payload import codec_of
 from holdfast.model.phases import Phase, PhaseFile
-from holdfast.model.run import Entry, Kind, Outcome
+from holdfast.model.run import Entry, JournalEntry, Kind, Outcome
 from holdfast.store.agent_rows import PhaseFileRow
+
+if TYPE_CHECKING:
+    from holdfast.engine.client import Client
 
 log = logging.getLogger("holdfast.phases")
 
@@ -161,6 +164,33 @@ class Versions:
             found = self._edition(phase_file_from(row.content))
         self._know(tenant, version)
         return found
+
+    async def recorded(self, client: Client, run_id: str, history: Sequence[JournalEntry]) -> Edition:
+        """The version that a run of a client's tenant goes by, by what is in force of its journal.
+
+        Raises:
+            StepNotFound: the run has come to none of the phases.
+            UsageError: the version is not kept any more, or a server has it and it is not in force here; or it names an
+                output that the code does not give.
+        """
+        pins = [one.output for one in history if one.kind == Kind.PATCH and one.name == f"phases {self.name}"]
+        if not pins:
+            raise StepNotFound(f"run {run_id!r} has come to none of the phases of {self.name}", run_id=run_id)
+        version: str = pins[0]
+        found = self.in_force(client.tenant)
+        if found.file.version == version:
+            return found
+        try:
+            agents = client.reads.agents
+        except UsageError:  # the database is a server's
+            raise UsageError(
+                f"run {run_id!r} goes by version {version} of {self.name}, and in force here is {found.file.version}: "
+                "ask the database itself, which keeps them all, instead of its server"
+            ) from None
+        row = await client._patiently(agents.phases(client.tenant, self.name, version))
+        if row is None:
+            raise UsageError(f"run {run_id!r} goes by version {version} of {self.name}, which is not kept any more")
+        return self._edition(phase_file_from(row.content))
 
     def _know(self, tenant: str, version: str) -> None:
         if len(self._known) >= KEPT_AT_MOST:

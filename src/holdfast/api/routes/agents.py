@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from holdfast.api.artifact_bodies import sent
 from holdfast.api.paging import offset_page
+from holdfast.api.routes.runs import Where
 from holdfast.api.routing import Call, Calling, Named, Routes, answer, tagged
 from holdfast.api.schemas import Day, Id, Limit, NumberCursor
 from holdfast.api.shapes import Page
@@ -96,11 +97,14 @@ async def get_artifact(
     return sent(call, found, await _hidden(call, run_id))
 
 
-@routes.get("/model-costs", needs=Role.VIEWER, answers=CostReport)
+@routes.get("/model-costs", needs=Role.VIEWER, answers=CostReport, problems=("search-unreadable",))
 async def get_model_costs(
     call: Calling,
     since: Annotated[
-        Day | None, Query(description="The first day, in UTC; 30 days before `until` unless given.")
+        Day | None,
+        Query(
+            description="The first day, in UTC; 30 days before `until` unless given, and the first of all with `where`."
+        ),
     ] = None,
     until: Annotated[Day | None, Query(description="The last day, which is included; today unless given.")] = None,
     by: Annotated[
@@ -111,15 +115,22 @@ async def get_model_costs(
             "the total only.",
         ),
     ] = "phase",
+    where: Where = None,
 ) -> Response:
     """What models cost, by day in order, then the dearest first; and all of it together.
 
     Amounts are US dollars, as texts, so that nothing of them is lost. Days that begin after they end have no costs.
+
+    With `where`, such as `lane = 'order=o-1'`: of the runs that it finds and that are kept, with their child runs and
+    theirs, each of them once. These are the newest 10,000, and with their child runs 100,000 at most: `runs` says how
+    many were found, and `more` whether there are others.
     """
+    if call.hides:
+        call.server.redactor.check_search(where, call.server.core.now_us())
     last = max(until or instant(call.server.core.now_us()).date(), FIRST_DAY)
     first = None if since is None else min(max(since, FIRST_DAY), last)
     kinds = cast("Sequence[CostBy]", [one for one in by.split(",") if one])
-    return answer(await call.client.model_costs(since=first, until=last, by=kinds))
+    return answer(await call.client.model_costs(since=first, until=last, by=kinds, where=where))
 
 
 @routes.get("/phases", needs=Role.VIEWER, answers=Page[PhaseFileView])

@@ -131,10 +131,20 @@ def _queue(name: str, *more: str) -> str:
     return path("queues", check_id(name, "the name of a queue"), *more)
 
 
+def checked_search(where: str | None) -> str | None:
+    """A search as a request can carry it.
+
+    Raises:
+        SearchError: none can.
+        UsageError: it is not a text.
+    """
+    if where is not None and (not isinstance(where, str) or _UNSOUND.search(where) or len(where) > LONGEST):
+        parse(where, 0)  # says what is wrong with it
+    return where
+
+
 def _search(where: str | None, workflow: str | None, status: str | None) -> dict[str, Any]:
     if status is not None and status not in set(Status):
         raise UsageError(f"status is {status!r}; it is one of {', '.join(Status)}")
-    if where is not None and (not isinstance(where, str) or _UNSOUND.search(where) or len(where) > LONGEST):
-        parse(where, 0)  # says what is wrong with it
     checked = None if workflow is None else check_id(workflow, "workflow")
-    return {"where": where, "workflow": checked, "status": status}
+    return {"where": checked_search(where), "workflow": checked, "status": status}

@@ -16,6 +16,7 @@ from holdfast.engine.artifacts import (
 )
 from holdfast.engine.part import check_whole
 from holdfast.engine.phasing import PhaseFileView, Phasing
+from holdfast.engine.remote.finding import checked_search
 from holdfast.engine.remote.part import RemotePart, run_path
 from holdfast.engine.remote.wire import REDACTED, path
 from holdfast.engine.spending import CALLS_AT_MOST, CostReport, ModelCallView, Spending, asked_costs
@@ -50,11 +51,17 @@ class RemoteSpending(RemotePart, Spending, Artifacts, Phasing):
         return ArtifactContent(view, found.body)
 
     async def model_costs(
-        self, *, since: date | None = None, until: date | None = None, by: Sequence[CostBy] = ("phase",)
+        self,
+        *,
+        since: date | None = None,
+        until: date | None = None,
+        by: Sequence[CostBy] = ("phase",),
+        where: str | None = None,
     ) -> CostReport:
         """See `Client.model_costs`."""
-        first, last, kinds = asked_costs(since, until, by, datetime.now(UTC))
+        first, last, kinds = asked_costs(since, until, by, where, datetime.now(UTC))
         query = {
+            "where": checked_search(where),
             "since": None if since is None else first.isoformat(),
             "until": None if until is None else last.isoformat(),
         }

@@ -75,6 +75,19 @@ class AgentReads:
         asked = tenant, since, until, *(kind in by for kind in CostRow._fields[:4]), limit
         return [CostRow(*row) for row in await self._read(lambda connection: connection.fetch(_SQL["costs"], *asked))]
 
+    async def costs_of(
+        self, tenant: str, runs: Sequence[bytes], since: int, until: int, by: Sequence[CostBy], *, limit: int
+    ) -> list[CostRow]:
+        """See `AgentStore.costs_of`."""
+        asked = tenant, since, until, *(kind in by for kind in CostRow._fields[:4]), limit, runs
+        rows = await self._read(lambda connection: connection.fetch(_SQL["costs_of"], *asked))
+        return [CostRow(*row) for row in rows]
+
+    async def children_of(self, tenant: str, runs: Sequence[bytes], *, limit: int) -> list[bytes]:
+        """See `AgentStore.children_of`."""
+        rows = await self._read(lambda connection: connection.fetch(_SQL["children_of"], tenant, runs, limit))
+        return [row[0] for row in rows]
+
     async def phases(self, tenant: str, name: str, version: str | None = None) -> PhaseFileRow | None:
         """See `AgentStore.phases`."""
         row = await self._read(lambda connection: connection.fetchrow(_SQL["phases"], tenant, name, version))

@@ -263,7 +263,7 @@ async def retry(connection: Connection, retry: Retry) -> bool:
 
 
 async def fork(connection: Connection, fork: Fork) -> Started:
-    """Start a run with a part of another's journal."""
+    """Start a run with a part of another's journal, and what the attempts of that part made."""
     (started,) = (await write(connection, Batch(starts=[fork.start]), Heads())).starts
     assert isinstance(started, Started), "a fork has no parent whose lease could be lost"
     if started.created:

@@ -19,7 +19,7 @@ from holdfast.store.agent_rows import (
 from holdfast.store.attached import budget, days, fit_calls, last_artifacts
 from holdfast.store.checks import check_keys, check_texts
 from holdfast.store.confined import ConfinedAgents
-from holdfast.store.sql import statements
+from holdfast.store.sql import repeated, statements
 from holdfast.store.sqlite.reads import at_once
 from holdfast.store.sqlite.rows import execute_many, select_many
 from holdfast.store.sqlite.work.reads import Calling
@@ -82,6 +82,25 @@ class AgentReads:
         return await self._read(
             lambda connection: [CostRow(*row) for row in connection.execute(_SQL["costs"], asked).fetchall()]
         )
+
+    async def costs_of(
+        self, tenant: str, runs: Sequence[bytes], since: int, until: int, by: Sequence[CostBy], *, limit: int
+    ) -> list[CostRow]:
+        """See `AgentStore.costs_of`."""
+        if not runs:
+            return []
+        statement = repeated(_SQL["costs_of"], len(runs))
+        asked = *(kind in by for kind in CostRow._fields[:4]), *runs, tenant, since, until, limit
+        return await self._read(
+            lambda connection: [CostRow(*row) for row in connection.execute(statement, asked).fetchall()]
+        )
+
+    async def children_of(self, tenant: str, runs: Sequence[bytes], *, limit: int) -> list[bytes]:
+        """See `AgentStore.children_of`."""
+        if not runs:
+            return []
+        statement, asked = repeated(_SQL["children_of"], len(runs)), (*runs, tenant, limit)
+        return await self._read(lambda connection: [uid for (uid,) in connection.execute(statement, asked).fetchall()])
 
     async def phases(self, tenant: str, name: str, version: str | None = None) -> PhaseFileRow | None:
         """See `AgentStore.phases`."""

@@ -225,7 +225,7 @@ def retry(connection: sqlite3.Connection, retry: Retry) -> bool:
 
 
 def fork(connection: sqlite3.Connection, fork: Fork) -> Started:
-    """Start a run with a part of another's journal."""
+    """Start a run with a part of another's journal, and what the attempts of that part made."""
     start = fork.start
     known = connection.execute(_SQL["find_run"], (start.uid, start.tenant)).fetchone() is not None
     (started,), joins, terms = start_runs(connection, [start])
@@ -236,6 +236,7 @@ def fork(connection: sqlite3.Connection, fork: Fork) -> Started:
         execute_many(connection, "insert_edits", fork.edits, _SQL)
     if fork.kept:
         entries = [(start.uid, start.forked_from, *entry) for entry in fork.kept]
+        execute_many(connection, "copy_artifacts", entries, _SQL)
         execute_many(connection, "copy_entries", entries, _SQL)
     if terms:
         change_lanes(connection, joins, [], terms)

@@ -13,6 +13,8 @@ from holdfast.web.charts import cost_chart
 from holdfast.web.cost_figures import NAMES, STRETCHES, Asked, asked_for, costs_by, costs_of, summed
 from holdfast.web.page import Page
 from holdfast.web.pages.charts import WIDTHS, drawn, theme_of
+from holdfast.web.pages.runs import read_search
+from holdfast.web.query import QueryError, shown_place
 from holdfast.web.section import Section
 
 site = Section("costs")
@@ -44,7 +46,7 @@ async def costs(page: Page) -> Response:
     """What models cost in some days."""
     refused = ""
     try:
-        asked = asked_for(page.query, page.now.date())
+        asked = _asked(page)
         found = await costs_of(page, asked)
     except UsageError as error:
         refused = str(error)
@@ -57,6 +59,8 @@ async def costs(page: Page) -> Response:
         asked=asked,
         refused=refused,
         total=found.total,
+        runs=found.runs,
+        more=found.more,
         tables=[_table(kind, label, found.by[kind]) for kind, label in NAMES.items() if kind in found.by],
         days=list(reversed(found.by["day"])),
         unpriced=[line for line in found.by.get("model", []) if line.unpriced],
@@ -65,6 +69,23 @@ async def costs(page: Page) -> Response:
         link=lambda **changes: page.url("/costs", **{**asked.given, **changes}),
         files=await _files(page, asked),
     )
+
+
+def _asked(page: Page) -> Asked:
+    """What the address asks for.
+
+    Raises:
+        UsageError: the days cannot be, or the search for runs cannot be read.
+        Forbidden: the runs are searched for by what is hidden from whoever asks.
+    """
+    line = page.query.get("runs", "")
+    try:
+        found = read_search(page, line)
+    except QueryError as error:
+        _, word, _ = shown_place(line, error.position)
+        raise UsageError(f"the search for runs cannot be read at {word:.80}: {error}") from None
+    page.check_search(found.where)
+    return asked_for(page.query, page.now.date(), found)
 
 
 def _table(kind: CostBy, label: str, lines: list[CostLine]) -> Table:
@@ -83,7 +104,7 @@ async def _files(page: Page, asked: Asked) -> list[str]:
 @site.get("/charts/costs.svg")
 async def chart(page: Page) -> Response:
     """What models cost, day by day."""
-    asked = asked_for(page.query, page.now.date())
+    asked = _asked(page)
     width = page.query.get("width", "")
     wide = int(width) if width in [str(one) for one in WIDTHS] else WIDTHS[1]
     by_day = {line.day: line.cost for line in await costs_by(page, asked, "day")}

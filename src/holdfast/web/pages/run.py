@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from starlette.responses import Response
@@ -15,6 +15,7 @@ from holdfast.errors import UsageError
 from holdfast.model.duration import seconds
 from holdfast.model.run import JournalEntry, Kind, RunView, Status
 from holdfast.web.actions import ask, do, possible
+from holdfast.web.cost_figures import days_around
 from holdfast.web.model_use import made_by
 from holdfast.web.page import Page
 from holdfast.web.section import Section
@@ -103,6 +104,7 @@ async def _run(page: Page, run_id: str) -> Response:
         chosen=chosen,
         entry_position=page.query.get("entry"),
         made=made,
+        around=days_around(view.created_at.astimezone(UTC).date(), page.now.date()),
         children=page.shown(children[:CHILDREN]),
         more_children=children[CHILDREN - 1].id if len(children) > CHILDREN else None,
         actions=possible(view) if page.may("operator") else [],

@@ -96,6 +96,20 @@ SELECT CASE WHEN $4::boolean THEN day END, CASE WHEN $5::boolean THEN workflow E
 FROM holdfast.model_spend WHERE tenant = $1 AND day >= $2 AND day < $3
 GROUP BY 1, 2, 3, 4 ORDER BY 1, 11 DESC, 2, 3, 4 LIMIT $8
 
+-- The same of some runs, found by the key of their requests. SQLite is given them as rows.
+-- name: costs_of
+SELECT CASE WHEN $4::boolean THEN ended_at / 86400000000 END, CASE WHEN $5::boolean THEN workflow END,
+       CASE WHEN $6::boolean THEN phase END, CASE WHEN $7::boolean THEN model END,
+       count(*), count(*) FILTER (WHERE outcome <> 'ok'), count(*) FILTER (WHERE cost IS NULL),
+       sum(input_tokens)::bigint, sum(cached_tokens)::bigint, sum(output_tokens)::bigint,
+       coalesce(sum(cost), 0)::bigint
+FROM holdfast.model_calls
+WHERE run = ANY ($9::bytea[]) AND tenant = $1 AND ended_at / 86400000000 >= $2 AND ended_at / 86400000000 < $3
+GROUP BY 1, 2, 3, 4 ORDER BY 1, 11 DESC, 2, 3, 4 LIMIT $8
+
+-- name: children_of
+SELECT uid FROM holdfast.runs WHERE parent_uid = ANY ($2::bytea[]) AND tenant = $1 LIMIT $3
+
 -- Guarantees: it is the newest of its name afterwards, whatever the clocks say of the others. Of two that are kept at
 -- once, either may be.
 -- name: keep_phases

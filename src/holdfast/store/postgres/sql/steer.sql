@@ -129,15 +129,30 @@ INSERT INTO holdfast.journal (run, position, generation, seq, kind, name, outcom
 SELECT * FROM unnest($1::holdfast.checkpoint_row[])
 ON CONFLICT DO NOTHING
 
+-- Of an entry that is copied, what its attempts made is too; of one that an edit replaces, nothing is.
 -- name: copy_entries
-INSERT INTO holdfast.journal (run, position, generation, seq, kind, name, outcome, input, output, attempts,
-                              started_at, finished_at, epoch)
-SELECT $1, j.position, 1, j.seq, j.kind, j.name, j.outcome, j.input, j.output, j.attempts, j.started_at, j.finished_at, 0
-FROM unnest($3::bytea[], $4::integer[]) AS v (position, generation)
-CROSS JOIN LATERAL (
-    SELECT * FROM holdfast.journal AS j
-    WHERE j.run = $2 AND j.position = v.position AND j.generation = v.generation AND j.outcome <> 'pending' OFFSET 0
-) AS j
+WITH kept AS (
+    SELECT * FROM unnest($3::bytea[], $4::integer[]) AS v (position, generation)
+), copied AS (
+    INSERT INTO holdfast.journal (run, position, generation, seq, kind, name, outcome, input, output, attempts,
+                                  started_at, finished_at, epoch)
+    SELECT $1, j.position, 1, j.seq, j.kind, j.name, j.outcome, j.input, j.output, j.attempts, j.started_at,
+           j.finished_at, 0
+    FROM kept CROSS JOIN LATERAL (
+        SELECT * FROM holdfast.journal AS j
+        WHERE j.run = $2 AND j.position = kept.position AND j.generation = kept.generation AND j.outcome <> 'pending'
+        OFFSET 0
+    ) AS j
+    ON CONFLICT DO NOTHING
+    RETURNING position
+)
+INSERT INTO holdfast.artifacts (run, position, generation, name, tenant, media_type, size_bytes, sha256, location,
+                                content, at)
+SELECT $1, a.position, 1, a.name, a.tenant, a.media_type, a.size_bytes, a.sha256, a.location, a.content, a.at
+FROM copied JOIN kept USING (position) CROSS JOIN LATERAL (
+    SELECT * FROM holdfast.artifacts AS a
+    WHERE a.run = $2 AND a.position = kept.position AND a.generation = kept.generation OFFSET 0
+) AS a
 ON CONFLICT DO NOTHING
 
 -- name: lock_pending

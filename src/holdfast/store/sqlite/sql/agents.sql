@@ -87,6 +87,19 @@ SELECT CASE WHEN :by_day THEN day END AS by_day, CASE WHEN :by_workflow THEN wor
 FROM model_spend WHERE tenant = :tenant AND day >= :since AND day < :until
 GROUP BY 1, 2, 3, 4 ORDER BY 1, 11 DESC, 2, 3, 4 LIMIT :limit
 
+-- The same of some runs, found by the key of their requests. PostgreSQL is given them as one array.
+-- name: costs_of
+SELECT CASE WHEN ? THEN ended_at / 86400000000 END AS by_day, CASE WHEN ? THEN workflow END AS by_workflow,
+       CASE WHEN ? THEN phase END AS by_phase, CASE WHEN ? THEN model END AS by_model,
+       count(*), sum(outcome <> 'ok'), sum(cost IS NULL), sum(input_tokens), sum(cached_tokens), sum(output_tokens),
+       coalesce(sum(cost), 0)
+FROM model_calls
+WHERE run IN (VALUES /*rows*/ (?)) AND tenant = ? AND ended_at / 86400000000 >= ? AND ended_at / 86400000000 < ?
+GROUP BY 1, 2, 3, 4 ORDER BY 1, 11 DESC, 2, 3, 4 LIMIT ?
+
+-- name: children_of
+SELECT uid FROM runs WHERE parent_uid IN (VALUES /*rows*/ (?)) AND +tenant = ? LIMIT ?
+
 -- Guarantees: it is the newest of its name afterwards, whatever the clocks say of the others.
 -- name: keep_phases
 INSERT INTO phase_files (tenant, name, version, content, at)

@@ -85,6 +85,19 @@ INSERT INTO journal (run, position, generation, seq, kind, name, outcome, input,
                      started_at, finished_at, epoch)
 VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
 
+-- What the attempts of entries made that are about to be copied; unlike on PostgreSQL, before they are, so that the
+-- journal tells which of them an edit replaces.
+-- name: copy_artifacts
+INSERT INTO artifacts (run, position, generation, name, tenant, media_type, size_bytes, sha256, location, content, at)
+SELECT v.column1, a.position, 1, a.name, a.tenant, a.media_type, a.size_bytes, a.sha256, a.location, a.content, a.at
+FROM (VALUES /*rows*/ (?, ?, ?, ?)) AS v
+JOIN journal AS j ON j.run = v.column2 AND j.position = v.column3 AND j.generation = v.column4
+JOIN artifacts AS a ON a.run = j.run AND a.position = j.position AND a.generation = j.generation
+WHERE j.outcome <> 'pending' AND NOT EXISTS (
+    SELECT 1 FROM journal AS edit WHERE edit.run = v.column1 AND edit.position = v.column3 AND edit.generation = 1
+)
+ON CONFLICT DO NOTHING
+
 -- name: copy_entries
 INSERT INTO journal (run, position, generation, seq, kind, name, outcome, input, output, attempts,
                      started_at, finished_at, epoch)
