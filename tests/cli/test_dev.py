@@ -94,6 +94,32 @@ def test_files_that_were_read_are_changed_alone(shop: Path, tmp_path_factory: py
     assert says(f"{rules} changed: the process begins again")
 
 
+PHASES = """\
+[phases.draft]
+model = "scripted:writer"
+prompt = "Write."
+"""
+
+
+@pytest.mark.slow
+def test_a_file_of_phases_that_was_wrong_is_mended_alone(shop: Path) -> None:
+    (shop / "phases.toml").write_text(PHASES.replace("prompt", "promt"))
+    (shop / "order.py").write_text(
+        "import holdfast as hf\n\nphases = hf.load_phases('phases.toml')\n\n\n"
+        "@hf.workflow\nasync def order() -> str:\n    return await phases.run('draft')\n"
+    )
+
+    def says(text: str) -> bool:
+        return text in (shop / "stderr").read_text()
+
+    with running(shop, "dev", "order", "--port", "0") as dev:
+        until(lambda: says("phases.toml:3:") and says("it begins again when a file changes"))
+        (shop / "phases.toml").write_text(PHASES)
+        until(lambda: says("serves order"))
+        dev.terminate()
+        assert dev.wait(timeout=30) == 0
+
+
 @pytest.mark.slow
 def test_it_does_not_outlive_the_one_that_started_it(shop: Path) -> None:
     with running(shop, "dev", "shop", "--port", "0", "--json", url=URL) as dev:

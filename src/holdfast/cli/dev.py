@@ -91,12 +91,13 @@ def dev(
                 return keep_going(context, places, url, listener)
         from holdfast.cli.modules import load_all
 
+        loaded = False
         try:
             workflows, engines = load_all(places)
+            loaded = True
         finally:
-            # Also of what cannot be read a change is waited for.
             if telling is not None:
-                tell(telling, _files(settings["worker.notifications"]))
+                tell(telling, _files(settings["worker.notifications"], loaded))
         import uvloop
 
         from holdfast.cli.watched import watched
@@ -106,11 +107,18 @@ def dev(
     return 0
 
 
-def _files(notifications: str | None) -> list[str | Path]:
-    """What this process has read, and will not read again, besides its code and its settings."""
-    from holdfast.conversations.definition_files import read_files
+def _files(notifications: str | None, loaded: bool) -> list[str | Path]:
+    """What this process has read and will not read again, besides its code and its settings.
 
-    return [*read_files, *([] if notifications is None else [notifications])]
+    Args:
+        notifications: the file of rules.
+        loaded: everything could be read; else whatever was tried counts, since the fault is in one of them.
+    """
+    from holdfast.conversations.definition_files import read_files
+    from holdfast.store import text_files
+
+    read = read_files if loaded else text_files.read_files
+    return [*read, *([] if notifications is None else [notifications])]
 
 
 async def _work(

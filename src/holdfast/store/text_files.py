@@ -7,6 +7,9 @@ from pathlib import Path
 from holdfast.errors import UsageError
 from holdfast.model.toml_places import NotReadable
 
+read_files: set[Path] = set()
+"""What this process has read, or tried to read: what was wrong in one of these may be mended."""
+
 
 def text_of(path: Path, most_bytes: int, what: str) -> str:
     """The text of a file.
@@ -20,6 +23,7 @@ def text_of(path: Path, most_bytes: int, what: str) -> str:
         UsageError: it cannot be opened, or is too large; names the file.
         NotReadable: it is not UTF-8, or holds the NUL character.
     """
+    read_files.add(path.absolute())
     try:
         with path.open("rb") as file:
             data = file.read(most_bytes + 1)
