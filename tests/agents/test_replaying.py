@@ -205,7 +205,9 @@ async def test_each_model_that_was_tried_is_a_prompt_of_its_own(
         assert found.same
         found = await phases.replay(client, "o-1", "draft", occurrence=1, model="dear")
         assert (found.same, found.now.output) == (False, {"title": "Yes", "words": 1})
-        with pytest.raises(StepNotFound, match="run 'o-1' has recorded 2 prompts of phase 'draft'"):
+        with pytest.raises(
+            StepNotFound, match="run 'o-1' has recorded 2 of the prompts of phase 'draft', and number 3"
+        ):
             await phases.replay(client, "o-1", "draft", occurrence=3)
         for wrong in (0, True, "1"):
             with pytest.raises(UsageError, match="occurrence is"):
@@ -256,7 +258,7 @@ async def test_a_fork_that_kept_a_call_by_a_queue_has_to_be_told_the_model(folde
         await client.start(flow.options(id="o-1"))
         await asked(queue)
         forked = await client.fork("o-1", from_step="draft prompt")
-        with pytest.raises(UsageError, match="which model run .* asked for phase 'sum-up' is not known; name one"):
+        with pytest.raises(UsageError, match=r"which model run .* asked for phase 'sum-up' is not known; name one"):
             await phases.replay(client, forked, "sum-up")
         assert (await phases.replay(client, forked, "sum-up", model="cheap")).same
 
@@ -269,9 +271,10 @@ async def test_a_fork_has_what_it_kept_and_a_phase_whose_output_was_edited_has_n
     flow = drafting(phases, "draft", "sum-up")
     async with serving(disk_url, flow) as (client, _):
         await (await client.start(flow.options(id="o-1"))).result(timeout="20s")
-        for step, output in (("sum-up", None), ("draft", {"title": "Edited", "words": 2})):
-            edit = {} if output is None else {"output": output}
-            run = await client.fork("o-1", from_step=step, id=f"from-{step}", **edit)
+        for run in (
+            await client.fork("o-1", from_step="sum-up", id="from-sum-up"),
+            await client.fork("o-1", from_step="draft", id="from-draft", output={"title": "Edited", "words": 2}),
+        ):
             await (await client.handle(run)).result(timeout="20s")
         model.plan = [Draft(title="Yes", words=1)] * 2
         found = await phases.replay(client, "from-sum-up", "draft")
@@ -352,7 +355,7 @@ async def test_a_version_that_is_not_kept_any_more_is_told(sqlite_url: str, fold
         assert (await changed.replay(client, "o-1", "sum-up")).prompt == "Sum up for Ann."
         with contextlib.closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as database, database:
             database.execute("DELETE FROM phase_files")
-        with pytest.raises(UsageError, match="goes by version .* of orders, which is not kept any more"):
+        with pytest.raises(UsageError, match=r"goes by version .* of orders, which is not kept any more"):
             await changed.replay(client, "o-1", "sum-up")
 
 
@@ -408,7 +411,7 @@ async def test_an_output_that_is_hidden_is_compared_for_nobody_who_may_only_look
             server(disk_url, auth=True, redact=("title",)) as address,
             hf.connect(address, key=viewer) as remote,
         ):
-            with pytest.raises(Forbidden, match="'draft/output.json' of run 'o-1' holds what is hidden"):
+            with pytest.raises(Forbidden, match=r"'draft/output.json' of run 'o-1' holds what is hidden"):
                 await phases.replay(remote, "o-1", "draft")
     assert len(model.scenes) == 1
 
@@ -424,9 +427,27 @@ async def test_a_phase_that_waits_for_a_person_is_replayed_while_it_waits(folder
         assert (found.recorded.failed, found.now.output, found.same) == ("unavailable", "Done.", False)
 
 
+async def test_a_phase_that_is_between_two_attempts_is_replayed_with_a_model_that_is_named(
+    disk_url: str, folder: PhaseFolder, model: Model
+) -> None:
+    model.plan = [ModelFailed("too many requests", kind="rate-limited", retry_after=3600.0)]
+    phases = folder.load(FILE)
+    async with serving(disk_url, flow := drafting(phases, "sum-up")) as (client, _):
+        await client.start(flow.options(id="o-1"))
+        await until_status(client, "o-1", "waiting")
+        with pytest.raises(UsageError, match="which model run 'o-1' asked for phase 'sum-up' is not known; name one"):
+            await phases.replay(client, "o-1", "sum-up")
+        found = await phases.replay(client, "o-1", "sum-up", model="cheap")
+        assert (found.recorded.failed, found.now.output) == ("rate-limited", "Done.")
+        assert (await client.get("o-1")).status == "waiting"
+
+
 def test_lines_that_changed_altogether_are_told_as_a_whole() -> None:
     then, now = "same\n" + "old " * (WORDS_AT_MOST + 1), "same\nnew words"
     assert by_words(then, now) == f"same\n[-{('old ' * (WORDS_AT_MOST + 1)).strip()}-]\n{{+new words+}}"
     assert by_words("a b\nc", "a b\nc\nd") == "a b\nc\n{+d+}"
     assert by_words("a\nb", "") == "[-a\nb-]"
+    assert by_words("a  b c", "a b  d") == "a b [-c-] {+d+}"
     assert by_lines("a", "a") == ""
+    assert by_lines("a", "a\n").endswith(" a\n+")
+    assert by_lines("", "a").endswith("\n+a")

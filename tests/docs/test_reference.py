@@ -35,7 +35,9 @@ VIEWS = [
     "Current",
     "JournalEntry",
     "ModelCallView",
+    "PhaseAnswer",
     "PhaseFileView",
+    "PhaseReplay",
     "PhaseView",
     "RunView",
     "Scene",
@@ -104,7 +106,7 @@ def test_names_of_other_libraries_are_described(module: str, name: str) -> None:
         assert re.search(rf"\b{parameter}\b", said[1]), parameter
 
 
-@pytest.mark.parametrize("name", ["execute", "file", "run"])
+@pytest.mark.parametrize("name", ["execute", "file", "replay", "run"])
 def test_methods_of_phases_are_described(name: str) -> None:
     for parameter in list(inspect.signature(getattr(hf.Phases, name)).parameters)[1:]:
         assert re.search(rf"`(await )?{name}\([^`]*\b{parameter}\b[^`]*\)`", section("Phases")), parameter

@@ -8,25 +8,31 @@ import re
 WORDS_AT_MOST = 2000
 """Lines that changed are compared by words up to so many on either side; more are told as gone and come as a whole."""
 
-_WORDS = re.compile(r"\n|[^\s]+")
+_WORDS = re.compile(r"\n|\S+")
 
 
 def by_lines(then: str, now: str) -> str:
     """The lines that differ, as ``diff -u`` tells them; empty for none."""
-    lines = then.splitlines(), now.splitlines()
-    return "\n".join(difflib.unified_diff(*lines, "recorded", "now", lineterm=""))
+    return "\n".join(difflib.unified_diff(_lines(then), _lines(now), "recorded", "now", lineterm=""))
 
 
 def by_words(then: str, now: str) -> str:
-    """The text as it is now, with what came between ``{+`` and ``+}``, and what went between ``[-`` and ``-]``."""
-    before, after = then.splitlines(), now.splitlines()
+    """The text as it is now, with what came between ``{+`` and ``+}``, and what went between ``[-`` and ``-]``.
+
+    In lines that changed, one blank stands for any number of them.
+    """
+    before, after = _lines(then), _lines(now)
     told: list[str] = []
-    for how, first, last, begin, end in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+    for how, first, last, begin, end in difflib.SequenceMatcher(None, before, after).get_opcodes():
         if how == "equal":
             told += after[begin:end]
         else:
             told.append(_marked("\n".join(before[first:last]), "\n".join(after[begin:end])))
     return "\n".join(told)
+
+
+def _lines(text: str) -> list[str]:
+    return text.split("\n") if text else []
 
 
 def _marked(then: str, now: str) -> str:

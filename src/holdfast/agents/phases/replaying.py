@@ -110,7 +110,11 @@ def _chosen(found: list[_Taken], run_id: str, name: str, occurrence: int | None)
     if occurrence is None:
         return next((one for one in reversed(found) if one.gave), found[-1])
     if occurrence > len(found):
-        raise StepNotFound(f"run {run_id!r} has recorded {len(found)} prompts of phase {name!r}", run_id=run_id)
+        raise StepNotFound(
+            f"run {run_id!r} has recorded {len(found)} of the prompts of phase {name!r}, and number {occurrence} is "
+            "asked for",
+            run_id=run_id,
+        )
     return found[occurrence - 1]
 
 
@@ -187,7 +191,9 @@ def _terms(
 
 
 def _plain(answer: PhaseAnswer, output: Output, text: str) -> tuple[PhaseAnswer, str]:
-    return replace(answer, output=text if output.schema is None else json.loads(text)), text
+    if output.schema is None:
+        return replace(answer, output=text), text
+    return replace(answer, output=json.loads(text)), text.removesuffix("\n")
 
 
 def _failed(answer: PhaseAnswer, kind: str, said: str) -> tuple[PhaseAnswer, str]:
