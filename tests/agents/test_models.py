@@ -141,7 +141,7 @@ def test_who_uses_no_model_loads_no_library_of_models() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["calling", "models"])
+@pytest.mark.parametrize("module", ["calling", "reaching"])
 def test_without_the_library_it_is_said_what_to_install(module: str) -> None:
-    done = _python(f"import sys; sys.modules['pydantic_ai'] = None; import holdfast.agents.{module}")
+    done = _python(f"import sys; sys.modules['pydantic_ai'] = None; import holdfast.agents.models.{module}")
     assert 'UsageError: models are called through libraries: pip install "holdfast[agents]"' in done.stderr
