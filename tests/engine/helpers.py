@@ -39,7 +39,7 @@ async def cause(client: hf.Client, workflow: Any, *args: Any, **kwargs: Any) -> 
     return failed.value.__cause__
 
 
-async def until(condition: Callable[[], Awaitable[bool]], within: float = 10.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], within: float = 30.0) -> None:
     """Wait until a condition holds."""
     async with asyncio.timeout(within):
         while not await condition():

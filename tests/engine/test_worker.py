@@ -374,3 +374,43 @@ async def test_the_same_worker_can_be_started_again(store_url: str) -> None:
 
 async def test_a_worker_in_memory_before_it_is_started_has_nothing_in_memory() -> None:
     assert hf.Worker("memory://", [quick]).busy == 0
+
+
+async def test_a_slow_beat_does_not_put_the_clock_back(disk_url: str) -> None:
+    """What is created later would else be older than what was created before, and bulk jobs would pass it over."""
+    beats = 0
+
+    class Slow:
+        def __init__(self, heart: Any) -> None:
+            self._heart = heart
+
+        async def beat(self, *given: Any) -> Any:
+            nonlocal beats
+            beat = await self._heart.beat(*given)
+            await asyncio.sleep(0.3)
+            beats += 1
+            return beat
+
+        async def close(self) -> None:
+            await self._heart.close()
+
+    async with hf.connect(disk_url) as client:
+        store, before = client.core.store, client.core.offset_us
+        heart = store.heart
+        store.heart = lambda: Slow(heart())  # type: ignore[method-assign]
+        async with hf.Worker(client, [quick], beat=0.01, drain=0):
+
+            async def beaten() -> bool:
+                return beats >= 2
+
+            await until(beaten)
+            await asyncio.sleep(0)
+            assert abs(client.core.offset_us - before) < 100_000
+
+
+async def test_a_clock_that_was_moved_is_followed(store_url: str) -> None:
+    async with hf.connect(store_url) as client:
+        core, hour = client.core, 3_600_000_000
+        for moved in (hour, 0, -hour):
+            core.compare_clock(1_000, 1_500 + moved, 2_000)
+            assert abs(core.offset_us - moved) <= 500

@@ -108,7 +108,8 @@ class Core:
     async def _open(self, migrate: bool) -> None:
         await self.store.open(migrate=migrate)
         try:
-            self.offset_us = await self.store.now() - time.time_ns() // 1000
+            asked = time.time_ns() // 1000
+            self.compare_clock(asked, await self.store.now(), time.time_ns() // 1000)
             self.committer = Committer(self.store, self._after_commit)
             await self.store.listen(self._on_hint)
             self._tasks = [asyncio.create_task(self._look_after_waiters()), asyncio.create_task(self._send_hints())]
@@ -132,6 +133,19 @@ class Core:
             task.cancel()
         await asyncio.gather(*self._tasks, *(close() for close in self._on_close), return_exceptions=True)
         await self.store.close()
+
+    def compare_clock(self, asked_us: int, theirs_us: int, told_us: int) -> None:
+        """Take the database's clock as it was told.
+
+        When on its way the answer was made is not known. So ours is moved only as far as it must be: else it would jump
+        back with each answer that is slow, and what is done later would be older than what was done before.
+
+        Args:
+            asked_us: our clock when it was asked.
+            theirs_us: what it answered.
+            told_us: our clock when the answer was there.
+        """
+        self.offset_us = min(max(self.offset_us, theirs_us - told_us), theirs_us - asked_us)
 
     def now_us(self) -> int:
         """The database's clock, as last compared with ours: microseconds since 1970."""

@@ -34,8 +34,8 @@ class Heartbeat:
         lease_seconds: how long a lease lasts without a beat.
         beat_seconds: how often to beat.
         on_lost: called on the event loop, once, when the lease is gone.
-        on_clock: called on the event loop after each beat with the database's clock less ours, in
-            microseconds.
+        on_clock: called on the event loop after each beat with our clock when it began, the database's, and ours when
+            it ended, in microseconds.
         on_drain: called on the event loop after each beat that finds that somebody asks the worker to end.
     """
 
@@ -47,7 +47,7 @@ class Heartbeat:
         lease_seconds: float,
         beat_seconds: float,
         on_lost: Callable[[], None],
-        on_clock: Callable[[int], None],
+        on_clock: Callable[[int, int, int], None],
         on_drain: Callable[[], None],
     ) -> None:
         self._store = store
@@ -88,6 +88,7 @@ class Heartbeat:
                 try:
                     async with asyncio.timeout(max(self._good_until - began, 0.1)):
                         heart = heart or self._store.heart()
+                        asked = time.time_ns() // 1000
                         renewed, now, draining = await heart.beat(self._worker, int(self._lease * 1e6), memory_bytes())
                 except Exception as error:
                     # Whatever it is: a heart that stops without a word would leave the runs to nobody.
@@ -99,7 +100,7 @@ class Heartbeat:
                     self._tell(self._on_lost)
                     return
                 self._good_until = began + self._lease
-                self._tell(self._on_clock, now - time.time_ns() // 1000)
+                self._tell(self._on_clock, asked, now, time.time_ns() // 1000)
                 if draining:
                     self._tell(self._on_drain)
                 if time.monotonic() - self._turned > STUCK_SECONDS:

@@ -209,12 +209,9 @@ class Worker:
                 lease_seconds=self._lease,
                 beat_seconds=self._beat,
                 on_lost=self._lost,
-                on_clock=self._set_clock,
+                on_clock=self._core.compare_clock,
                 on_drain=self._drain_now,
             )
-
-    def _set_clock(self, offset_us: int) -> None:
-        self._core.offset_us = offset_us
 
     def _lost(self) -> None:
         """The lease is gone: stop every run, and go on under a new identity."""
