@@ -123,10 +123,12 @@ async def change_lanes(
     if not ids:
         return 0
     rows = [_lane_row(id, told.get(id), joining.get(id, [])) for id in ids]
-    made = {row[0] for row in await connection.fetch(_SQL["lock_lanes"], rows)}
-    found = await connection.fetch(_SQL["leave_lanes"], ids, *columns(leaves, 3), *columns(joins, 3))
-    stored = {row[1]: (row[2], row[3]) for row in found if row[0] == "lane"}
-    before = {id: (slots, 0 if id in made else held) for id, (slots, held) in stored.items()}
+    made = {row[0]: (row[1], row[2]) for row in await connection.fetch(_SQL["lock_lanes"], rows)}
+    others = [id for id in ids if id not in made]
+    found = await _leave(connection, others, leaves, [join for join in joins if join.lane not in made])
+    known = {row[1]: (row[2], row[3]) for row in found if row[0] == "lane"}
+    stored = made | known
+    before = {id: (slots, 0) for id, (slots, _) in made.items()} | known
     freed = Counter(row[1] for row in found if row[0] == "left" and row[5] is not None)
     members = {row[4]: row[5] for row in found if row[0] == "member"}
     after = {id: (told[id].slots if id in told else slots, held - freed[id]) for id, (slots, held) in before.items()}
@@ -167,6 +169,15 @@ async def change_lanes(
 def _lane_row(id: bytes, told: Terms | None, joining: list[Join]) -> tuple[Any, ...]:
     run = None if told or not joining else joining[0].run
     return (*(told or (id, None, None, None, None)), run, len(joining))
+
+
+async def _leave(
+    connection: Connection, lanes: Sequence[bytes], leaves: Sequence[Leave], joins: Sequence[Join]
+) -> Sequence[Any]:
+    """See ``leave_lanes``. Where every lane is new, which is so when every key is, it has nothing to find."""
+    if not lanes:
+        return ()
+    return await connection.fetch(_SQL["leave_lanes"], lanes, *columns(leaves, 3), *columns(joins, 3))
 
 
 async def _first_in_line(connection: Connection, vacant: dict[bytes, int], lines: Lines) -> dict[bytes, list[Place]]:

@@ -17,7 +17,8 @@
 
 -- What is not told of a lane is taken from the run that joins. A lane that only a run leaves which is not
 -- in it gets a row for the moment. DO UPDATE locks the row that is there, and WHERE false leaves it as it is.
--- Those that are returned are new, with the holders that they are about to have.
+-- Those that are returned are new, with the holders that they are about to have. There was no lane, so it has
+-- no members yet: nothing is looked up for these afterwards.
 -- name: lock_lanes
 INSERT INTO holdfast.lanes (id, tenant, name, key, slots, held)
 SELECT v.id, coalesce(v.tenant, r.tenant, ''), coalesce(v.name, r.lane_name, ''), coalesce(v.key, r.lane_key, ''),
@@ -26,7 +27,7 @@ FROM (SELECT * FROM unnest($1::holdfast.lane_row[]) ORDER BY id) AS v
 LEFT JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.uid = v.run OFFSET 0) AS r ON true
 ORDER BY v.id
 ON CONFLICT (id) DO UPDATE SET held = lanes.held WHERE false
-RETURNING id
+RETURNING id, slots, held
 
 -- Three kinds of rows: the lanes; the members that left; the members among those that join.
 -- name: leave_lanes
