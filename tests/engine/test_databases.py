@@ -238,6 +238,7 @@ async def test_a_client_says_that_the_disk_is_full(sqlite_url: str, monkeypatch:
             await client.start_many(quick, [(n,) for n in range(500)])
         assert [view.id for view in await client.list()] == ["before"]
         await limit_pages(client, -1)
+        monkeypatch.setattr(part_module, "PATIENCE_SECONDS", 20.0)
         # What its caller was told had failed must not come about later.
         after = await client.start(quick.options(id="after"), 2)
         assert {view.id for view in await client.list()} == {"before", "after"}
