@@ -28,6 +28,7 @@ from holdfast.conversations.holding import Holding, Line
 from holdfast.conversations.tending import hand_over
 from holdfast.conversations.turns import Message, Parsed, Query, Reply, State, Turn, TurnResult
 from holdfast.engine.core import Core
+from holdfast.engine.eager import rest
 from holdfast.errors import (
     ConversationBusy,
     ConversationEnded,
@@ -121,8 +122,14 @@ class Turns:
             refuse(line.taken, asked.conversation_id, asked.id)
         saved = False
         try:
-            with self._holding.kept(take):
-                had = await self._within_budget(asked, line, began, sink)
+            running = self._within_budget(asked, line, began, sink)
+            try:
+                first = running.send(None)
+            except StopIteration as stop:
+                had: _Had = stop.value  # it waited for nothing, so there was nothing to keep it from
+            else:
+                with self._holding.kept(take):
+                    had = await rest(running, first)
             # Not kept any more: once it is stored it is given back, and that is no loss. Whether it is held is checked.
             await self._save(had)
             saved = True
@@ -180,9 +187,17 @@ class Turns:
 
     async def _within_budget(self, asked: Asked, line: Line, began: float, sink: Sink | None) -> _Had:
         id, seconds = asked.conversation_id, self.engine.times.budget_seconds
+        budget = asyncio.timeout(seconds)
+        running = self._run(asked, line, began, sink)
         try:
-            async with asyncio.timeout(seconds) as budget:
-                return await self._run(asked, line, began, sink)
+            try:
+                first = running.send(None)
+            except StopIteration as stop:
+                had: _Had = stop.value
+            else:
+                async with budget:
+                    had = await rest(running, first)
+            return had
         except TimeoutError as error:
             if not budget.expired():
                 raise TurnFailed(f"the turn failed: {error!r:.300}", conversation_id=id) from error

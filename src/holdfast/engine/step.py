@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from holdfast.engine.context import Scope, place
+from holdfast.engine.eager import rest
 from holdfast.errors import StepTimeout, UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.ids import check_id
@@ -104,7 +104,7 @@ class Step(Generic[P, R]):
         timeout = asyncio.timeout_at(deadline)
         try:
             async with timeout:
-                return await _rest(coroutine, first)
+                return await rest(coroutine, first)
         except TimeoutError as error:
             if timeout.expired():
                 raise self._too_long() from error
@@ -129,28 +129,6 @@ class Step(Generic[P, R]):
         return StepTimeout(
             f"an attempt of step {self.name!r} took longer than its timeout of {self.timeout_seconds:g} s"
         )
-
-
-@types.coroutine
-def _rest(coroutine: Coroutine[Any, Any, Any], first: Any) -> Generator[Any, Any, Any]:
-    """Await a coroutine that has been started already and waits for ``first``."""
-    waits_for = first
-    while True:
-        try:
-            sent = yield waits_for
-        except GeneratorExit:
-            coroutine.close()
-            raise
-        except BaseException as error:
-            try:
-                waits_for = coroutine.throw(error)
-            except StopIteration as stop:
-                return stop.value
-        else:
-            try:
-                waits_for = coroutine.send(sent)
-            except StopIteration as stop:
-                return stop.value
 
 
 @overload
