@@ -9,7 +9,8 @@ import pytest
 import holdfast as hf
 from holdfast.agents.phases.registry import Phases
 from holdfast.errors import ModelFailed, PhaseFailed, RunFailed, StoreUnavailable
-from holdfast.store.agent_rows import DAY_US, NANODOLLARS, Grant, SpentQuery
+from holdfast.model.phase_terms import NANODOLLARS
+from holdfast.store.agent_rows import DAY_US, Grant, SpentQuery
 from tests.agents.kit import QUICK, Model, PhaseFolder, asked, calls_of, serving
 from tests.engine.clock import LONG_LEASE, move
 from tests.engine.helpers import ONCE, outcome, until_status

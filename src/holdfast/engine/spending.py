@@ -14,10 +14,11 @@ from holdfast.engine.part import Part, check_whole
 from holdfast.engine.phase_calls import requests_for
 from holdfast.engine.run_costs import costs_of_runs, runs_for
 from holdfast.errors import UsageError
+from holdfast.model.phase_terms import NANODOLLARS
 from holdfast.model.position import format_position
 from holdfast.model.run import instant
 from holdfast.model.search import parse
-from holdfast.store.agent_rows import NANODOLLARS, CostBy, CostRow, ModelCall
+from holdfast.store.agent_rows import CostBy, CostRow, ModelCall
 
 CALLS_AT_MOST = 100_000
 """So many requests of a run are shown at most."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from holdfast.model.phase_terms import NANODOLLARS as NANODOLLARS
-
 DAY_US = 24 * 3600 * 1_000_000
 
 RUNS_AT_ONCE = 1_000

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from holdfast.engine.artifacts import ArtifactView
-from holdfast.engine.execution import PATCHES
+from holdfast.engine.phase_calls import PINNED
 from holdfast.engine.spending import ModelCallView
 from holdfast.model.payload import codec_of
 from holdfast.web.page import Page
@@ -17,9 +17,6 @@ ARTIFACTS_SHOWN = 200
 """So many of a run are looked at for its page."""
 
 FILES_SHOWN = 20
-
-PINNED = PATCHES + b"phases "
-"""Where a run's journal has the version of each file of phases that it goes by, in the order of their names."""
 
 _VERSION = codec_of(str)
 

@@ -12,9 +12,10 @@ from holdfast.engine.execution import Execution
 from holdfast.engine.phase_calls import is_caller
 from holdfast.errors import HoldfastError
 from holdfast.model.payload import codec_of
+from holdfast.model.phase_terms import NANODOLLARS
 from holdfast.model.phases import Budget, BudgetScope, ModelTerms, Phase, PhaseFile
 from holdfast.model.run import Kind, Outcome
-from holdfast.store.agent_rows import DAY_US, NANODOLLARS, Spent, SpentQuery
+from holdfast.store.agent_rows import DAY_US, Spent, SpentQuery
 
 _TOLD = codec_of(dict[str, Any])
 

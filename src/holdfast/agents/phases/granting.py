@@ -13,10 +13,11 @@ from holdfast.engine.context import Scope
 from holdfast.engine.execution import Execution
 from holdfast.engine.step import step
 from holdfast.errors import AskSkipped, PhaseFailed
+from holdfast.model.phase_terms import NANODOLLARS
 from holdfast.model.phases import BudgetScope, ModelTerms, Phase, PhaseFile
 from holdfast.model.position import encode_number
 from holdfast.model.retry import Retry
-from holdfast.store.agent_rows import NANODOLLARS, Grant, SpentQuery
+from holdfast.store.agent_rows import Grant, SpentQuery
 
 PATIENT = Retry(max_attempts=1_000_000, initial=0.1)
 """For what only the database can keep from succeeding."""

@@ -14,8 +14,8 @@ from holdfast.agents.models.failures import Failure, failure_of
 from holdfast.agents.recording import Request, record_requests
 from holdfast.engine.attaching import attempt
 from holdfast.errors import HoldfastError, RetryAfter
+from holdfast.model.phase_terms import NANODOLLARS
 from holdfast.model.retry import Retry
-from holdfast.store.agent_rows import NANODOLLARS
 
 
 class _Kind(type):

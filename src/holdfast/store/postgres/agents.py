@@ -6,11 +6,9 @@ Its writes have connections of their own, so that whoever waits for a place of a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from holdfast.errors import StoreUnavailable
 from holdfast.store.agent_rows import (
     ArtifactRow,
     CostBy,
@@ -25,17 +23,12 @@ from holdfast.store.attached import budget, days, fit_calls, last_artifacts
 from holdfast.store.checks import check_keys, check_texts
 from holdfast.store.confined import ConfinedAgents
 from holdfast.store.operations import LOST, Batch, Results
-from holdfast.store.postgres.address import Address
-from holdfast.store.postgres.connection import WRITE, Connection, Link
+from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.entries import columns, hold
-from holdfast.store.postgres.errors import Again
-from holdfast.store.postgres.work.store import Reading, Repeatedly
+from holdfast.store.postgres.writing import Reading, Writing
 from holdfast.store.sql import statements
 
 _SQL = statements("holdfast.store.postgres", "agents.sql")
-
-WRITERS = 2
-"""Connections for writing."""
 
 T = TypeVar("T")
 
@@ -99,43 +92,13 @@ class AgentReads:
         return [PhaseFileRow(*row) for row in rows]
 
 
-class PostgresAgents(AgentReads):
-    """The models and artifacts of all tenants.
-
-    Args:
-        address: of the database.
-        read: runs what reads.
-        repeatedly: runs what writes, on a connection of ours.
-    """
-
-    def __init__(self, address: Address, read: Reading, repeatedly: Repeatedly) -> None:
-        self._reading = read
-        self._repeatedly = repeatedly
-        self._writers: asyncio.Queue[Link] = asyncio.Queue()
-        for _ in range(WRITERS):
-            self._writers.put_nowait(Link(address, WRITE))
-
-    async def close(self) -> None:
-        """Close its connections; they are opened again when they are needed."""
-        writers = [self._writers.get_nowait() for _ in range(self._writers.qsize())]
-        await asyncio.gather(*(link.close() for link in writers))
-        for link in writers:
-            self._writers.put_nowait(link)
-
-    async def _read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        return await self._reading(work)
+class PostgresAgents(Writing, AgentReads):
+    """The models and artifacts of all tenants."""
 
     async def _write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Work by one statement, by itself where that can be; whatever it does may be done again."""
-        link = await self._writers.get()
-        try:
-            try:
-                done = await link.lone(work)
-            except (Again, StoreUnavailable):
-                done = None
-            return await self._repeatedly(link, work) if done is None else done
-        finally:
-            self._writers.put_nowait(link)
+        done = await self._lone(work)
+        return await super()._write(work) if done is None else done
 
     async def grant(self, grant: Grant) -> None:
         """See `AgentStore.grant`."""

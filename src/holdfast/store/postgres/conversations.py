@@ -6,32 +6,25 @@ Its writes have connections of their own, so that whoever waits for a conversati
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from holdfast.errors import StoreUnavailable
 from holdfast.store.base import Rejected
 from holdfast.store.confined import ConfinedConversations
 from holdfast.store.conversation_rows import LINE_US, ConversationRow, Exchange, Save, Take, Taken, TurnRow
 from holdfast.store.conversations import Claim, ConversationFilter
 from holdfast.store.operations import Batch
-from holdfast.store.postgres.address import Address
 from holdfast.store.postgres.claim import Heads
-from holdfast.store.postgres.connection import WRITE, Connection, Link
+from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.entries import columns
-from holdfast.store.postgres.errors import Again
 from holdfast.store.postgres.work.items import put_items
-from holdfast.store.postgres.work.store import Reading, Repeatedly
 from holdfast.store.postgres.write import write
+from holdfast.store.postgres.writing import Reading, Writing
 from holdfast.store.sql import statements
 from holdfast.store.turn_taking import Hold, Waiting, check_saves, check_takes, decide, is_free
 
 _SQL = statements("holdfast.store.postgres", "conversations.sql")
-
-WRITERS = 2
-"""Connections for writing."""
 
 _LAST = (1 << 63) - 1
 
@@ -67,51 +60,8 @@ class ConversationReads:
         return [TurnRow(*row) for row in await self._read(lambda c: c.fetch(_SQL["turns"], *asked))]
 
 
-class PostgresConversations(ConversationReads):
-    """The conversations of all tenants.
-
-    Args:
-        address: of the database.
-        read: runs what reads.
-        repeatedly: runs what writes, on a connection of ours.
-    """
-
-    def __init__(self, address: Address, read: Reading, repeatedly: Repeatedly) -> None:
-        self._reading = read
-        self._repeatedly = repeatedly
-        self._writers: asyncio.Queue[Link] = asyncio.Queue()
-        for _ in range(WRITERS):
-            self._writers.put_nowait(Link(address, WRITE))
-
-    async def close(self) -> None:
-        """Close its connections; they are opened again when they are needed."""
-        writers = [self._writers.get_nowait() for _ in range(self._writers.qsize())]
-        await asyncio.gather(*(link.close() for link in writers))
-        for link in writers:
-            self._writers.put_nowait(link)
-
-    async def _read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        return await self._reading(work)
-
-    async def _write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        link = await self._writers.get()
-        try:
-            return await self._repeatedly(link, work)
-        finally:
-            self._writers.put_nowait(link)
-
-    async def _lone(self, work: Callable[[Connection], Awaitable[T]]) -> T | None:
-        """Work by one statement that is a transaction by itself; None where that cannot be, or went wrong.
-
-        Whatever was done may be done again.
-        """
-        link = await self._writers.get()
-        try:
-            return await link.lone(work)
-        except (Again, StoreUnavailable):
-            return None
-        finally:
-            self._writers.put_nowait(link)
+class PostgresConversations(Writing, ConversationReads):
+    """The conversations of all tenants."""
 
     async def take(self, asked: Sequence[Take]) -> list[Taken]:
         """See `StateStore.take`."""

@@ -6,13 +6,11 @@ Its writes have connections of their own, so that a thread that is copied or del
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import asyncpg
 
-from holdfast.errors import StoreUnavailable
 from holdfast.store.checks import check_keys
 from holdfast.store.confined import ConfinedGraphs
 from holdfast.store.graph_keeping import check_checkpoint, check_writes, kept, listing, within
@@ -30,17 +28,12 @@ from holdfast.store.graph_rows import (
     WriteRow,
 )
 from holdfast.store.graphs import EXPIRED_AT_ONCE, LAST_TEXT
-from holdfast.store.postgres.address import Address
-from holdfast.store.postgres.connection import WRITE, Connection, Link
+from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.entries import columns
-from holdfast.store.postgres.errors import Again
-from holdfast.store.postgres.work.store import Reading, Repeatedly
+from holdfast.store.postgres.writing import Reading, Writing
 from holdfast.store.sql import statements
 
 _SQL = statements("holdfast.store.postgres", "graphs.sql")
-
-WRITERS = 2
-"""Connections for writing."""
 
 T = TypeVar("T")
 
@@ -104,49 +97,12 @@ class GraphReads:
         return [row[0] for row in await self._read(lambda connection: connection.fetch(_SQL["namespaces"], *asked))]
 
 
-class PostgresGraphs(GraphReads):
-    """The graphs of all tenants.
-
-    Args:
-        address: of the database.
-        read: runs what reads.
-        repeatedly: runs what writes, on a connection of ours.
-    """
-
-    def __init__(self, address: Address, read: Reading, repeatedly: Repeatedly) -> None:
-        self._reading = read
-        self._repeatedly = repeatedly
-        self._writers: asyncio.Queue[Link] = asyncio.Queue()
-        for _ in range(WRITERS):
-            self._writers.put_nowait(Link(address, WRITE))
-
-    async def close(self) -> None:
-        """Close its connections; they are opened again when they are needed."""
-        writers = [self._writers.get_nowait() for _ in range(self._writers.qsize())]
-        await asyncio.gather(*(link.close() for link in writers))
-        for link in writers:
-            self._writers.put_nowait(link)
-
-    async def _read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        return await self._reading(work)
-
-    async def _write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        link = await self._writers.get()
-        try:
-            return await self._repeatedly(link, work)
-        finally:
-            self._writers.put_nowait(link)
+class PostgresGraphs(Writing, GraphReads):
+    """The graphs of all tenants."""
 
     async def _write_alone(self, statement: str, *asked: object) -> None:
         """Write by one statement, without a transaction around it where that can be."""
-        link = await self._writers.get()
-        try:
-            done = await link.lone(lambda connection: connection.execute(statement, *asked))
-        except (Again, StoreUnavailable):
-            done = None
-        finally:
-            self._writers.put_nowait(link)
-        if done is None:
+        if await self._lone(lambda connection: connection.execute(statement, *asked)) is None:
             await self._write(lambda connection: connection.execute(statement, *asked))
 
     async def put_checkpoint(self, row: NewCheckpoint, values: Sequence[NewValue]) -> None:

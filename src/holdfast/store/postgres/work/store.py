@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from holdfast.model.expressions import Expression
 from holdfast.store.confined import ConfinedWork
 from holdfast.store.postgres.address import Address
-from holdfast.store.postgres.connection import LONG, LONG_MS, WRITE, Connection, Link
+from holdfast.store.postgres.connection import LONG, LONG_MS, Connection, Link
 from holdfast.store.postgres.work import definitions, items, links, lists, subjects
 from holdfast.store.postgres.work.reads import WorkReads
+from holdfast.store.postgres.writing import Reading, Repeatedly, Writing
 from holdfast.store.sql import statements
 from holdfast.store.work_rows import (
     DefinitionRow,
@@ -29,30 +30,13 @@ from holdfast.store.work_rows import (
 
 _NOW = statements("holdfast.store.postgres", "read.sql")["now"]
 
-WRITERS = 2
-"""Connections for writing."""
-
 ANSWER_SECONDS = LONG_MS / 1000 + 60
 """After so long without an answer about all scores the network is taken to be gone."""
 
 T = TypeVar("T")
 
 
-class Repeatedly(Protocol):
-    """Runs a transaction, again when the server rolled it back for no fault of its own."""
-
-    def __call__(self, link: Link, work: Callable[[Connection], Awaitable[T]], /) -> Awaitable[T]:
-        """Give what the work gives."""
-
-
-class Reading(Protocol):
-    """Runs a transaction that reads."""
-
-    def __call__(self, work: Callable[[Connection], Awaitable[T]], /) -> Awaitable[T]:
-        """Give what the work gives."""
-
-
-class PostgresWork(WorkReads):
+class PostgresWork(Writing, WorkReads):
     """The work queue of all tenants.
 
     Args:
@@ -62,29 +46,12 @@ class PostgresWork(WorkReads):
     """
 
     def __init__(self, address: Address, read: Reading, repeatedly: Repeatedly) -> None:
-        self._reading = read
-        self._repeatedly = repeatedly
+        super().__init__(address, read, repeatedly)
         self._long = Link(address, LONG)
-        self._writers: asyncio.Queue[Link] = asyncio.Queue()
-        for _ in range(WRITERS):
-            self._writers.put_nowait(Link(address, WRITE))
 
     async def close(self) -> None:
         """Close its connections; they are opened again when they are needed."""
-        writers = [self._writers.get_nowait() for _ in range(self._writers.qsize())]
-        await asyncio.gather(*(link.close() for link in (self._long, *writers)))
-        for link in writers:
-            self._writers.put_nowait(link)
-
-    async def _read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        return await self._reading(work)
-
-    async def _write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        link = await self._writers.get()
-        try:
-            return await self._repeatedly(link, work)
-        finally:
-            self._writers.put_nowait(link)
+        await asyncio.gather(super().close(), self._long.close())
 
     async def _write_at(self, work: Callable[[Connection, int], Awaitable[T]]) -> T:
         """Work that has to know the time."""
