@@ -4,10 +4,14 @@ An interval is an hour, so that it does not matter how long a test takes.
 """
 
 import asyncio
+from typing import Any
 
 import pytest
 
+import holdfast as hf
+from holdfast.errors import StoreUnavailable
 from holdfast.store.base import Store
+from holdfast.store.postgres.connection import Link
 from holdfast.store.url import make_store
 from tests.conformance.agent_kit import clock_of
 from tests.conformance.state_stores import Clock
@@ -86,3 +90,22 @@ async def test_of_many_processes_no_two_get_the_same_place(disk_url: str) -> Non
     assert round(await stores[1].agents.reserve(KEY, HOUR, 2) / HOUR) == 103
     for store in stores:
         await store.close()
+
+
+async def test_a_write_whose_connection_is_lost_is_made_again(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lone, lost = Link.lone, 0
+
+    async def cut(self: Link, work: Any) -> Any:
+        nonlocal lost
+        lost += 1
+        raise StoreUnavailable("the connection is gone")
+
+    async with hf.connect(postgres_database) as client:
+        agents = client.core.store.agents
+        monkeypatch.setattr(Link, "lone", cut)
+        assert await agents.reserve("model:one", 60_000_000, 1) == 0
+        monkeypatch.setattr(Link, "lone", lone)
+        assert lost == 1
+        assert await agents.reserve("model:one", 60_000_000, 1) > 0, "the place was taken"
