@@ -797,3 +797,12 @@ async def test_a_closed_store_says_so_and_may_be_closed_again(disk_url: str) -> 
         async with asyncio.timeout(5):
             with pytest.raises(StoreUnavailable, match="closed"):
                 await store.now()
+
+
+async def test_no_cursor_leaves_the_thread_of_its_connection(sqlite_url: str) -> None:
+    store: Any = make_store(sqlite_url)
+    await store.open()
+    for use in (store._read, store._write):
+        with pytest.raises(TypeError, match="fetch its rows"):
+            await use(lambda connection: connection.execute("SELECT 1"))
+    await store.close()

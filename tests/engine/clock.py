@@ -6,6 +6,7 @@ from typing import Any
 
 import holdfast as hf
 from holdfast.model.run import microseconds
+from holdfast.store.sqlite.rows import executing
 
 LONG_LEASE = "1000d"
 """A lease that outlives what the tests move the clock by."""
@@ -18,7 +19,7 @@ async def move(client: hf.Client, seconds: float) -> None:
     if store.name == "postgres":
         await store._tend(lambda it: it.execute("UPDATE holdfast.clock SET offset_us = offset_us + $1", by))
     else:
-        await store._transaction(lambda it: it.execute("UPDATE clock SET offset_us = offset_us + ?", (by,)))
+        await store._transaction(executing("UPDATE clock SET offset_us = offset_us + ?", (by,)))
     client.core.offset_us = await store.now() - time.time_ns() // 1000
 
 

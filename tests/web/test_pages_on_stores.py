@@ -10,6 +10,7 @@ import pytest
 import holdfast as hf
 from holdfast.model.payload import codec_of
 from holdfast.model.position import encode_number
+from holdfast.store.sqlite.rows import executing
 from tests.web.browsing import Dashboard, dashboard
 from tests.web.shop import WORKFLOWS, checkout, echo
 
@@ -86,10 +87,10 @@ async def test_a_run_with_a_hundred_thousand_entries_is_usable() -> None:
         now = shown.client.core.now_us()
         long = codec_of(Any).encode("<b>" * 70, "a value")
         await shown.client.core.store._write(  # type: ignore[attr-defined]
-            lambda connection: connection.executemany(
+            executing(
                 "INSERT INTO journal (run, position, generation, seq, kind, name, outcome, input, output, attempts,"
                 " started_at, finished_at, epoch) VALUES (?, ?, 1, ?, 'step', 'pack', 'ok', ?, ?, 1, ?, ?, 1)",
-                (
+                *(
                     (uid, b"\0" + encode_number(number) + b"\0", number, long, long, now + number, now + number + 5)
                     for number in range(100_000)
                 ),

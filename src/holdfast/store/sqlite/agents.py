@@ -21,7 +21,7 @@ from holdfast.store.checks import check_keys, check_texts
 from holdfast.store.confined import ConfinedAgents
 from holdfast.store.sql import repeated, statements
 from holdfast.store.sqlite.reads import at_once
-from holdfast.store.sqlite.rows import execute_many, select_many
+from holdfast.store.sqlite.rows import execute_many, executing, select_many
 from holdfast.store.sqlite.work.reads import Calling
 
 _SQL = statements("holdfast.store.sqlite", "agents.sql")
@@ -135,12 +135,12 @@ class SqliteAgents(AgentReads):
         check_keys(grant.query.tenant, grant.id, grant.query.phase)
         check_texts(grant.by)
         row = grant.query.tenant, grant.id, *budget(grant.query), grant.tokens, grant.cost, grant.by, grant.at
-        await self._transaction(lambda connection: connection.execute(_SQL["grant"], row))
+        await self._transaction(executing(_SQL["grant"], row))
 
     async def keep_phases(self, row: PhaseFileRow) -> None:
         """See `AgentStore.keep_phases`."""
         check_keys(row.tenant, row.name, row.version)
-        await self._transaction(lambda connection: connection.execute(_SQL["keep_phases"], row._asdict()))
+        await self._transaction(executing(_SQL["keep_phases"], row._asdict()))
 
     async def reserve(self, key: str, interval_us: int, burst: int) -> int:
         """See `AgentStore.reserve`."""
@@ -157,7 +157,7 @@ class SqliteAgents(AgentReads):
         """See `AgentStore.postpone`."""
         check_keys(key)
         asked = {"key": key, "pause": for_us}
-        await self._passing(lambda connection: connection.execute(_SQL["postpone"], asked))
+        await self._passing(executing(_SQL["postpone"], asked))
 
 
 class ConfinedSqliteAgents(ConfinedAgents, AgentReads):

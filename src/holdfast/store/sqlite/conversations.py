@@ -11,6 +11,7 @@ from holdfast.store.conversation_rows import LINE_US, ConversationRow, Exchange,
 from holdfast.store.conversations import Claim, ConversationFilter
 from holdfast.store.operations import Batch
 from holdfast.store.sql import statements
+from holdfast.store.sqlite.rows import executing
 from holdfast.store.sqlite.work.items import put_items
 from holdfast.store.sqlite.work.reads import Calling
 from holdfast.store.sqlite.write import write_inside
@@ -105,7 +106,7 @@ class SqliteConversations(ConversationReads):
 
     async def settle(self, tenant: str, id: str, handover: bytes) -> None:
         """See `StateStore.settle`."""
-        await self._transaction(lambda connection: connection.execute(_SQL["settle"], (tenant, id, handover)))
+        await self._transaction(executing(_SQL["settle"], (tenant, id, handover)))
 
     async def unsettled(self, limit: int) -> list[ConversationRow]:
         """See `StateStore.unsettled`."""

@@ -25,6 +25,7 @@ from holdfast.store.graph_rows import (
 from holdfast.store.graphs import EXPIRED_AT_ONCE
 from holdfast.store.sql import statements
 from holdfast.store.sqlite.reads import at_once
+from holdfast.store.sqlite.rows import executing
 from holdfast.store.sqlite.work.reads import Calling
 
 _SQL = statements("holdfast.store.sqlite", "graphs.sql")
@@ -138,9 +139,7 @@ class SqliteGraphs(GraphReads):
     async def put_writes(self, key: CheckpointKey, writes: Sequence[WriteRow]) -> None:
         """See `GraphStore.put_writes`."""
         check_writes(key, writes)
-        await self._transaction(
-            lambda connection: connection.executemany(_SQL["put_write"], [(*key, *write) for write in writes])
-        )
+        await self._transaction(executing(_SQL["put_write"], *[(*key, *write) for write in writes]))
 
     async def copy_thread(self, tenant: str, source: str, target: str) -> None:
         """See `GraphStore.copy_thread`."""
@@ -202,9 +201,7 @@ class SqliteGraphs(GraphReads):
 
     async def renew_items(self, tenant: str, places: Sequence[ItemPlace]) -> None:
         """See `GraphStore.renew_items`."""
-        await self._transaction(
-            lambda connection: connection.executemany(_SQL["renew_item"], [(tenant, *place) for place in places])
-        )
+        await self._transaction(executing(_SQL["renew_item"], *[(tenant, *place) for place in places]))
 
 
 class ConfinedSqliteGraphs(ConfinedGraphs, GraphReads):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -25,6 +25,15 @@ def chunks(rows: int, width: int) -> Iterator[tuple[int, int]]:
         length = min(largest, 1 << ((rows - first).bit_length() - 1))
         yield first, length
         first += length
+
+
+def executing(statement: str, *rows: Sequence[Any] | Mapping[str, Any]) -> Callable[[sqlite3.Connection], None]:
+    """A call that executes a statement for each of some rows, and keeps its cursor in the thread that executes it."""
+
+    def execute(connection: sqlite3.Connection) -> None:
+        connection.executemany(statement, rows)
+
+    return execute
 
 
 def execute_many(connection: sqlite3.Connection, name: str, rows: Sequence[Sequence[Any]], sql: dict[str, str]) -> int:

@@ -126,14 +126,14 @@ class SqliteStore(Reads, Writes):
     async def _write(self, function: Callable[[sqlite3.Connection], T]) -> T:
         def call() -> T:
             with translated(self._where), self._turn:
-                return function(self._writer)
+                return _without_cursor(function(self._writer))
 
         return await self._writing.call(call)
 
     async def _read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         def call() -> T:
             with translated(self._where):
-                return function(self._reader)
+                return _without_cursor(function(self._reader))
 
         return await self._reading.call(call)
 
@@ -204,6 +204,13 @@ class SqliteStore(Reads, Writes):
     async def backup(self, target: str) -> None:
         """Copy the database to a new file while it is in use."""
         await self._read(lambda connection: schema.backup(connection, target))
+
+
+def _without_cursor(result: T) -> T:
+    """A result that may leave the thread: a cursor ends where it is let go, and would end a statement in use here."""
+    if isinstance(result, sqlite3.Cursor):
+        raise TypeError("a cursor stays in the thread of its connection: fetch its rows there")
+    return result
 
 
 def _inside(connection: sqlite3.Connection, function: Callable[[sqlite3.Connection], T]) -> T:
