@@ -74,7 +74,7 @@ lock: $(VENV)/.uv
 	$(COMPILE) pyproject.toml -o requirements/run.txt
 	$(COMPILE) requirements/build.in -c requirements/run.txt -o requirements/build.txt
 	$(COMPILE) --extra server --extra otel --extra work --extra redis --extra yaml \
-		--extra agents --extra langgraph --extra objects --extra notify pyproject.toml requirements/build.in requirements/dev.in \
+		--extra agents --extra langgraph --extra objects --extra intake --extra publish pyproject.toml requirements/build.in requirements/dev.in \
 		-c requirements/run.txt -c requirements/build.txt -o requirements/dev.txt
 	$(COMPILE) requirements/bench.in -c requirements/dev.txt -o requirements/bench.txt
 

@@ -231,11 +231,11 @@ def _unit(operation: Operation, number: int) -> object:
     """What a split must not part.
 
     A child's start, or a wait for an event, goes with the entry that waits for it; what an attempt of a step attaches
-    goes with what becomes of it; what is started when a run fails goes with its end; the record of a start with the
-    start.
+    goes with what becomes of it, and a message with the call that publishes it; what is started when a run fails goes
+    with its end; the record of a start with the start.
     """
     kind, row, _ = operation
-    if kind in ("waits", "attempts", "model_calls", "artifacts"):
+    if kind in ("waits", "attempts", "model_calls", "artifacts") or (kind == "messages" and row.run is not None):
         return row.run, row.position
     if kind == "settles":
         return row.run, None

@@ -14,9 +14,12 @@ from typing import Literal, NamedTuple, Protocol
 
 from holdfast.model.search import Condition
 from holdfast.store.agents import AgentStore
+from holdfast.store.alerts import AlertStore
 from holdfast.store.conversations import StateStore
 from holdfast.store.graphs import GraphStore
+from holdfast.store.intake import IntakeStore
 from holdfast.store.operations import Batch, Continue, Control, Controlled, Fork, Results, Retry, Started
+from holdfast.store.outbox import OutboxStore
 from holdfast.store.rows import (
     QUEUE_SETTINGS,
     AttemptRow,
@@ -107,6 +110,18 @@ class Store(Protocol):
     @property
     def graphs(self) -> GraphStore:
         """The verbs of LangGraph's checkpoints and of its store."""
+
+    @property
+    def outbox(self) -> OutboxStore:
+        """The verbs of the outbox."""
+
+    @property
+    def intake(self) -> IntakeStore:
+        """The verbs of intake."""
+
+    @property
+    def alerts(self) -> AlertStore:
+        """The verbs of alerts."""
 
     async def open(self, *, migrate: bool = True) -> None:
         """Connect; create the schema in an empty database; refuse one that is not ours or not this version."""

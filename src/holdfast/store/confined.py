@@ -7,9 +7,12 @@ from typing import Any, ClassVar, NoReturn
 
 from holdfast.errors import UsageError
 from holdfast.store.agents import AgentStore
+from holdfast.store.alerts import AlertStore
 from holdfast.store.base import Store
 from holdfast.store.conversations import StateStore
 from holdfast.store.graphs import GraphStore
+from holdfast.store.intake import IntakeStore
+from holdfast.store.outbox import OutboxStore
 from holdfast.store.work import WorkStore
 
 VERBS = frozenset(name for name, verb in vars(Store).items() if not name.startswith("_") and callable(verb))
@@ -26,6 +29,15 @@ AGENT_VERBS = frozenset(name for name in vars(AgentStore) if not name.startswith
 
 GRAPH_VERBS = frozenset(name for name in vars(GraphStore) if not name.startswith("_"))
 """What its graphs can do."""
+
+OUTBOX_VERBS = frozenset(name for name in vars(OutboxStore) if not name.startswith("_"))
+"""What its outbox can do."""
+
+INTAKE_VERBS = frozenset(name for name in vars(IntakeStore) if not name.startswith("_"))
+"""What its intake can do."""
+
+ALERT_VERBS = frozenset(name for name in vars(AlertStore) if not name.startswith("_"))
+"""What its alerts can do."""
 
 
 class Confined:
@@ -72,3 +84,21 @@ class ConfinedGraphs(Confined):
     """The same for the verbs of LangGraph's graphs."""
 
     verbs: ClassVar[frozenset[str]] = GRAPH_VERBS
+
+
+class ConfinedOutbox(Confined):
+    """The same for the verbs of the outbox."""
+
+    verbs: ClassVar[frozenset[str]] = OUTBOX_VERBS
+
+
+class ConfinedIntake(Confined):
+    """The same for the verbs of intake."""
+
+    verbs: ClassVar[frozenset[str]] = INTAKE_VERBS
+
+
+class ConfinedAlerts(Confined):
+    """The same for the verbs of alerts."""
+
+    verbs: ClassVar[frozenset[str]] = ALERT_VERBS

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from holdfast.model.publishing import Verdict
 from holdfast.model.run import Entry
 from holdfast.store.agent_rows import Artifact, ModelCall
 from holdfast.store.rows import JournalRow
@@ -185,6 +186,43 @@ class Resolve(NamedTuple):
     outcome: str
     output: bytes | None
     at: int
+
+
+class NewMessage(NamedTuple):
+    """Publish a message. One whose id the tenant has is left as it is.
+
+    Attributes:
+        uid: 16 bytes that sort by time, made by the caller.
+        id: unique within the tenant; the receiver is told it.
+        channel: by which it is sent.
+        key: it is sent after those that were published before it with this key and channel; None for any order.
+        verdict: see `holdfast.model.publishing.Verdict`; one that is refused, or made in shadow, is stored as withheld.
+        reason: why it is to be reviewed, or is refused.
+        body: its payload.
+        text_digest: of its words, 16 bytes.
+        workflow: of the run; or of whoever publishes outside of one, whose mode counts.
+        run, position, generation, epoch: of the call or the attempt that publishes it; it is written under the lease
+            of the run. None, empty, 0 and None outside a run.
+        due_at: not to be sent before then.
+    """
+
+    uid: bytes
+    tenant: str
+    id: str
+    channel: str
+    key: str | None
+    verdict: Verdict
+    reason: str
+    body: bytes
+    text_digest: bytes
+    workflow: str
+    run: bytes | None
+    run_id: str
+    position: bytes
+    generation: int
+    epoch: int | None
+    due_at: int
+    created_at: int
 
 
 class Progress(NamedTuple):
@@ -372,8 +410,8 @@ ASKED: Refusal = "asked"
 """The run was not parked: a person asks something of it (see `Control`) that its worker has not seen."""
 
 KINDS = (
-    "starts", "checkpoints", "attempts", "model_calls", "artifacts", "progress", "attributes", "waits", "events",
-    "resolves", "parks", "settles", "promotes", "claims", "audits",
+    "starts", "checkpoints", "attempts", "model_calls", "artifacts", "messages", "progress", "attributes", "waits",
+    "events", "resolves", "parks", "settles", "promotes", "claims", "audits",
 )  # fmt: skip
 """The kinds of operation, in the order in which a batch is written."""
 
@@ -387,6 +425,7 @@ class Batch:
     attempts: list[Attempt] = field(default_factory=list)
     model_calls: list[ModelCall] = field(default_factory=list)
     artifacts: list[Artifact] = field(default_factory=list)
+    messages: list[NewMessage] = field(default_factory=list)
     progress: list[Progress] = field(default_factory=list)
     attributes: list[SetAttributes] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
@@ -411,6 +450,7 @@ class Results:
         attempts: None, or LOST.
         model_calls: None, or LOST.
         artifacts: None, or LOST.
+        messages: None, also where the id is known; or LOST.
         progress: None, also when the lease is gone.
         attributes: None, or LOST.
         waits: None, or LOST. One that found an event that was kept for it is in ``met``.
@@ -430,6 +470,7 @@ class Results:
     attempts: list[Refusal | None] = field(default_factory=list)
     model_calls: list[Refusal | None] = field(default_factory=list)
     artifacts: list[Refusal | None] = field(default_factory=list)
+    messages: list[Refusal | None] = field(default_factory=list)
     progress: list[None] = field(default_factory=list)
     attributes: list[Refusal | None] = field(default_factory=list)
     waits: list[Refusal | None] = field(default_factory=list)
