@@ -25,7 +25,7 @@ unexport PYTHONPATH
 unexport PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench bench-full verify screenshots lock clean
+.PHONY: help demo test check format bench bench-full verify screenshots lock release clean
 
 help:
 	@echo 'make demo        run the e-mail desk example; its database and drafts go to .demo/'
@@ -37,6 +37,7 @@ help:
 	@echo 'make verify      the long search for faults'
 	@echo 'make screenshots take the pictures of the dashboard in docs/images anew'
 	@echo 'make lock        compile requirements/*.txt again; UPGRADE=--upgrade moves to newer versions'
+	@echo 'make release     check and test, then build the sdist and the wheel in dist/; uploads nothing'
 	@echo 'make clean       remove .venv and everything that make wrote'
 
 demo: $(VENV)/.run
@@ -70,13 +71,17 @@ verify: $(VENV)/.dev
 screenshots: $(VENV)/.dev
 	$(BIN)/python -m tests.web.screenshots
 
+lock: ALL := $(foreach extra,server work redis yaml agents langgraph objects intake publish otel,--extra $(extra))
 lock: $(VENV)/.uv
 	$(COMPILE) pyproject.toml -o requirements/run.txt
 	$(COMPILE) requirements/build.in -c requirements/run.txt -o requirements/build.txt
-	$(COMPILE) --extra server --extra otel --extra work --extra redis --extra yaml \
-		--extra agents --extra langgraph --extra objects --extra intake --extra publish pyproject.toml requirements/build.in requirements/dev.in \
-		-c requirements/run.txt -c requirements/build.txt -o requirements/dev.txt
+	$(COMPILE) $(ALL) pyproject.toml -c requirements/run.txt -c requirements/build.txt -o requirements/all.txt
+	$(COMPILE) $(ALL) pyproject.toml requirements/build.in requirements/dev.in \
+		-c requirements/all.txt -c requirements/build.txt -o requirements/dev.txt
 	$(COMPILE) requirements/bench.in -c requirements/dev.txt -o requirements/bench.txt
+
+release: check test
+	$(BIN)/python -m deploy.release
 
 clean:
 	rm -rf $(VENV) .demo .test .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
@@ -89,10 +94,10 @@ $(VENV)/.uv: requirements/build.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements/build.txt
 	@touch $@
 
-# Only what a user of the package has. Leaves a development environment that is up to date as it is.
-$(VENV)/.run: $(VENV)/.uv requirements/run.txt pyproject.toml
+# Only what a user of the package has, with every extra. Leaves a development environment that is up to date as it is.
+$(VENV)/.run: $(VENV)/.uv requirements/all.txt pyproject.toml
 	@rm -f $(VENV)/.dev $(VENV)/.bench
-	$(SYNC) requirements/build.txt requirements/run.txt
+	$(SYNC) requirements/build.txt requirements/all.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
