@@ -1,0 +1,77 @@
+"""The customer-success queue: customers in, ranked queues out, worked off by people."""
+
+import asyncio
+import random
+import sys
+from pathlib import Path
+
+import holdfast as hf
+from examples.customer_success.desk import PEOPLE, discount, measure, set_up, work_off
+
+ROOT = Path(__file__).parents[2]
+
+
+async def test_the_items_of_today_are_made_once_and_ranked(store_url: str) -> None:
+    async with hf.connect(store_url, actor="setup") as client:
+        assert len(await set_up(client)) == 21
+        assert await set_up(client) == []
+        work = hf.work_queue(client)
+        top = {who: [(item.title, item.about and item.about.name) for item in await work.queue(who)] for who in PEOPLE}
+        assert top["ann"][0] == ("Keep a customer at risk", "Alder Mills")
+        assert top["cem"][0] == ("Keep a customer at risk", "Kelp Marine")
+        assert top["dora"] == []
+        # A training waits until the sponsor is found.
+        assert all(("Offer a training", name) not in top["ann"] for name in ("Alder Mills", "Dogwood Rail"))
+
+
+async def test_people_work_until_nothing_is_left(disk_url: str) -> None:
+    async with hf.connect(disk_url, actor="setup") as client:
+        await set_up(client)
+    rng = random.Random(7)
+    told: list[str] = []
+    idle = 0
+    while idle < len(PEOPLE):
+        idle = 0
+        for who in PEOPLE:
+            async with hf.connect(disk_url, actor=who) as client:
+                done = await work_off(client, rng)
+            idle += done is None
+            told += [done] if done else []
+            assert len(told) < 200
+    moves = {line.split()[1] for line in told}
+    assert {"completes", "puts", "skips"} <= moves
+    async with hf.connect(disk_url) as client:
+        left = await hf.work_queue(client).list(status=["not_started"], limit=100)
+        assert left == []
+
+
+async def test_signals_that_change_make_other_work(store_url: str) -> None:
+    async with hf.connect(store_url, actor="setup") as client:
+        await set_up(client)
+        await measure(client, random.Random(3), ["birch", "elm", "iris"])
+        signals = await hf.work_queue(client).signals("elm", name="usage_score")
+        assert signals[0].value != 77
+
+
+async def test_a_discount_waits_for_the_manager(store_url: str) -> None:
+    async with hf.connect(store_url, actor="setup") as client, hf.Worker(client, [discount]):
+        await set_up(client)
+        run = await client.start(discount, "alder", 10)
+        work = hf.work_queue(client)
+        while not (items := await work.queue("dora")):
+            await asyncio.sleep(0.01)
+        await work.complete(items[0].id, {"answer": True})
+        assert await run.result(timeout="60s") == "alder gets 10 % off"
+
+
+async def test_the_command_shows_queues_and_lets_people_work(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "examples.customer_success", "--url", f"sqlite:///{tmp_path}/c.db", "--work", "3",
+        cwd=ROOT, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    told, _ = await asyncio.wait_for(process.communicate(), 60)
+    lines = told.decode().splitlines()
+    assert process.returncode == 0
+    assert lines[0] == "21 items made"
+    assert lines[1].startswith("ann     965 Critical  Keep a customer at risk: Alder Mills  (+900 base")
+    assert len(lines) == 1 + 9 + 3
