@@ -43,8 +43,9 @@ async def test_people_work_until_nothing_is_left(disk_url: str) -> None:
             assert len(told) < 200
     assert {"completes", "puts"} <= {line.split()[1] for line in told}
     async with hf.connect(disk_url) as client:
+        # What is left is put off, or waits for what is put off.
         left = await hf.work_queue(client).list(status=["not_started"], limit=100)
-        assert left == []
+        assert {item.definition for item in left} <= {"training"}
 
 
 @pytest.mark.parametrize(
