@@ -1,31 +1,35 @@
-"""Drives the desk: starts a run for each message, waits for them, and goes on looking for new ones."""
+"""Runs the desk on mail at a path: one process with the CRM, the worker, the outbox and a folder for what is sent."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import holdfast as hf
 
-from .desk import Outcome, mail_desk
-from .message import glance, run_id
-from .report import Report, Row
-from .source import Letter, NoMail, Source
+from .crm import Crm
+from .desk import mail_desk
+from .report import Report
+from .settings import settings
+from .source import NoMail, Source
+from .specialists import CHANNEL
+from .taking import Taker
 from .text import one_line
 
 SAMPLE = Path(__file__).parent / "sample"
 """Messages to begin with, if you have none at hand."""
 
-AT_ONCE = 32
-"""Messages in hand at a time: the size of the mail does not decide the use of memory."""
+WORK = "work"
+"""The folder among the drafts for what the desk keeps: conversations, artifacts, the file of channels."""
 
-POLL_SECONDS = 1.0
-LOOK_SECONDS = 5.0
+LEASE, BEAT = "3s", "0.5s"
+"""Short: if the process was killed, the next one takes its runs over so soon."""
 
 OK, TROUBLE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -38,7 +42,7 @@ async def run_demo(
     Args:
         mail: an ``.eml`` file, a folder of them, or an mbox file.
         url: the database; a run that it knows already is not done again.
-        out: folder for drafts; made if need be.
+        out: folder for drafts, made if need be: what the desk sends is a file there.
         exit_when_done: end when all messages have ended, rather than wait for new ones until interrupted.
         json_output: end with one line of JSON on ``stdout``; the rest goes to ``stderr``.
 
@@ -51,24 +55,29 @@ async def run_demo(
     out = out.expanduser().absolute()
     try:
         source = Source(mail.expanduser(), out)
-        out.mkdir(parents=True, exist_ok=True)
+        channels = _prepared(out)
     except NoMail as error:
         print(f"email desk: {one_line(str(error))}", file=stderr)
         return USAGE
     except OSError as error:
         print(f"email desk: the folder for drafts {out} cannot be made: {error.strerror}", file=stderr)
         return TROUBLE
-    with _interruptible() as stop:
+    settings.folder = out / WORK
+    with _interruptible() as stop, Crm() as crm:
+        settings.crm = crm.url
         try:
-            async with hf.connect(url) as client, hf.Worker(client, [mail_desk]):
-                desk = _Desk(client, source, str(out), report, stop)
-                await desk.empty()
-                if not report.rows and exit_when_done and not stop.is_set():
-                    print(f"email desk: there is no message in {one_line(str(mail))}", file=stderr)
-                    return USAGE
-                if not exit_when_done:
-                    report.say(f"Watching {one_line(str(mail))} for new messages; Ctrl-C ends.")
-                    await desk.watch()
+            async with hf.connect(url) as client:
+                await _send_by_itself(client)
+                workflows = [mail_desk, *(settings.phases.workflows if settings.phases else ())]
+                async with hf.Worker(client, workflows, channels=channels, lease=LEASE, beat=BEAT):
+                    taker = Taker(client, source, out, report, stop)
+                    await taker.empty()
+                    if not report.rows and exit_when_done and not stop.is_set():
+                        print(f"email desk: there is no message in {one_line(str(mail))}", file=stderr)
+                        return USAGE
+                    if not exit_when_done:
+                        report.say(f"Watching {one_line(str(mail))} for new messages; Ctrl-C ends.")
+                        await taker.watch()
         except hf.StoreError as error:
             again = " (nothing is lost: start it again)" if isinstance(error, hf.StoreUnavailable) else ""
             print(f"email desk: {error}{again}", file=stderr)
@@ -78,99 +87,19 @@ async def run_demo(
         return INTERRUPTED if exit_when_done and stop.is_set() else OK
 
 
-class _Desk:
-    def __init__(self, client: hf.Client, source: Source, out: str, report: Report, stop: asyncio.Event) -> None:
-        self.client = client
-        self.source = source
-        self.out = out
-        self.report = report
-        self.stop = stop
-
-    async def empty(self) -> None:
-        """Take what is new at the source to its end, at most ``AT_ONCE`` messages at a time."""
-        letters = self.source.letters()
-        pending: set[asyncio.Task[None]] = set()
-        stopped = asyncio.ensure_future(self.stop.wait())
-        try:
-            while not self.stop.is_set():
-                letter = await asyncio.to_thread(next, letters, None)
-                if letter is None:
-                    break
-                pending.add(asyncio.create_task(self._take(letter)))
-                if len(pending) >= AT_ONCE:
-                    pending = await self._ended({*pending}, stopped)
-            while pending and not self.stop.is_set():
-                pending = await self._ended(pending, stopped)
-        finally:
-            for task in (*pending, stopped):
-                task.cancel()
-            await asyncio.gather(*pending, stopped, return_exceptions=True)
-        while self.source.warnings:
-            self.report.say(self.source.warnings.pop(0))
-
-    async def watch(self) -> None:
-        """Look for new messages each second, until stopped."""
-        while not self.stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.stop.wait(), POLL_SECONDS)
-            await self.empty()
-
-    @staticmethod
-    async def _ended(pending: set[asyncio.Task[None]], stopped: asyncio.Future[Any]) -> set[asyncio.Task[None]]:
-        await asyncio.wait({*pending, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        for task in pending:
-            if task.done():
-                task.result()
-        return {task for task in pending if not task.done()}
-
-    async def _take(self, letter: Letter) -> None:
-        if letter.problem:
-            self.report.add(Row(letter.name, "", "", "", "failed", letter.problem))
-            return
-        key = run_id(letter.raw)
-        known = self.report.rows.get(letter.name)
-        if known is not None and known.run_id == key:  # a mail box that grew is read from its start
-            return
-        message_id, subject = glance(letter.raw)
-        subject = subject or message_id
-        try:
-            outcome = await self._run(key, letter.raw)
-        except hf.StoreError:
-            raise
-        except Exception as error:  # one bad message must not stop the others
-            self.report.add(Row(letter.name, key, subject, "", "failed", _reason(error)))
-        else:
-            draft = Path(outcome.draft)  # elsewhere, if an earlier start had another folder
-            detail = outcome.reason or (draft.name if str(draft.parent) == self.out else str(draft))
-            self.report.add(Row(letter.name, key, subject, outcome.tier, outcome.outcome, detail))
-
-    async def _run(self, key: str, raw: bytes) -> Outcome:
-        try:
-            run = await self.client.start(mail_desk.options(id=key), raw, self.out)
-        except hf.RunExists:  # begun with another folder for drafts: what that run did, or does, holds
-            run = await self._known(key)
-        while True:
-            with contextlib.suppress(TimeoutError):
-                return await run.result(timeout=LOOK_SECONDS)
-            await self._refuse_held(key)
-
-    async def _known(self, key: str) -> hf.RunHandle[Outcome]:
-        view = await self.client.get(key)
-        if view.workflow != mail_desk.name:
-            raise ValueError(f"the run id {key} is taken by workflow {view.workflow}")
-        return await self.client.handle(key, mail_desk)
-
-    async def _refuse_held(self, key: str) -> None:
-        """A held run waits for a person; the desk does not wait for it."""
-        view = await self.client.get(key)
-        if view.status == "held":
-            raise ValueError(f"held until somebody releases it: holdfast runs show {key}")
+def _prepared(out: Path) -> Path:
+    """Make the folder for drafts, and the file of channels by which what is sent becomes a file in it."""
+    work = out / WORK
+    work.mkdir(parents=True, exist_ok=True)
+    channels = work / "channels.toml"
+    channels.write_text(f'[channels.{CHANNEL}]\ntype = "file"\nfolder = {json.dumps(str(out))}\n', encoding="utf-8")
+    return channels
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, hf.RunFailed) and isinstance(error.__cause__, Exception):
-        error = error.__cause__
-    return one_line(str(error)) or type(error).__name__
+async def _send_by_itself(client: hf.Client) -> None:
+    """Answers go out without a person, unless somebody has chosen otherwise: here they are only files."""
+    if all(setting.workflow != mail_desk.name for setting in await client.publish_settings()):
+        await client.set_publish_mode("auto", workflow=mail_desk.name)
 
 
 @contextlib.contextmanager

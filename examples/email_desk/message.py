@@ -60,6 +60,7 @@ class Message:
         automatic: why no person wrote it; empty if one did.
         bulk: why it went to many; empty if it did not.
         repairs: what had to be mended to read it.
+        key: made of its id and content: the same wherever it lies, and another for every other message.
     """
 
     message_id: str
@@ -77,6 +78,7 @@ class Message:
     automatic: str
     bulk: str
     repairs: tuple[str, ...]
+    key: str
 
 
 def run_id(raw: bytes) -> str:
@@ -140,6 +142,7 @@ def parse(raw: bytes) -> Message:
         automatic=automatic,
         bulk=_bulk(mail, sender_address),
         repairs=(*repairs, *decoding),
+        key=run_id(raw),
     )
 
 

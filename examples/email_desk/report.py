@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TextIO
 
 from rich.console import Console
@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .text import one_line
+
+Shown = Literal["published", "withheld", "failed"]
 
 COLOURS = {"published": "green", "withheld": "yellow", "failed": "red"}
 MOST_ROWS = 300
@@ -30,8 +32,12 @@ class Row:
     run_id: str
     subject: str
     tier: str
-    outcome: Literal["published", "withheld", "failed"]
+    outcome: Shown
     detail: str
+
+    def ended(self, outcome: Shown, detail: str) -> Row:
+        """The same message with another end."""
+        return replace(self, outcome=outcome, detail=detail)
 
 
 class Report:

@@ -8,6 +8,7 @@ if sys.platform == "win32":
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
+from holdfast.engine.alerts import AlertView
 from holdfast.engine.artifacts import ArtifactContent, ArtifactView
 from holdfast.engine.auditing import AuditView, SavedView
 from holdfast.engine.bulk import BulkPreview, BulkResult
@@ -18,12 +19,18 @@ from holdfast.engine.events import send_event, wait_for_event
 from holdfast.engine.fan_out import First, first, gather, map
 from holdfast.engine.finding import Count, LaneView, QueueView, Stranded, WorkflowView
 from holdfast.engine.fleet import WorkerView
+from holdfast.engine.incoming import Incoming
+from holdfast.engine.intakes import EntryView, SourceView
 from holdfast.engine.keeping import RetentionView
 from holdfast.engine.levers import Delivery, StepReplay
+from holdfast.engine.messages import MessageAttemptView, MessageView
 from holdfast.engine.overview import FailureGroup, Overview, StatPoint, Stats, WorkflowStats
 from holdfast.engine.people import KeyView, NewKey, UserView
 from holdfast.engine.phasing import PhaseFileView, PhaseView
+from holdfast.engine.publish_modes import PublishSettingView
+from holdfast.engine.publishing import publish
 from holdfast.engine.scheduling import ScheduleView
+from holdfast.engine.shadowing import ComparedView, Criterion, CutoverReport, PathOutcome
 from holdfast.engine.spending import CostLine, CostReport, ModelCallView
 from holdfast.engine.steering import continue_as_new, hold, patched, progress, set_attributes, shield
 from holdfast.engine.step import Step, step
@@ -45,6 +52,8 @@ from holdfast.errors import (
     ConversationNotFound,
     CrashedWorker,
     DefinitionNotFound,
+    EntryNotFound,
+    EntrySettled,
     EventTimeout,
     Evicted,
     Fatal,
@@ -57,6 +66,9 @@ from holdfast.errors import (
     ItemExists,
     ItemNotFound,
     KeyNotFound,
+    MessageError,
+    MessageNotFound,
+    MessageNotPossible,
     ModelFailed,
     NonDeterminism,
     NotAccepted,
@@ -68,6 +80,7 @@ from holdfast.errors import (
     PhaseFileError,
     PhasesNotFound,
     PipelineError,
+    PublishingChanged,
     Rejected,
     RetryAfter,
     RuleError,
@@ -83,6 +96,8 @@ from holdfast.errors import (
     SchemaTooNew,
     SchemaTooOld,
     SearchError,
+    SourceChanged,
+    SourceNotFound,
     StepError,
     StepNotFound,
     StepTimeout,
@@ -104,6 +119,7 @@ from holdfast.errors import (
     WorkspaceError,
 )
 from holdfast.model.access import Role
+from holdfast.model.mails import Mail, MailAttachment
 from holdfast.model.retry import Retry
 from holdfast.model.run import AttemptView, JournalEntry, RunView, Status
 from holdfast.services.execute import execute
@@ -228,6 +244,7 @@ if not TYPE_CHECKING:
 __all__ = [
     "Agent",
     "AgentFailed",
+    "AlertView",
     "ArtifactChanged",
     "ArtifactContent",
     "ArtifactElsewhere",
@@ -244,6 +261,7 @@ __all__ = [
     "Client",
     "Command",
     "CommandFailed",
+    "ComparedView",
     "ContinuedAsNew",
     "ConversationBusy",
     "ConversationEnded",
@@ -256,7 +274,9 @@ __all__ = [
     "CostReport",
     "Count",
     "CrashedWorker",
+    "Criterion",
     "Current",
+    "CutoverReport",
     "DailyView",
     "DefinitionNotFound",
     "DefinitionView",
@@ -265,6 +285,9 @@ __all__ = [
     "DemoStatus",
     "Dialogue",
     "DryRun",
+    "EntryNotFound",
+    "EntrySettled",
+    "EntryView",
     "EventTimeout",
     "Evicted",
     "ExplainView",
@@ -278,6 +301,7 @@ __all__ = [
     "HoldfastError",
     "IllegalMove",
     "Imported",
+    "Incoming",
     "Interruption",
     "ItemChanged",
     "ItemCount",
@@ -297,7 +321,14 @@ __all__ = [
     "LinksView",
     "LoadView",
     "LoopPipeline",
+    "Mail",
+    "MailAttachment",
     "Message",
+    "MessageAttemptView",
+    "MessageError",
+    "MessageNotFound",
+    "MessageNotPossible",
+    "MessageView",
     "ModelCallView",
     "ModelFailed",
     "NewKey",
@@ -312,6 +343,7 @@ __all__ = [
     "ParallelPipeline",
     "Parsed",
     "PartView",
+    "PathOutcome",
     "PayloadError",
     "PhaseAnswer",
     "PhaseFailed",
@@ -327,6 +359,8 @@ __all__ = [
     "PlanView",
     "PlannedMove",
     "Policy",
+    "PublishSettingView",
+    "PublishingChanged",
     "Query",
     "QueueView",
     "Rejected",
@@ -362,6 +396,9 @@ __all__ = [
     "SignalChange",
     "SignalView",
     "Source",
+    "SourceChanged",
+    "SourceNotFound",
+    "SourceView",
     "SpreadView",
     "StatPoint",
     "State",
@@ -423,6 +460,7 @@ __all__ = [
     "open_conversations",
     "patched",
     "progress",
+    "publish",
     "random",
     "register_policy",
     "scripted",

@@ -12,6 +12,8 @@ HoldfastError
 │   ├── DefinitionNotFound  it has no definition of this id, or not this version of it
 │   ├── PhaseFileError    a file of phases that is wrong: each fault with its file and line
 │   ├── PhasesNotFound    the tenant has no phases of this name, or not this version of them
+│   ├── SourceNotFound    the tenant has no source of this name, or none that takes requests
+│   ├── EntryNotFound     the tenant has no entry of this id
 │   ├── RuleError         a rule that cannot be read, and the place in it
 │   └── SearchError       a search that cannot be read, and the place in it
 ├── PayloadError          a value that cannot be stored exactly (also a ValueError)
@@ -41,6 +43,9 @@ HoldfastError
 │   ├── TurnLost          the turn lost the conversation to another; nothing of it is stored
 │   ├── TurnFailed        the model, or what was made of its answer, failed; nothing of it is stored
 │   └── TurnTimeout       it took longer than a turn may; nothing of it is stored (also a TimeoutError)
+├── MessageError          about one message of the outbox
+│   ├── MessageNotFound
+│   └── MessageNotPossible  it is in no state for what was asked of it
 ├── ModelFailed           a model gave no answer that can be used; says how it failed
 ├── PhaseFailed           a phase gave no output, and a person stopped the run
 ├── PipelineError         about a pipeline of agents
@@ -57,6 +62,9 @@ HoldfastError
 ├── ScheduleExists        another client changed the schedule meanwhile
 ├── UserExists            another person has the address, or the person was changed meanwhile
 ├── WorkChanged           somebody changed a subject, a definition or the settings of work meanwhile
+├── PublishingChanged     others change how messages are published at the same time
+├── SourceChanged         the source was read on meanwhile
+├── EntrySettled          the entry is not dead, so that there is nothing to settle
 ├── Unauthorised          who asks is not known: no key, or none that is good
 ├── Forbidden             who asks may not do this
 ├── Fatal                 raised by a step: give up now, whatever the retry policy says
@@ -169,6 +177,22 @@ class PhaseFileError(UsageError):
 
 class PhasesNotFound(UsageError):
     """The tenant has no phases of this name, or not this version of them."""
+
+
+class SourceNotFound(UsageError):
+    """The tenant has no source of this name, or none that takes requests."""
+
+
+class EntryNotFound(UsageError):
+    """The tenant has no entry of this id."""
+
+
+class SourceChanged(HoldfastError):
+    """The source was read on meanwhile; nothing was changed."""
+
+
+class EntrySettled(HoldfastError):
+    """The entry is not dead, or somebody settled it meanwhile; nothing was changed."""
 
 
 class PayloadError(HoldfastError, ValueError):
@@ -355,6 +379,26 @@ class TurnTimeout(ConversationError, TimeoutError):
     """It took longer than a turn may. Nothing of it is stored."""
 
 
+class MessageError(HoldfastError):
+    """About one message of the outbox.
+
+    Attributes:
+        message_id: its id within its tenant.
+    """
+
+    def __init__(self, message: str, *, message_id: str = "") -> None:
+        super().__init__(message)
+        self.message_id = message_id
+
+
+class MessageNotFound(MessageError):
+    """The tenant has no message of this id."""
+
+
+class MessageNotPossible(MessageError):
+    """The message is in no state for what was asked of it; nothing was changed."""
+
+
 class ModelFailed(HoldfastError):
     """A model gave no answer that can be used.
 
@@ -510,6 +554,10 @@ class UserExists(HoldfastError):
 
 class WorkChanged(HoldfastError):
     """Somebody changed the subject, the definition or the settings of the work queue meanwhile: look and try again."""
+
+
+class PublishingChanged(HoldfastError):
+    """Others change how messages are published at the same time; nothing was changed: look and try again."""
 
 
 class Unauthorised(HoldfastError):

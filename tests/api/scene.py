@@ -144,6 +144,47 @@ AGENTS = [
 ]
 """What has to do with models and artifacts."""
 
+MESSAGE = f"{V1}/outbox/{MARK}%2Fm"
+
+OUTBOX = [
+    Ask(
+        "publish_message",
+        "POST",
+        f"{V1}/outbox",
+        201,
+        {"channel": MARK, "message": {"text": MARK}, "id": f"{MARK}/m", "workflow": MARK, "review": MARK},
+    ),
+    Ask("list_messages", "GET", f"{V1}/outbox", 200),
+    Ask("list_messages", "GET", f"{V1}/outbox?status=pending&channel={MARK}&workflow={MARK}&doubt=false", 200),
+    Ask("get_message", "GET", MESSAGE, 200, names=True),
+    Ask("discard_message", "POST", f"{MESSAGE}/discard", 200, {"reason": MARK}, names=True),
+    Ask("set_publish_mode", "PUT", f"{V1}/publishing", 200, {"mode": "auto", "workflow": MARK}),
+    Ask("cut_over", "POST", f"{V1}/publishing/{MARK}/cut-over", 200, {"rollback_window": "1d"}),
+    Ask("roll_back", "POST", f"{V1}/publishing/{MARK}/roll-back", 200),
+    Ask("list_publish_settings", "GET", f"{V1}/publishing", 200),
+]
+"""What has to do with messages."""
+
+SHADOW = f"{V1}/shadow/{MARK}"
+
+INTAKE = [
+    Ask("list_sources", "GET", f"{V1}/intake", 200),
+    Ask("list_entries", "GET", f"{V1}/entries?outcome=dead&source={MARK}&since=2026-03-01T00:00:00Z", 200),
+    Ask("list_entries_of_source", "GET", f"{V1}/intake/{MARK}/entries", 200),
+    Ask(
+        "record_outcomes",
+        "POST",
+        f"{V1}/shadow/outcomes",
+        200,
+        {"workflow": MARK, "outcomes": [{"message_id": MARK, "decided": "sent", "text": MARK}]},
+    ),
+    Ask("compare_paths", "GET", f"{SHADOW}/comparison?which=missing", 200),
+    Ask("get_criteria", "GET", f"{V1}/shadow/checkout/criteria", 200),
+]
+"""What has to do with intake, where nothing is read."""
+
+ENTRY = f"{V1}/entries/{'0' * 32}"
+
 SCENE = [
     Ask("healthz", "GET", "/healthz", 200),
     Ask("readyz", "GET", "/readyz", 200),
@@ -216,9 +257,12 @@ SCENE = [
     *WORK,
     *TALK,
     *AGENTS,
+    *OUTBOX,
+    *INTAKE,
     Ask("list_workers", "GET", f"{V1}/workers", 200),
     Ask("get_stats", "GET", f"{V1}/stats", 200),
     Ask("get_overview", "GET", f"{V1}/overview", 200),
+    Ask("list_alerts", "GET", f"{V1}/alerts", 200),
     Ask("put_user", "PUT", f"{V1}/users/{MARK}", 201, {"name": MARK, "role": "viewer", "email": f"{MARK}@example.com"}),
     Ask("get_user", "GET", f"{V1}/users/{MARK}", 200, names=True),
     Ask("list_users", "GET", f"{V1}/users", 200),
@@ -243,6 +287,12 @@ ELSEWHERE = [
     Ask("reject_item", "POST", f"{ITEM}/reject", 200, {"reason": MARK}, names=True),
     Ask("get_bulk_outcome", "GET", f"{V1}/items:bulk/{'0' * 32}", 200, names=True),
     Ask("undo_items", "POST", f"{V1}/items:bulk/{'0' * 32}/undo", 200, names=True),
+    Ask("send_message", "POST", f"{MESSAGE}/send", 200, names=True),
     Ask("drain_worker", "POST", f"{V1}/workers/{'0' * 32}/drain", 202),
+    Ask("hand_in", "POST", f"{V1}/intake/{MARK}", 201, {"a": MARK}, names=True),
+    Ask("rewind_source", "POST", f"{V1}/intake/{MARK}/rewind", 200, names=True),
+    Ask("get_entry", "GET", ENTRY, 200, names=True),
+    Ask("retry_entry", "POST", f"{ENTRY}/retry", 200, names=True),
+    Ask("discard_entry", "POST", f"{ENTRY}/discard", 204, {"reason": MARK}, names=True),
 ]
 """Those: what they do is tested in files of their own."""

@@ -84,7 +84,7 @@ async def test_another_tenant_finds_nothing(acme: Served) -> None:
     await acme.local("acme").put_user(MARK, role="viewer")
     conversation = ""
     for asked in SCENE:
-        if asked.operation in ("put_schedule", "start_run", "put_view", "set_queue"):
+        if asked.operation in ("put_schedule", "start_run", "put_view", "set_queue", "publish_message"):
             await ask(ours, asked)
         elif asked.operation == "orchestrate_chat":
             conversation = (await ask(ours, asked)).json()["conversationId"]

@@ -18,7 +18,7 @@ def test_the_example_is_found() -> None:
 @pytest.mark.slow
 def test_the_samples_are_answered_once(tmp_path: Path) -> None:
     first = call(tmp_path, "demo", "--exit", "--json", url="sqlite:///configured.db").stdout
-    assert json.loads(first)["messages"] == 12
+    assert json.loads(first)["messages"] == 14
     drafts = sorted(path.name for path in (tmp_path / "drafts").iterdir())
     assert drafts
     json.loads(call(tmp_path, "demo", "--exit", "--json").stdout)

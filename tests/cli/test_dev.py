@@ -85,7 +85,7 @@ def test_files_that_were_read_are_changed_alone(shop: Path, tmp_path_factory: py
         (shop / "renewal.toml").write_text(DIALOGUE.replace('"renewal"', '"extension"'))
         until(lambda: says('turns of extension"') and len(_pids(shop)) == 2)
         rules.write_text(RULES.replace("run.failed", "run.failled"))
-        until(lambda: says("people.toml, line 6"))
+        until(lambda: says("people.toml, line 3"))
         rules.write_text(RULES.replace("run.failed", "run.held"))
         until(lambda: len(_pids(shop)) == 3)
         dev.terminate()

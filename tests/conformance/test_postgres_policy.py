@@ -21,6 +21,8 @@ from tests.conformance.kit import LEASE_US, WORKER, checkpoint, claim, commit, m
 from tests.conformance.test_agent_policy import settle_in as settle_agents_in
 from tests.conformance.test_conversation_policy import settle_in as settle_conversations_in
 from tests.conformance.test_graph_policy import settle_in as settle_graphs_in
+from tests.conformance.test_intake_policy import settle_in as settle_intake_in
+from tests.conformance.test_outbox_policy import settle_in as settle_outbox_in
 from tests.conformance.test_policy import House, questions, settle_in
 from tests.conformance.test_work_policy import settle_in as settle_items_in
 from tests.conftest import Databases
@@ -28,7 +30,7 @@ from tests.conftest import Databases
 SHARED = {"workflows", "workers", "queues", "paused_workflows", "served", "retention", "meta", "clock"}
 """The tables that no tenant owns."""
 
-ENGINE = {"failures", "rates"}
+ENGINE = {"failures", "rates", "message_queue", "message_sends", "duties", "lost_workers"}
 """The tables that nobody but the engine looks at."""
 
 As = Callable[..., Awaitable[str]]
@@ -165,6 +167,8 @@ async def test_a_reader_sees_the_rows_of_its_tenant_in_every_table(empty_postgre
         await settle_conversations_in(store, tenant)
         await settle_agents_in(store, tenant)
         await settle_graphs_in(store, tenant)
+        await settle_outbox_in(store, tenant)
+        await settle_intake_in(store, tenant)
     await store.count_failure(b"key", 1)
     await store.close()
     ours = {}
@@ -388,7 +392,7 @@ async def plans(connection: Remote, *only: str) -> dict[str, str]:
             continue
         for name, statement in statements("holdfast.store.postgres", file.name).items():
             parts = re.search(r"/\*(?!more)", statement) or name.startswith(("from_", "and_"))
-            if (parts is None or parts is False) and not statement.startswith("FETCH"):
+            if (parts is None or parts is False) and not statement.startswith(("FETCH", "LOCK")):
                 asked = re.sub(r"^DECLARE .* FOR\s", "", statement)  # a cursor, by the query that it is of
                 await connection.execute(f"PREPARE asked AS {asked}")
                 count = await connection.fetchval(

@@ -71,6 +71,8 @@ async def checkout(order: str, cents: int, *, rush: bool = False) -> dict[str, f
     assert_type(await hf.ask("Really?", form=bool), bool)
     assert_type(await hf.ask("Which?", form=Receipt, assignee="ann", due="2d", escalate_to=["bob"]), Receipt)
     assert_type(await hf.ask("What?", form={"type": "object"}), Any)
+    assert_type(await hf.publish("replies", hf.Mail("a@b.example", "hi", "words"), key=5, delay="5m"), str)
+    assert_type(await hf.gather(hf.publish("a", 1), weigh(order)), tuple[str, float])
     assert_type(await hf.hold("how many?", type=int, assignee="ann", due="1d"), int)
     with contextlib.suppress(hf.StepError, hf.RunFailed):
         await send(order)
@@ -105,6 +107,8 @@ async def outside() -> None:
         views = await client.list(workflow="checkout", status="failed", limit=5)
         assert_type(views, list[hf.RunView])
         assert_type(await client.history("o-1"), list[hf.JournalEntry])
+        assert_type(await client.messages(status="dead"), list[hf.MessageView])
+        assert_type(await client.cut_over("checkout", "1d"), hf.PublishSettingView)
         assert_type(await client.children("o-1", limit=5, after="o-1/0"), list[hf.RunView])
         ann = await client.put_user("ann", email=None, role=hf.Role.ADMIN, groups=["desk"], capacity=None, revision=0)
         assert_type(ann, hf.UserView)

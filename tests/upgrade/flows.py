@@ -137,6 +137,20 @@ def hand_over(turn: hf.Turn, to: hf.Handover) -> None:
 chat = hf.TurnEngine(Path(__file__).parent / "renewal.toml", model, hand_over=hand_over, ttl="36500d")
 
 
+def writer(scene: hf.Scene) -> str:
+    return f"asked {scene.prompt}"
+
+
+hf.scripted("offers", writer)
+offers = hf.load_phases(Path(__file__).parent / "offer.toml")
+
+
+@hf.workflow
+async def offer() -> str:
+    outputs = await offers.execute()
+    return str(outputs["letter"])
+
+
 @hf.workflow
 async def nightly() -> str:
     return hf.current().run_id

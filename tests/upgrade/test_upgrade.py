@@ -1,7 +1,7 @@
 """Databases that an earlier version left with runs in flight: migrated, and every run ends as it should.
 
 ``v1.sqlite.sql`` and ``v1.postgres.sql`` are what the first version had written when it was killed: rows
-of the tables, to be put into the schema of the first migration. ``v2.*.sql`` to ``v5.*.sql`` are that of the later
+of the tables, to be put into the schema of the first migration. ``v2.*.sql`` to ``v7.*.sql`` are that of the later
 ones; what they executed is in ``flows.py``.
 """
 
@@ -14,10 +14,14 @@ import pytest
 
 import holdfast as hf
 from holdfast.store.migrations import Migration
+from holdfast.store.outbox_rows import MessageFilter
 from holdfast.store.postgres import schema as postgres_schema
 from holdfast.store.postgres.store import PostgresStore
 from holdfast.store.sqlite import schema as sqlite_schema
 from holdfast.store.sqlite.connection import connect as connect_sqlite
+from tests.conformance.graph_kit import values
+from tests.conformance.intake_kit import filtered, message, taken
+from tests.conformance.outbox_kit import publish
 from tests.conformance.work_kit import change, find, item, link, made, subject
 from tests.engine.helpers import until, until_status
 from tests.upgrade import flows
@@ -25,7 +29,7 @@ from tests.upgrade import flows
 HERE = Path(__file__).parent
 LEFT_AT_US = {
     1: 1_795_225_000_000_000, 2: 1_795_860_000_000_000, 3: 1_795_878_000_000_000, 4: 1_795_919_400_000_000,
-    5: 1_795_931_600_000_000,
+    5: 1_795_931_600_000_000, 7: 1_795_944_000_000_000,
 }  # fmt: skip
 """A little after the newest of each version's dumps."""
 LATER_US = 3 * 3600 * 1_000_000
@@ -302,8 +306,8 @@ async def test_runs_of_the_third_version_go_on_beside_the_work_queue(empty_disk_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("version", [4, 5])
-async def test_runs_and_items_of_the_fourth_version_and_the_fifth_go_on(empty_disk_url: str, version: int) -> None:
+@pytest.mark.parametrize("version", [4, 5, 7])
+async def test_runs_and_items_of_the_fourth_version_and_later_ones_go_on(empty_disk_url: str, version: int) -> None:
     await _load(empty_disk_url, version)
     async with (
         hf.connect(empty_disk_url, tenant="shop") as client,
@@ -369,3 +373,32 @@ async def test_conversations_of_the_fifth_version_go_on(empty_disk_url: str) -> 
         assert await chats.list(user="cat") == []
         first = await chats.turn("cat", "Hooli", turn_id="c-1")
         assert (first.number, first.status) == (1, "open")
+
+
+@pytest.mark.slow
+async def test_phases_of_the_seventh_version_go_on_beside_intake_and_the_outbox(empty_disk_url: str) -> None:
+    await _load(empty_disk_url, 7)
+    async with (
+        hf.connect(empty_disk_url, tenant="shop") as client,
+        hf.Worker(client, [*flows.ALL, flows.asks, flows.offer], drain=0),
+    ):
+        # A phase that was paid for is not asked for again; the next one waits for what a person grants.
+        work = hf.work_queue(client)
+        items = {item.run: item for item in await work.list(status="not_started")}
+        await work.complete(items["offer"].id, {"dollars": 1})
+        run = await client.handle("offer")
+        assert await run.result(timeout="30s") == "asked Write to Acme, who need asked What does Acme need?."
+        store = client.core.store
+        (row,) = await store.find_runs("shop", ["offer"])
+        calls = await store.agents.model_calls("shop", row.uid, limit=9)
+        assert [call.phase for call in calls] == ["needs", "letter"]
+        assert values(await store.graphs.checkpoint("shop", "th", "")) == {"a": "value"}
+
+        # What came since is there, and what was there before is none of its.
+        assert (await taken(store, filtered("new"), tenant="shop")).outcomes == ("filtered",)
+        assert await store.intake.count_compared("shop", "flow", since=0, until=1 << 62) == {}
+        assert await store.outbox.messages("shop", MessageFilter(), limit=9) == []
+        await publish(store, message(tenant="shop"))
+        assert len(await store.outbox.messages("shop", MessageFilter(), limit=9)) == 1
+        assert await store.alerts.lead("watching", b"holder", 1_000_000) == 1
+        assert await store.alerts.open_alerts() == []

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 import holdfast as hf
+from holdfast.api.config import TourStop
 from holdfast.store.rows import WorkflowRow
 from tests.web.browsing import dashboard
 
@@ -149,3 +150,14 @@ async def test_each_live_part_is_given_alone() -> None:
             alone = await shown.get("/", fragment=part)
             assert alone.status == 200
             assert "<html" not in alone.html
+
+
+async def test_a_demonstration_has_a_tour_on_its_first_page() -> None:
+    stops = (TourStop("Where is <my> order?", "Follow one.", "/runs/house-1"), TourStop("Take part", "Do it.", "/work"))
+    async with dashboard(tour=stops) as shown:
+        page = await shown.get("/")
+        assert page.link("Where is <my> order?") == "/runs/house-1"
+        assert page.link("Take part") == "/work"
+        assert "Follow one." in page.text
+    async with dashboard() as plain:
+        assert "What there is to see" not in (await plain.get("/")).text

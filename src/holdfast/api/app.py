@@ -18,15 +18,18 @@ from holdfast.api.gate import Gate
 from holdfast.api.openapi import described
 from holdfast.api.routes import (
     agents,
+    alerts,
     conversations,
     definitions,
     events,
     health,
+    intake,
     item_bulk,
     item_moves,
     items,
     live,
     orchestrator,
+    outbox,
     outcomes,
     people,
     runs,
@@ -53,7 +56,9 @@ TOPICS = (
     starting.routes, runs.routes, outcomes.routes, steering.routes, items.routes, item_moves.routes, item_bulk.routes,
     orchestrator.routes, subjects.routes, signals.routes, definitions.routes, work_settings.routes, work_figures.routes,
     workflows.routes, schedules.routes, workers.routes, people.routes, events.routes, live.routes, signing.routes,
-    turns.chat, turns.routes, conversations.routes, agents.routes, health.routes,
+    turns.chat, turns.routes, conversations.routes, agents.routes, outbox.routes, alerts.routes,
+    intake.routes,
+    health.routes,
 )  # fmt: skip
 """Every route, in the order in which they are tried: the busiest first."""
 

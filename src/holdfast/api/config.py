@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import NamedTuple
 
 from holdfast.errors import UsageError
 
@@ -66,6 +67,14 @@ class WebhookConfig:
             raise UsageError("a webhook needs the secret by which it is signed")
 
 
+class TourStop(NamedTuple):
+    """What the first page shows newcomers of a demonstration: a title, a text, and the path of the page to look at."""
+
+    title: str
+    text: str
+    path: str
+
+
 @dataclass(frozen=True, slots=True)
 class ServeConfig:
     """How a server serves.
@@ -86,7 +95,9 @@ class ServeConfig:
         oidc: an identity provider, if there is one.
         webhooks: the webhooks that are taken, by name.
         name: shown on the pages, to tell one server from another.
+        tour: what there is to see, shown on the first page.
         workspaces: folders below which the files of artifacts may be read; none unless given.
+        intake: a file of sources, of which those of kind ``http`` take requests; none unless given.
     """
 
     host: str = "127.0.0.1"
@@ -103,7 +114,9 @@ class ServeConfig:
     oidc: OIDCConfig | None = None
     webhooks: Mapping[str, WebhookConfig] = field(default_factory=lambda: MappingProxyType({}))
     name: str = ""
+    tour: tuple[TourStop, ...] = ()
     workspaces: tuple[str, ...] = ()
+    intake: str | None = None
 
     def __post_init__(self) -> None:
         if self.max_body < 1:

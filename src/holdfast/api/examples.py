@@ -31,6 +31,7 @@ _RUN: dict[str, Any] = {
     "forked_from": None,
     "forks": [],
     "progress": None,
+    "shadow": False,
 }
 
 _ENTRY: dict[str, Any] = {
@@ -48,6 +49,19 @@ _ENTRY: dict[str, Any] = {
     "finished_at": "2026-03-01T06:30:00.900Z",
     "failed_attempts": [],
     "in_force": True,
+}
+
+_ALERT: dict[str, Any] = {
+    "rule": "queue too deep",
+    "about": "default",
+    "state": "firing",
+    "severity": "warning",
+    "value": 12034.0,
+    "text": "queue default: 12,034 runs wait",
+    "since": _AT,
+    "fired_at": "2026-03-01T06:40:00Z",
+    "resolved_at": None,
+    "told_at": "2026-03-01T06:41:00Z",
 }
 
 _QUEUE = {
@@ -199,6 +213,8 @@ EXAMPLES: dict[str, Any] = {
         "lost_workers": 0,
         "stranded": [_STRANDED],
     },
+    "AlertView": _ALERT,
+    "Page_AlertView_": _page(_ALERT),
     "Page_AuditView_": _page(_AUDIT),
     "Page_JournalEntry_": _page(_ENTRY),
     "Page_KeyView_": _page(_KEY),

@@ -19,7 +19,11 @@ from holdfast.api import (
     conversation_examples,
     conversation_shapes,
     examples,
+    intake_examples,
+    intake_shapes,
     orchestrator_shapes,
+    outbox_examples,
+    outbox_schemas,
     shapes,
     work_examples,
     work_shapes,
@@ -30,19 +34,25 @@ from holdfast.api.routing import Route
 from holdfast.api.sessions import COOKIE
 from holdfast.conversations import turns
 from holdfast.engine import (
+    alerts,
     artifacts,
     auditing,
     bulk,
     finding,
     fleet,
+    intakes,
     keeping,
     levers,
+    messages,
     overview,
     people,
     phasing,
+    publish_modes,
     scheduling,
+    shadowing,
     spending,
 )
+from holdfast.intake import handing
 from holdfast.model import run, work
 from holdfast.workqueue import views
 
@@ -51,10 +61,13 @@ OPENAPI = "3.1.0"
 _MODULES = (
     shapes, outcomes, auditing, bulk, finding, fleet, keeping, levers, overview, people, scheduling, run,
     views, work, work_shapes, orchestrator_shapes, conversation_shapes, turns, artifacts, phasing, spending,
+    outbox_schemas, messages, publish_modes, intake_shapes, intakes, shadowing, handing,
+    alerts,
 )  # fmt: skip
 
 _EXAMPLES = {
     **examples.EXAMPLES, **work_examples.EXAMPLES, **conversation_examples.EXAMPLES, **agent_examples.EXAMPLES,
+    **outbox_examples.EXAMPLES, **intake_examples.EXAMPLES,
 }  # fmt: skip
 
 _ATTRIBUTE = re.compile(r"^    (\w+(?:, \w+)*): (.*(?:\n        .*)*)", re.MULTILINE)

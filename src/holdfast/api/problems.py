@@ -86,6 +86,13 @@ KINDS: Mapping[str, Kind] = {
     "artifact-elsewhere": Kind(409, "The artifact cannot be read from here"),
     "artifact-changed": Kind(409, "The artifact is not what was recorded"),
     "phases-not-found": Kind(404, "No such phases"),
+    "message-not-found": Kind(404, "No such message"),
+    "message-not-possible": Kind(409, "The message is in no state for that"),
+    "publishing-changed": Kind(409, "It is changed by somebody else"),
+    "source-not-found": Kind(404, "No such source"),
+    "source-changed": Kind(409, "The source was read on meanwhile"),
+    "entry-not-found": Kind(404, "No such entry"),
+    "entry-settled": Kind(409, "The entry is not dead"),
     "search-unreadable": Kind(422, "The search cannot be read"),
     "payload-refused": Kind(422, "A value cannot be stored as it is"),
     "webhook-refused": Kind(401, "The webhook is not signed as it should be"),
@@ -134,6 +141,13 @@ _OF_ERRORS: Sequence[tuple[type[BaseException], str]] = (
     (errors.ArtifactElsewhere, "artifact-elsewhere"),
     (errors.ArtifactChanged, "artifact-changed"),
     (errors.PhasesNotFound, "phases-not-found"),
+    (errors.MessageNotFound, "message-not-found"),
+    (errors.MessageNotPossible, "message-not-possible"),
+    (errors.PublishingChanged, "publishing-changed"),
+    (errors.SourceNotFound, "source-not-found"),
+    (errors.SourceChanged, "source-changed"),
+    (errors.EntryNotFound, "entry-not-found"),
+    (errors.EntrySettled, "entry-settled"),
     (errors.PayloadError, "payload-refused"),
     (errors.UsageError, "invalid-request"),
     (errors.StoreUnavailable, "unavailable"),
@@ -333,6 +347,8 @@ def _known(error: BaseException, kind: str) -> Problem:
     if isinstance(error, errors.ConversationBusy):
         more["held_seconds"] = round(error.held_seconds, 3)
         headers["Retry-After"] = str(math.ceil(error.retry_after_seconds))
+    if isinstance(error, errors.MessageError) and error.message_id:
+        more["message_id"] = error.message_id
     if isinstance(error, errors.WorkspaceError) and error.location:
         more["location"] = error.location
     if isinstance(error, errors.RuleError):

@@ -21,12 +21,13 @@ HIDDEN = "[redacted]"
 PAYLOADS = (
     "input", "output", "attributes", "detail", "payload", "progress",
     "data", "properties", "contacts", "changes", "execution_data", "state", "change",
+    "body",
 )  # fmt: skip
 """Fields of our own views that hold what users gave."""
 
 TEXTS = (
     "error", "message", "content", "problem", "reason", "skip_reason", "text", "data", "changes", "execution_data",
-    "change",
+    "change", "body", "detail",
 )  # fmt: skip
 """Fields of our own views whose texts may repeat it."""
 

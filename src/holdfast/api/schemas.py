@@ -195,6 +195,7 @@ class StartOptions(Body):
     timeout: SomeTime | None = Field(
         default=None, description="A run that has not ended so long after it was due fails."
     )
+    shadow: bool = Field(default=False, description="What the runs publish is recorded and not sent.")
 
 
 class StartRun(StartOptions):

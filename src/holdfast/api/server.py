@@ -29,6 +29,8 @@ from holdfast.engine.core import Core
 from holdfast.engine.versions import latest
 from holdfast.engine.workspaces import Workspaces
 from holdfast.errors import StoreError, StoreUnavailable, Unauthorised
+from holdfast.intake.files import read_intake
+from holdfast.intake.handing import Requests
 from holdfast.model.ids import check_id
 from holdfast.store.base import Store
 from holdfast.store.rows import WorkflowRow
@@ -79,9 +81,10 @@ class Server:
         renderer: makes pages of problems, for those who look at pages.
         engines: what turns do, by the id of the definition.
         state: the state store of conversations.
+        sources: those of the file of sources.
 
     Raises:
-        UsageError: two engines have one definition.
+        UsageError: two engines have one definition; or something in the file of sources is wrong.
     """
 
     def __init__(
@@ -104,9 +107,11 @@ class Server:
         self.renderer: Renderer | None = None
         self.engines: Mapping[str, TurnEngine] = _engines(conversations)
         self.state = StateLink(state_url)
+        self.sources = () if config.intake is None else read_intake(config.intake)
         self.live = Live(self)
         self.readiness: Fresh[str, dict[str, str]] = Fresh(READINESS_SECONDS)
         self._core: Core | None = None
+        self._requests: Requests | None = None
         self._confined: dict[str, Store] = {}
         self._clients: dict[tuple[str, str], TenantClient] = {}
         self._workflows: Fresh[str, _Workflows] = Fresh(WORKFLOWS_SECONDS)
@@ -121,6 +126,13 @@ class Server:
         if self._core is None:
             raise StoreUnavailable("the server has not reached its database yet")
         return self._core
+
+    @property
+    def requests(self) -> Requests:
+        """What takes in requests to sources."""
+        if self._requests is None:
+            self._requests = Requests(self.core, self.sources)
+        return self._requests
 
     @property
     def is_open(self) -> bool:
@@ -168,7 +180,9 @@ class Server:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(StoreError):
             await self.credentials.write_uses()
-        core, self._core = self._core, None
+        if self._requests is not None:
+            await self._requests.close()
+        core, self._core, self._requests = self._core, None, None
         self._confined.clear()
         self._clients.clear()
         self._workflows.clear()

@@ -14,6 +14,7 @@ from holdfast.api.problems import input_refused
 from holdfast.api.shapes import Page
 from holdfast.engine.client import Call, Client, Known, RunHandle
 from holdfast.engine.part import PATIENCE_SECONDS
+from holdfast.engine.shadow import in_shadow
 from holdfast.engine.starting import start_row, under_caller
 from holdfast.engine.tracing import caller
 from holdfast.engine.views import run_view
@@ -225,6 +226,7 @@ def new_run(start: Start) -> bytes:
         "created_at": instant(start.created_at),
         "due_at": None if start.due_at is None else instant(start.due_at),
         "deadline_at": None if start.deadline_at is None else instant(start.deadline_at),
+        "shadow": in_shadow(start.attributes),
         "lane": None if start.lane_name is None else f"{start.lane_name}={start.lane_key}",
     }
     return msgspec.json.encode(view)

@@ -1,20 +1,30 @@
-"""`holdfast demo`: the e-mail desk example, on the samples that come with it."""
+"""`holdfast demo`: five faces at work on one database, with the dashboard; or the mail desk on mail of one's own."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import sys
+import time
+import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from holdfast.cli.command import Context, command
 from holdfast.cli.output import Missing
+from holdfast.errors import UsageError
 
-EXAMPLE = "email_desk"
+if TYPE_CHECKING:
+    import socket
+
 URL = "sqlite:///holdfast-demo.db"
+PORT = 8700
+"""Another one where it is taken."""
+
+INTERRUPTED = 130
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,44 +36,143 @@ def demo(
     context: Context,
     *,
     mail: Annotated[
-        str | None, typer.Option("--mail", metavar="PATH", help="An .eml file, a folder of them, or an mbox file.")
+        str | None,
+        typer.Option(
+            "--mail", metavar="PATH", help="Only the mail desk, on this .eml file, folder of them, or mbox file."
+        ),
     ] = None,
-    out: Annotated[str, typer.Option("--out", metavar="DIR", help="Where drafts go.")] = "drafts",
-    exit: Annotated[bool, typer.Option("--exit", help="End when all is done, rather than watch for new mail.")] = False,
+    out: Annotated[str, typer.Option("--out", metavar="DIR", help="Where the mail desk's replies go.")] = "drafts",
+    port: Annotated[
+        int | None, typer.Option("--port", metavar="N", help="Of the dashboard; 8700, or any that is free.")
+    ] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the dashboard in a browser.")] = True,
+    exit: Annotated[
+        bool, typer.Option("--exit", help="End with a summary when a fixed amount of work is done.")
+    ] = False,
 ) -> int:
-    """Run the e-mail desk: messages are read, sorted and answered; stop it, start it, nothing is lost.
+    """See holdfast work: a mail desk, orders, coding agents, a queue for people and a guided chat, on one database.
 
-    The database is sqlite:///holdfast-demo.db unless --url names another; HOLDFAST_URL and the file do not count here.
+    Stop it, start it: nothing is lost. The database is sqlite:///holdfast-demo.db unless --url names another;
+    HOLDFAST_URL and the file do not count here.
     """
     from holdfast.cli.databases import no_server
 
-    no_server(context.flags["url"] or URL)
+    url = context.flags["url"] or URL
+    no_server(url)
     folder = find_examples()
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
-    desk = importlib.import_module(f"{EXAMPLE}.demo")
-    code = asyncio.run(
-        desk.run_demo(
-            mail=Path(mail) if mail is not None else desk.SAMPLE,
-            url=context.flags["url"] or URL,
-            out=Path(out),
-            exit_when_done=exit,
-            json_output=context.output.as_json,
-            stdout=context.output.stream,
-            stderr=sys.stderr,
+    if mail is not None:
+        desk = importlib.import_module("email_desk.demo")
+        code = asyncio.run(
+            desk.run_demo(
+                mail=Path(mail),
+                url=url,
+                out=Path(out),
+                exit_when_done=exit,
+                json_output=context.output.as_json,
+                stdout=context.output.stream,
+                stderr=sys.stderr,
+            )
         )
-    )
-    return int(code)
+        return int(code)
+    from holdfast.cli.serving import listen, needs_extra
+
+    with needs_extra():
+        import uvicorn  # noqa: F401 - what is missing is told before anything is opened
+    try:
+        listener = listen("127.0.0.1", PORT if port is None else port, auth=False)
+    except UsageError:
+        if port is not None:
+            raise
+        listener = listen("127.0.0.1", 0, auth=False)
+    import uvloop
+
+    from holdfast.cli.watched import watched
+
+    with listener, watched(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_play(context, url, Path(out).absolute(), listener, browser=browser, once=exit))
 
 
 def find_examples() -> Path:
-    """The folder with the example: in the installed package, else in the repository that it is installed from.
+    """The folder with the examples: in the installed package, else in the repository that it is installed from.
 
     Raises:
         Missing: it is in neither.
     """
     package = Path(__file__).parents[1]
     for folder in (package / "examples", package.parents[1] / "examples"):
-        if (folder / EXAMPLE / "demo.py").is_file():
+        if (folder / "demo" / "driver.py").is_file():
             return folder
-    raise Missing(f"the example {EXAMPLE!r} is not part of this installation")
+    raise Missing("the examples are not part of this installation")
+
+
+async def _play(context: Context, url: str, out: Path, listener: socket.socket, *, browser: bool, once: bool) -> int:
+    import holdfast as hf
+    from holdfast.api.config import ServeConfig, TourStop
+    from holdfast.cli.answering import answer
+    from holdfast.cli.serving import address_of, application, signals
+
+    began = time.monotonic()
+    driver = importlib.import_module("demo.driver")
+    chats = importlib.import_module("demo.chats")
+    work = _beside(url)
+    faces = driver.faces(work, out)
+    config = ServeConfig(
+        port=listener.getsockname()[1],
+        name="demo",
+        tour=tuple(TourStop(*stop) for stop in driver.tour(faces)),
+        workspaces=(str(work),),
+    )
+    address = address_of(listener, config.host)
+    stop, done = asyncio.Event(), asyncio.Event()
+    told: dict[str, str] = {}
+
+    def ready() -> None:
+        if not context.output.as_json:
+            print(f"The dashboard is at {address}; Ctrl-C ends.", file=context.output.stream, flush=True)
+        if browser and not once and sys.stdout.isatty():
+            webbrowser.open(address)
+
+    def say(name: str, what: str) -> None:
+        told[name] = what
+        if not context.output.as_json:
+            print(f"{name:<17} {what}", file=context.output.stream, flush=True)
+
+    async def play(client: hf.Client) -> None:
+        await driver.play(client, work, faces, once=once, say=say)
+        done.set()
+        stop.set()
+
+    with signals(stop):
+        async with (
+            hf.connect(url, tenant=context.tenant, actor="demo") as client,
+            hf.Worker(client, [one for face in faces for one in face.workflows], **driver.tended(work, out)) as worker,
+        ):
+            app = application(url, config, context.tenant, [chats.ENGINE])
+            playing = asyncio.create_task(play(client))
+            playing.add_done_callback(lambda _: stop.set())
+            await answer(app, listener, stop, ready=ready)
+            playing.cancel()
+            trouble = (await asyncio.gather(playing, return_exceptions=True))[0]
+            await worker.stop()
+    if isinstance(trouble, Exception):
+        raise trouble
+    seconds = round(time.monotonic() - began, 1)
+    report: dict[str, Any] = {"faces": told, "seconds": seconds}
+    if context.output.as_json:
+        print(json.dumps(report), file=context.output.stream)
+    elif once and done.is_set():
+        print(f"All of it in {seconds} s, in {url}: the same command goes on there.", file=context.output.stream)
+    return INTERRUPTED if once and not done.is_set() else 0
+
+
+def _beside(url: str) -> Path:
+    """The folder for what the faces make, beside the database's file."""
+    from holdfast.cli.databases import sqlite_path
+
+    path = sqlite_path(url)
+    folder = Path("holdfast-demo") if path is None else Path(path).with_suffix("")
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -15,6 +15,7 @@ from holdfast.cli.changes import tell
 from holdfast.cli.command import Context, command
 from holdfast.cli.serve import Port, announce, describe
 from holdfast.cli.serving import StateUrl
+from holdfast.cli.worker import Alerts, Channels, Intake
 from holdfast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ URL = "sqlite:///holdfast.db"
 """The database where none is named."""
 
 HOST = "127.0.0.1"
+
+FILES = ("worker.notifications", "worker.channels", "worker.intake", "worker.alerts")
+"""Files that the worker is given."""
 
 DRAIN_SECONDS = 1.0
 """How long steps may go on when the code has changed, unless it is set: somebody waits for it."""
@@ -54,6 +58,9 @@ def dev(
     reload: Annotated[
         bool, typer.Option("--reload/--no-reload", help="Begin again when something that was read changes.")
     ] = True,
+    channels: Channels = None,
+    intake: Intake = None,
+    alerts: Alerts = None,
     state_url: StateUrl = None,
     listening: Annotated[int | None, typer.Option("--listening", hidden=True)] = None,
     telling: Annotated[int | None, typer.Option("--telling", hidden=True)] = None,
@@ -64,6 +71,9 @@ def dev(
     sqlite:///holdfast.db unless one is named.
     """
     context.flags["state_url"] = state_url
+    context.flags["worker.channels"] = channels
+    context.flags["worker.intake"] = intake
+    context.flags["worker.alerts"] = alerts
     settings = context.settings(worker__modules=modules, serve__port=port)
     places: list[str] = settings["worker.modules"] or []
     if not places:
@@ -82,7 +92,9 @@ def dev(
         end_with_parent()
     made = listen(HOST, settings["serve.port"], auth=False) if listening is None else socket.socket(fileno=listening)
     with made as listener:
-        config = replace(serve_config(settings), host=HOST, port=listener.getsockname()[1], auth=False)
+        config = serve_config(settings)
+        taken = config.intake or settings["worker.intake"]
+        config = replace(config, host=HOST, port=listener.getsockname()[1], auth=False, intake=taken)
         if listening is None:
             announce(context, describe(config, url, listener))
             if reload:
@@ -97,7 +109,7 @@ def dev(
             loaded = True
         finally:
             if telling is not None:
-                tell(telling, _files(settings["worker.notifications"], loaded))
+                tell(telling, _files(settings, loaded))
         import uvloop
 
         from holdfast.cli.watched import watched
@@ -107,18 +119,20 @@ def dev(
     return 0
 
 
-def _files(notifications: str | None, loaded: bool) -> list[str | Path]:
-    """What this process has read and will not read again, besides its code and its settings.
+def _files(settings: Settings, loaded: bool) -> list[str | Path]:
+    """What this process has read, or will read once, besides its code and its settings.
 
     Args:
-        notifications: the file of rules.
+        settings: with the files that the worker is given.
         loaded: everything could be read; else whatever was tried counts, since the fault is in one of them.
     """
     from holdfast.conversations.definition_files import read_files
+    from holdfast.services.alerting.rules import DEFAULT
     from holdfast.store import text_files
 
     read = read_files if loaded else text_files.read_files
-    return [*read, *([] if notifications is None else [notifications])]
+    given = [settings[key] for key in FILES]
+    return [*read, *(one for one in given if one is not None and one != DEFAULT)]
 
 
 async def _work(
@@ -154,6 +168,11 @@ async def _work(
                 drain=drain,
                 keep_audit=settings["serve.keep_audit"],
                 notifications=settings["worker.notifications"],
+                channels=settings["worker.channels"],
+                keep_messages=settings["worker.keep_messages"],
+                intake=settings["worker.intake"],
+                keep_entries=settings["worker.keep_entries"],
+                alerts=settings["worker.alerts"],
             )
             async with worker:
                 app = application(url, config, context.tenant, engines, settings["state_url"])

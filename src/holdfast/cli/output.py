@@ -15,17 +15,20 @@ from holdfast.errors import (
     BadURL,
     ConversationNotFound,
     DefinitionNotFound,
+    EntryNotFound,
     Forbidden,
     HoldfastError,
     ItemError,
     ItemExists,
     ItemNotFound,
     KeyNotFound,
+    MessageNotFound,
     PayloadError,
     RunError,
     RunExists,
     RunNotFound,
     ScheduleNotFound,
+    SourceNotFound,
     StepError,
     StepNotFound,
     StoreError,
@@ -69,6 +72,8 @@ def exit_code(error: BaseException) -> int:
         case ScheduleNotFound() | UserNotFound() | KeyNotFound() | ArtifactNotFound():
             return NOT_FOUND
         case ItemNotFound() | SubjectNotFound() | DefinitionNotFound() | ConversationNotFound():
+            return NOT_FOUND
+        case MessageNotFound() | SourceNotFound() | EntryNotFound():
             return NOT_FOUND
         case UsageError() | PayloadError() | BadURL() | RunExists() | UserExists() | ItemExists():
             return USAGE

@@ -44,6 +44,9 @@ def serve(
             "--conversations", metavar="MODULE[:NAME]", help="Have turns of this module's engines; may be repeated."
         ),
     ] = None,
+    intake: Annotated[
+        str | None, typer.Option("--intake", metavar="FILE", help="Sources that take requests: a file of them.")
+    ] = None,
     state_url: StateUrl = None,
 ) -> int:
     """Serve the API and the dashboard until SIGTERM or Ctrl-C, and print the address.
@@ -51,8 +54,9 @@ def serve(
     Beyond this machine it serves with --auth only.
     """
     settings = context.settings(
-        serve__host=host, serve__port=port, serve__auth=auth, serve__conversations=conversations, state_url=state_url
-    )
+        serve__host=host, serve__port=port, serve__auth=auth, serve__conversations=conversations, serve__intake=intake,
+        state_url=state_url,
+    )  # fmt: skip
     url = context.url
     from holdfast.cli.databases import sqlite_path
     from holdfast.cli.serving import listen, needs_extra, serve_config

@@ -82,6 +82,7 @@ def serve_config(settings: Settings) -> ServeConfig:
         webhooks=webhooks,
         name=settings["serve.name"] or "",
         workspaces=tuple(settings["serve.workspaces"] or ()),
+        intake=settings["serve.intake"],
     )
 
 

@@ -22,6 +22,20 @@ if TYPE_CHECKING:
 log = logging.getLogger("holdfast.cli")
 
 
+Channels = Annotated[
+    str | None, typer.Option("--channels", metavar="FILE", help="Channels by which messages are sent: a file of them.")
+]
+
+Intake = Annotated[
+    str | None, typer.Option("--intake", metavar="FILE", help="Sources whose entries become runs: a file of them.")
+]
+
+Alerts = Annotated[
+    str | None,
+    typer.Option("--alerts", metavar="FILE", help="Rules by which people are told that something is wrong."),
+]
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
     command(app, "worker")(worker)
@@ -66,6 +80,9 @@ def worker(
         str | None,
         typer.Option("--notifications", metavar="FILE", help="Rules by which people are told what becomes of runs."),
     ] = None,
+    channels: Channels = None,
+    intake: Intake = None,
+    alerts: Alerts = None,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
 ) -> int:
     """Execute runs of the workflows in some modules until SIGTERM or Ctrl-C.
@@ -83,6 +100,9 @@ def worker(
         worker__drain=drain,
         worker__metrics=metrics,
         worker__notifications=notifications,
+        worker__channels=channels,
+        worker__intake=intake,
+        worker__alerts=alerts,
     )
     places: list[str] = settings["worker.modules"] or []
     if not places:
@@ -125,6 +145,11 @@ async def _work(context: Context, settings: Settings, workflows: list[Workflow[A
             drain=settings["worker.drain"],
             keep_audit=settings["serve.keep_audit"],
             notifications=settings["worker.notifications"],
+            channels=settings["worker.channels"],
+            keep_messages=settings["worker.keep_messages"],
+            intake=settings["worker.intake"],
+            keep_entries=settings["worker.keep_entries"],
+            alerts=settings["worker.alerts"],
         )
         report = report_of(settings, workflows, url)
         log.info("%s", line_of(report))

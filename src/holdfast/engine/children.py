@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
+from holdfast.engine.shadow import inherited
 from holdfast.engine.starting import with_terms
 from holdfast.errors import RunCancelled, RunFailed, UsageError
 from holdfast.model.decision import Open
@@ -118,7 +119,7 @@ class ChildCall:
             priority=run.priority,
             rank=rank(run.created_at, run.priority),
             input=given,
-            attributes=None,
+            attributes=None if execution.attributes is None else inherited(execution.attributes),
             created_at=now,
             due_at=None,
             parent_uid=run.uid,

@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Generic, Literal, NamedTuple, ParamSpec, TypeVar, overload
 
+from holdfast.engine.alerts import Alerts
 from holdfast.engine.artifacts import Artifacts
 from holdfast.engine.auditing import Auditing
 from holdfast.engine.bulk import (
@@ -25,15 +26,19 @@ from holdfast.engine.children import ended_badly
 from holdfast.engine.core import Core
 from holdfast.engine.finding import Finding
 from holdfast.engine.fleet import Fleet
+from holdfast.engine.intakes import Intakes
 from holdfast.engine.isolation import IMPORTING
 from holdfast.engine.keeping import Keeping
 from holdfast.engine.levers import Levers
+from holdfast.engine.outboxes import Outboxes
 from holdfast.engine.overview import Overviews
 from holdfast.engine.part import check_whole
 from holdfast.engine.people import People
 from holdfast.engine.phasing import Phasing
+from holdfast.engine.publish_modes import PublishModes
 from holdfast.engine.remote import is_remote
 from holdfast.engine.scheduling import Schedules
+from holdfast.engine.shadowing import Shadowing
 from holdfast.engine.spending import Spending
 from holdfast.engine.starting import start_row, under_caller
 from holdfast.engine.step import Step
@@ -131,7 +136,10 @@ class Known(NamedTuple):
     terms: Terms
 
 
-class Client(Finding, Levers, Schedules, Keeping, People, Auditing, Overviews, Fleet, Spending, Artifacts, Phasing):
+class Client(
+    Finding, Levers, Schedules, Keeping, People, Auditing, Overviews, Fleet, Spending, Artifacts, Phasing, Outboxes,
+    PublishModes, Alerts, Intakes, Shadowing,
+):  # fmt: skip
     """A connection to a database of runs, for one tenant. Made by `connect`.
 
     Args:

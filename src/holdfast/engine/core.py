@@ -11,7 +11,7 @@ import itertools
 import random
 import time
 from collections.abc import Awaitable, Callable, Hashable
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from holdfast.engine import counting
 from holdfast.engine.committer import Committer
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from holdfast.engine.dispatcher import Dispatcher
     from holdfast.engine.execution import Execution
     from holdfast.engine.notices import Listener
+    from holdfast.engine.workflow import Workflow
 
 POLL_SECONDS = 1.0
 """How often waiters are looked after when no hint comes."""
@@ -168,9 +169,19 @@ class Core:
         if dispatcher in self._dispatchers:
             self._dispatchers.remove(dispatcher)
 
+    def code_of(self, name: str, version: str) -> Workflow[Any, Any] | None:
+        """A workflow's code, if a worker of this process serves it."""
+        served = (one for dispatcher in self._dispatchers for one in dispatcher.workflows)
+        return next((one for one in served if (one.name, one.version) == (name, version)), None)
+
     def on_hint(self, sink: Callable[[str], None]) -> None:
         """Call the sink on the event loop with each kind that is announced, here or in another process; or "any"."""
         self._hint_sinks.append(sink)
+
+    def off_hint(self, sink: Callable[[str], None]) -> None:
+        """Call it no more."""
+        if sink in self._hint_sinks:
+            self._hint_sinks.remove(sink)
 
     def on_close(self, close: Callable[[], Awaitable[None]]) -> None:
         """Have this done when the last user leaves."""
@@ -213,7 +224,7 @@ class Core:
         """Something happened that was written past the committer: tell everybody.
 
         Args:
-            kind: ready, done, wake, asked, flow, drain or turn.
+            kind: ready, done, wake, asked, flow, drain, turn or message.
         """
         self._hinted.add(kind)
         self._hint.set()
@@ -252,6 +263,8 @@ class Core:
             asyncio.get_running_loop().call_later(results.rationed, self._wake_dispatchers)
         if any(delivered.cancels for delivered in results.events):
             self.announce("fired")
+        if batch.messages:
+            self.announce("message")
         ready = results.woken > 0 or any(promoted.moved for promoted in results.promotes)
         tallying = self._tallying if batch.settles else None
         if tallying is not None:

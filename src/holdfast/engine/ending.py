@@ -6,6 +6,7 @@ import logging
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from holdfast.engine.shadow import in_shadow
 from holdfast.engine.starting import start_row
 from holdfast.engine.workflow import RunFailure, StartOptions, Workflow
 from holdfast.errors import ContinuedAsNew
@@ -39,7 +40,9 @@ def failure_start(execution: Execution, handler: Workflow[[RunFailure], Any], ou
         workflow=handler.name,
         version=handler.version,
         terms=handler.terms,
-        options=StartOptions(id=f"{run.id}/{run.generation}.failed", priority=run.priority),
+        options=StartOptions(
+            id=f"{run.id}/{run.generation}.failed", priority=run.priority, shadow=in_shadow(execution.attributes)
+        ),
         given=handler.signature.encode_input((failure,), {}),
         now_us=now,
         args=(failure,),

@@ -761,7 +761,8 @@ class Execution:
             if frame.attached is not None:
                 # Queued before anything is awaited, they share a transaction with what becomes of the attempt.
                 for kind, attached in frame.attached:
-                    self.committer.post(kind, attached)
+                    if failure is None or kind != "messages":  # only what succeeded is told to others
+                        self.committer.post(kind, attached)
             if failure is None:
                 row = (
                     run.uid, position, run.generation, self.next_seq(), STEP, step.name, OK, given, output, attempt,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from holdfast.engine.children import ended_badly
+from holdfast.engine.shadow import inherited
 from holdfast.engine.starting import with_terms
 from holdfast.errors import RunCancelled, RunFailed
 from holdfast.model.decision import Open
@@ -174,7 +175,7 @@ def _child(
         priority=run.priority,
         rank=rank(run.created_at, run.priority),
         input=workflow.signature.encode_input((item,), {}),
-        attributes=None,
+        attributes=None if execution.attributes is None else inherited(execution.attributes),
         created_at=now,
         due_at=None,
         parent_uid=run.uid,

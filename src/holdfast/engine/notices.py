@@ -1,22 +1,21 @@
 """Notices: what people may want to hear of a run, told in the commit in which it comes about.
 
-Who listens turns a notice into starts of runs, which see to it that people hear of it. They are written in the same
-transaction as what the notice is about, so that neither is there without the other.
+Who listens turns a notice into messages of the outbox, or starts of runs that gather what is told together. They are
+written in the same transaction as what the notice is about, so that neither is there without the other.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from holdfast.engine.attaching import attach
 from holdfast.model.failure import failure_view
-from holdfast.store.operations import Settle, Start
+from holdfast.store.operations import NewMessage, Settle, Start
 
 if TYPE_CHECKING:
     from holdfast.engine.context import StepFrame
-    from holdfast.engine.core import Core
     from holdfast.engine.execution import Execution
 
 log = logging.getLogger("holdfast.run")
@@ -52,25 +51,45 @@ class Notice(NamedTuple):
     at: int
 
 
-Listener = Callable[[Notice], Sequence[Start]]
-"""Gives the starts of the runs that tell people."""
+class Told(NamedTuple):
+    """What tells people of a notice.
+
+    Attributes:
+        messages: of the outbox.
+        starts: of runs that gather what is told together.
+    """
+
+    messages: Sequence[NewMessage] = ()
+    starts: Sequence[Start] = ()
 
 
-def starts_for(core: Core, notice: Notice) -> Sequence[Start]:
-    """The starts of the runs that tell of a notice; none where nobody listens."""
-    if core.listener is None:
-        return ()
+Listener = Callable[[Notice], Told]
+"""Gives what tells people."""
+
+
+def _told(execution: Execution, position: bytes, notice: Notice) -> Iterator[tuple[str, NewMessage | Start]]:
+    """What is committed with what a notice is about, each with its kind, under the lease of the run."""
+    listener, run = execution.core.listener, execution.run
     try:
-        return core.listener(notice)
+        told = Told() if listener is None else listener(notice)
     except Exception:
         log.exception("nobody can be told that %s of run %s", notice.event, notice.run)
-        return ()
+        return
+    for message in told.messages:
+        yield "messages", message._replace(
+            workflow=run.workflow, run=run.uid, run_id=run.id, position=position, generation=run.generation,
+            epoch=run.epoch,
+        )  # fmt: skip
+    for start in told.starts:
+        yield "starts", start._replace(
+            parent_uid=run.uid, parent_generation=run.generation, parent_epoch=run.epoch
+        )  # fmt: skip
 
 
-def tell(core: Core, notice: Notice) -> None:
-    """Have people told with whatever is committed next."""
-    for start in starts_for(core, notice):
-        core.committer.post("starts", start)
+def tell(execution: Execution, position: bytes, notice: Notice) -> None:
+    """Have people told with whatever of the run is committed next."""
+    for kind, row in _told(execution, position, notice):
+        execution.committer.post(kind, row)
 
 
 def attach_notice(frame: StepFrame, event: NoticeEvent, about: str, text: str = "") -> None:
@@ -86,8 +105,8 @@ def attach_notice(frame: StepFrame, event: NoticeEvent, about: str, text: str = 
     run = execution.run
     id = f"{event}:{run.uid.hex()}:{run.generation}:{frame.position.hex()}"
     notice = Notice(event, id, run.tenant, run.workflow, run.id, about, text[:TEXT_CHARACTERS], execution.core.now_us())
-    for start in starts_for(execution.core, notice):
-        attach(frame, "starts", start)
+    for kind, row in _told(execution, frame.position, notice):
+        attach(frame, kind, row)
 
 
 def tell_end(execution: Execution, settle: Settle) -> None:
@@ -109,7 +128,4 @@ def tell_end(execution: Execution, settle: Settle) -> None:
         event, f"{event}:{run.uid.hex()}:{run.generation}{which}", run.tenant, run.workflow, run.id, "", text,
         settle.finished_at,
     )  # fmt: skip
-    for start in starts_for(execution.core, notice):
-        execution.committer.post("starts", start._replace(
-            parent_uid=run.uid, parent_generation=run.generation, parent_epoch=run.epoch
-        ))  # fmt: skip
+    tell(execution, b"", notice)

@@ -9,6 +9,7 @@ from holdfast.engine.tracing import caller, stored_caller
 from holdfast.model.ids import uuid7
 from holdfast.model.keys import lane_id, topic_id
 from holdfast.model.payload import codec_of
+from holdfast.model.publishing import SHADOW
 from holdfast.model.run import PROTOCOL, microseconds, rank
 from holdfast.model.search import attribute_rows
 from holdfast.model.terms import Terms, key_for
@@ -51,7 +52,7 @@ def start_row(
         due = microseconds(options.at)
     uid = uuid7(now_us, secrets.token_bytes(10))
     limit = options.timeout_seconds if options.timeout_seconds is not None else terms.timeout_seconds
-    attributes = options.attributes
+    attributes = {**options.attributes, SHADOW: True} if options.shadow else options.attributes
     row = Start(
         uid=uid,
         tenant=tenant,
@@ -98,7 +99,8 @@ def under_caller(row: Start) -> Start:
     span = caller()
     if span is None and stored_caller(row.attributes) is None:
         return row
-    attributes = shown(ATTRIBUTES.decode(row.attributes, "attributes")) if row.attributes else {}
+    attributes = ATTRIBUTES.decode(row.attributes, "attributes") if row.attributes else {}
+    attributes.pop(TRACEPARENT, None)
     if span is not None:
         attributes[TRACEPARENT] = span
     return row._replace(attributes=ATTRIBUTES.encode(attributes, "attributes") if attributes else None)

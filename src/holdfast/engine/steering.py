@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 from holdfast.engine.context import Scope, StepFrame, place, scope
 from holdfast.engine.execution import PATCHES
 from holdfast.engine.holds import hold_terms
+from holdfast.engine.shadow import check_own
 from holdfast.engine.starting import ATTRIBUTES, facts_of
 from holdfast.errors import ContinuedAsNew, PayloadError, UsageError
 from holdfast.model.duration import Duration, seconds
@@ -220,6 +221,7 @@ def set_attributes(**attributes: Any) -> Coroutine[Any, Any, None]:
         PayloadError: a value that cannot be stored.
         UsageError: called outside a workflow.
     """
+    check_own(attributes, "hf.set_attributes")
     here = scope("hf.set_attributes")
     return _set(here.execution, here.allocate(), attributes)
 

@@ -37,8 +37,11 @@ class Duty(NamedTuple):
     workflows: tuple[Workflow[Any, Any], ...] = ()
 
 
-ROOMS = ("holdfast.workqueue", "holdfast.conversations")
+ROOMS = ("holdfast.workqueue", "holdfast.conversations", "holdfast.intake")
 """The rooms that have something to say."""
+
+INTAKE = "intake"
+"""Under this name a worker leaves its file of sources beside its database, for the tender that is made next."""
 
 _duties: dict[str, Duty] = {}
 

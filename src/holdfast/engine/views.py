@@ -11,6 +11,7 @@ from holdfast.model.generations import Cuts, in_force
 from holdfast.model.notes import decode_note
 from holdfast.model.payload import codec_of
 from holdfast.model.position import format_position
+from holdfast.model.publishing import SHADOW
 from holdfast.model.run import AttemptView, JournalEntry, Kind, Outcome, RunView, Status, instant
 from holdfast.model.trace import shown
 from holdfast.store.rows import AttemptRow, JournalRow, RunRow
@@ -29,6 +30,7 @@ def run_view(row: RunRow) -> RunView:
     """A run as shown: its payloads as plain JSON."""
     status = Status(row.status)
     failed = status in (Status.FAILED, Status.CANCELLED, Status.HELD)
+    attributes = _plain(row.attributes, f"the attributes of run {row.id!r}") or {}
     return RunView(
         id=row.id,
         workflow=row.workflow,
@@ -40,7 +42,7 @@ def run_view(row: RunRow) -> RunView:
         input=_plain(row.input, f"the input of run {row.id!r}"),
         output=None if failed else _plain(row.output, f"the output of run {row.id!r}"),
         error=failure_view(row.output) if failed and row.output is not None else None,
-        attributes=shown(_plain(row.attributes, f"the attributes of run {row.id!r}") or {}),
+        attributes=shown(attributes),
         parent=row.parent_id,
         rescues=row.rescues,
         worker=None if row.worker is None else row.worker.hex(),
@@ -54,6 +56,7 @@ def run_view(row: RunRow) -> RunView:
         forked_from=row.forked_from,
         forks=row.forks.split(SEPARATOR) if row.forks else [],
         progress=None if row.progress is None else _progress(row.progress),
+        shadow=attributes.get(SHADOW) is True,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from holdfast.engine.children import ChildCall
 from holdfast.engine.context import Scope, place
+from holdfast.engine.shadow import check_own
 from holdfast.errors import UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.ids import check_id
@@ -36,6 +37,7 @@ class StartOptions:
         queue: where it waits for a worker.
         attributes: plain JSON, kept with the run, by which it can be searched.
         timeout_seconds: how long it may take from when it is due.
+        shadow: whether what it publishes is recorded and not sent.
     """
 
     id: str | None = None
@@ -45,6 +47,7 @@ class StartOptions:
     queue: str | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
     timeout_seconds: float | None = None
+    shadow: bool = False
 
 
 def start_options(
@@ -56,6 +59,7 @@ def start_options(
     queue: str | None = None,
     attributes: dict[str, Any] | None = None,
     timeout: Duration | None = None,
+    shadow: bool = False,
 ) -> StartOptions:
     """Start options, checked.
 
@@ -67,6 +71,7 @@ def start_options(
         queue: another queue than the workflow's own.
         attributes: plain JSON, kept with the run, by which it can be searched.
         timeout: a run that has not ended so long after it was due fails with ``hf.RunTimeout``.
+        shadow: work in shadow: what the run and its child runs publish is recorded and not sent.
 
     Raises:
         UsageError: an option is out of range.
@@ -79,6 +84,9 @@ def start_options(
         raise UsageError(f"at is {at!r}; give an aware instant, such as datetime.now(UTC) + timedelta(hours=1)")
     if attributes is not None and not isinstance(attributes, dict):
         raise UsageError(f"attributes is {attributes!r}; give a dict of plain JSON")
+    check_own(attributes or {}, "the attributes of a run")
+    if not isinstance(shadow, bool):
+        raise UsageError(f"shadow is {shadow!r}; give True or False")
     return StartOptions(
         id=None if id is None else check_id(id, "the id of a run"),
         priority=priority,
@@ -87,6 +95,7 @@ def start_options(
         queue=None if queue is None else check_id(queue, "the queue of a run"),
         attributes=dict(attributes or {}),
         timeout_seconds=None if timeout is None else _time_limit(timeout),
+        shadow=shadow,
     )
 
 
@@ -171,11 +180,13 @@ class Workflow(Generic[P, R]):
         queue: str | None = None,
         attributes: dict[str, Any] | None = None,
         timeout: Duration | None = None,
+        shadow: bool = False,
     ) -> Configured[P, R]:
         """This workflow with start options: ``client.start(wf.options(id="o-1"), …)``. See `start_options`."""
         chosen = start_options(
-            id=id, priority=priority, delay=delay, at=at, queue=queue, attributes=attributes, timeout=timeout
-        )
+            id=id, priority=priority, delay=delay, at=at, queue=queue, attributes=attributes, timeout=timeout,
+            shadow=shadow,
+        )  # fmt: skip
         return Configured(self, chosen)
 
     def __repr__(self) -> str:

@@ -36,6 +36,7 @@ class Kind(StrEnum):
     MAP = "map"
     EVENT = "event"
     SEND = "send"
+    PUBLISH = "publish"
     FIRST = "first"
     HOLD = "hold"
     ATTRIBUTES = "attributes"
@@ -134,6 +135,7 @@ class RunView:
         forked_from: the run whose journal it began with.
         forks: runs that began with its journal.
         progress: how far it said it was: current, total, note, at.
+        shadow: whether it works in shadow: what it publishes is recorded and not sent.
         rescues: times its worker was lost since its last new checkpoint.
         worker: who executes it, if anyone.
     """
@@ -162,6 +164,7 @@ class RunView:
     forked_from: str | None = None
     forks: list[str] = field(default_factory=list)
     progress: dict[str, Any] | None = None
+    shadow: bool = False
 
 
 def instant(microseconds: int) -> datetime:

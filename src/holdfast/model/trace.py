@@ -10,6 +10,8 @@ import hashlib
 import re
 from typing import Any
 
+from holdfast.model.publishing import SHADOW
+
 TRACEPARENT = "holdfast.traceparent"
 """Among a run's stored attributes: the span in which it was started. It is not shown, and not searched."""
 
@@ -44,5 +46,5 @@ def parse_traceparent(text: object) -> tuple[int, int, int] | None:
 
 
 def shown(attributes: dict[str, Any]) -> dict[str, Any]:
-    """A run's attributes without what is kept among them for its trace."""
-    return {name: value for name, value in attributes.items() if name != TRACEPARENT}
+    """A run's attributes without what the engine keeps among them."""
+    return {name: value for name, value in attributes.items() if name not in (TRACEPARENT, SHADOW)}

@@ -1,4 +1,4 @@
-"""Deletes what was kept long enough: runs, and what is beside them. Every worker does; several do no harm."""
+"""Deletes what was kept long enough: runs, messages, and what is beside them. Every worker does; several do no harm."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from collections.abc import Awaitable, Callable
 
 from holdfast.engine.keeping import periods
 from holdfast.errors import StoreError
@@ -53,16 +54,39 @@ async def prune_forever(store: Store) -> None:
             after, pause = following, max(SHORTEST_REST_SECONDS, REST * (time.monotonic() - began))
 
 
+async def prune_messages_forever(store: Store, keep_seconds: float) -> None:
+    """Delete messages that were sent, withheld or discarded long ago, until cancelled."""
+
+    async def delete() -> int:
+        return await store.outbox.prune_messages(None, await store.now() - int(keep_seconds * 1e6), PORTION)
+
+    await _delete_forever("deleting old messages", delete)
+
+
+async def prune_entries_forever(store: Store, keep_seconds: float) -> None:
+    """Delete entries of sources, and outcomes of other paths, that were taken in long ago, until cancelled."""
+
+    async def delete() -> int:
+        return await store.intake.prune_entries(None, await store.now() - int(keep_seconds * 1e6), PORTION)
+
+    await _delete_forever("deleting old entries", delete)
+
+
 async def tidy_forever(store: Store, keep_audit_seconds: float) -> None:
     """Delete what is over beside the runs until cancelled: answers, sessions, failed tries, tallies, old changes."""
+    await _delete_forever("tidying up", lambda: store.tidy(int(keep_audit_seconds * 1e6), PORTION))
+
+
+async def _delete_forever(what: str, delete: Callable[[], Awaitable[int]]) -> None:
+    """Delete a portion after the other; ``delete`` says how much there was."""
     pause = START_WITHIN_SECONDS * random.random()
     while True:
         await asyncio.sleep(pause)
         began = time.monotonic()
         try:
-            deleted = await store.tidy(int(keep_audit_seconds * 1e6), PORTION)
+            deleted = await delete()
         except StoreError as error:
-            log.warning("tidying up failed: %s", error)
+            log.warning("%s failed: %s", what, error)
             pause = AFTER_TROUBLE_SECONDS
             continue
         if deleted:

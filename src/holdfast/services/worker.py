@@ -25,17 +25,23 @@ from holdfast.engine.core import Core
 from holdfast.engine.dispatcher import Dispatcher
 from holdfast.engine.isolation import IMPORTING
 from holdfast.engine.leases import Heartbeat
-from holdfast.engine.tended import duties
+from holdfast.engine.tended import INTAKE, duties
 from holdfast.engine.workflow import Workflow
 from holdfast.errors import StoreError, UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.ids import check_id
 from holdfast.model.run import PROTOCOL
+from holdfast.services.alerting.rules import read_alerts
+from holdfast.services.alerting.watching import Watch
 from holdfast.services.bulk import bulk
 from holdfast.services.notifying.listening import WORKFLOWS, listen
 from holdfast.services.notifying.rules import read_rules
-from holdfast.services.notifying.sending import load_channels
-from holdfast.services.pruner import prune_forever, tidy_forever
+from holdfast.services.outbox.channel_files import read_channels
+from holdfast.services.outbox.measures import look_at_backlog_forever
+from holdfast.services.outbox.rescuing import rescue_forever
+from holdfast.services.outbox.tending import WORKFLOWS as OF_OUTBOX
+from holdfast.services.outbox.tending import Outbox
+from holdfast.services.pruner import prune_entries_forever, prune_forever, prune_messages_forever, tidy_forever
 from holdfast.services.reaper import reap_forever
 from holdfast.services.scheduler import schedule_forever
 from holdfast.services.tally import tally_at_last, tally_forever
@@ -80,6 +86,15 @@ class Worker:
         keep_audit: how long the record of changes is kept. Every worker deletes what is older: give all the same.
         notifications: a file of rules by which people are told what becomes of the runs that this worker executes.
             Give it to every worker.
+        channels: a file of channels, by which messages of the outbox are sent. Give it to every worker that is to send.
+        keep_messages: how long messages are kept that were sent, withheld or discarded. Every worker deletes what is
+            older: give all the same.
+        intake: a file of sources, whose entries become runs. Give it to every worker: of those that have it one reads
+            each source.
+        keep_entries: how long it is kept what became of entries, and what another path made of them. Every worker
+            deletes what is older: give all the same.
+        alerts: a file of rules by which people are told that something is wrong, or ``"default"`` for those that are
+            shipped. One worker of those that have it looks.
 
     Raises:
         UsageError: no workflow, two of one name, or an argument out of range.
@@ -98,6 +113,11 @@ class Worker:
         drain: Duration = 5.0,
         keep_audit: Duration = "400d",
         notifications: str | Path | None = None,
+        channels: str | Path | None = None,
+        keep_messages: Duration = "90d",
+        intake: str | Path | None = None,
+        keep_entries: Duration = "90d",
+        alerts: str | Path | None = None,
     ) -> None:
         self._database = database
         if isinstance(workflows, Workflow):
@@ -122,7 +142,13 @@ class Worker:
             )
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
             raise UsageError(f"threads is {threads!r}; give a whole number, 1 or more")
-        self._rules = None if notifications is None else read_rules(notifications)
+        self._channels = None if channels is None else read_channels(channels)
+        self._rules = None if notifications is None else read_rules(notifications, self._channels)
+        self._alerts = None if alerts is None else read_alerts(alerts, self._channels)
+        self._keep_messages = seconds(keep_messages, what="keep_messages")
+        self._outbox: Outbox | None = None
+        self._intake = intake
+        self._keep_entries = seconds(keep_entries, what="keep_entries")
         self._heartbeat: Heartbeat | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._renewing: asyncio.Task[None] | None = None
@@ -155,27 +181,40 @@ class Worker:
                     bulk,
                     *(workflow for duty in duties() for workflow in duty.workflows),
                     *(WORKFLOWS if self._rules is not None else ()),
+                    *(OF_OUTBOX if self._channels is not None else ()),
                 ],
             )
             if self._rules is not None:
-                load_channels()
                 listen(self._core, self._rules)
+            if self._channels is not None:
+                self._outbox = Outbox(self._core, self._channels, self._claims_as)
             self._dispatcher.timekeeper, self._dispatcher.heard_drain = timekeeper, asyncio.Event()
             self._core.count_ends()
             await self._register()
             await self._dispatcher.start()
+            if self._outbox is not None:
+                self._outbox.start()
+                names = self._outbox.names
+                self._tend("look-out at messages", lambda: look_at_backlog_forever(self._core, names))
             self._tend("scheduler", lambda: schedule_forever(self._core))
             self._tend("timekeeper", timekeeper.forever)
             self._tend("pruner", lambda: prune_forever(self._core.store))
+            self._tend("pruner of messages", lambda: prune_messages_forever(self._core.store, self._keep_messages))
+            self._tend("pruner of entries", lambda: prune_entries_forever(self._core.store, self._keep_entries))
             self._tend("tidier", lambda: tidy_forever(self._core.store, self._keep_audit))
             self._tend("tally", lambda: tally_forever(self._core))
             self._tend("look-out at queues", lambda: look_at_queues_forever(self._core))
+            if self._intake is not None:
+                self._core.companions[INTAKE] = self._intake
             for duty in duties():
                 self._tend(duty.name, duty.make(self._core).forever)
+            if self._alerts is not None:
+                self._tend("watch", Watch(self._core, self._alerts).forever)
             if self._core.store.name == "memory":
                 self._tend("drain", self._hear_of_drain)
             else:
                 self._tend("reaper", lambda: reap_forever(self._core.store))
+                self._tend("rescue of messages", lambda: rescue_forever(self._core))
         except BaseException:
             await self._leave(sign_off=True)
             raise
@@ -190,6 +229,10 @@ class Worker:
     def busy(self) -> int:
         """How many runs this worker has in memory."""
         return self._dispatcher.busy if hasattr(self, "_dispatcher") else 0
+
+    def _claims_as(self) -> bytes:
+        """The id under which this worker may claim messages now; empty while its lease is not good."""
+        return self.id if self._heartbeat is None or self._heartbeat.good else b""
 
     def _tend(self, duty: str, work: Callable[[], Awaitable[None]]) -> None:
         self._tasks.append(asyncio.create_task(_always(duty, work), name=f"holdfast-{duty}"))
@@ -263,14 +306,22 @@ class Worker:
     async def _stop(self) -> None:
         self._ending = True
         try:
+            messages = asyncio.create_task(self._stop_sending(self._drain))
             clean = await self._dispatcher.drain(self._drain, self._lease)
+            await messages
         except BaseException:
             await self._leave(sign_off=True)
             raise
         await self._leave(sign_off=clean)
 
+    async def _stop_sending(self, seconds: float) -> None:
+        if self._outbox is not None:
+            outbox, self._outbox = self._outbox, None
+            await outbox.stop(seconds)
+
     async def _leave(self, *, sign_off: bool) -> None:
         """Stop to tend; with ``sign_off`` false the lease is left to expire, since a thread still works on a run."""
+        await self._stop_sending(0)
         tasks = [*self._tasks, *([self._renewing] if self._renewing is not None else [])]
         self._tasks, self._renewing = [], None
         for task in tasks:

@@ -6,11 +6,11 @@ Instants are microseconds since 1970, UTC.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
+from holdfast.model.alerting import AlertState, Severity
 from holdfast.store.operations import NewMessage
-
-AlertState = Literal["pending", "firing", "resolved"]
+from holdfast.store.rows import TallyRow
 
 
 class AlertRow(NamedTuple):
@@ -30,7 +30,7 @@ class AlertRow(NamedTuple):
     rule: str
     about: str
     state: AlertState
-    severity: str
+    severity: Severity
     value: float
     text: str
     since: int
@@ -39,8 +39,16 @@ class AlertRow(NamedTuple):
     told_at: int | None
 
 
+class LostWorker(NamedTuple):
+    """A worker whose lease ended, and that did not sign off. ``at``: when the lease ended."""
+
+    host: str
+    pid: int
+    at: int
+
+
 class AlertStore(Protocol):
-    """What keeps alerts."""
+    """What keeps alerts, and what they are measured by."""
 
     async def lead(self, duty: str, holder: bytes, lease_us: int) -> int | None:
         """Take or keep a duty that one process has at a time: its term, which rises with each holder; None if another
@@ -60,3 +68,20 @@ class AlertStore(Protocol):
 
     async def prune_alerts(self, before: int, limit: int) -> int:
         """Delete alerts that were resolved before then; how many."""
+
+    # What they are measured by, over all tenants
+
+    async def tenants(self, limit: int) -> list[str]:
+        """Those that have runs, messages or sources, by name."""
+
+    async def depths(self, queues: Sequence[str], cap: int) -> list[int]:
+        """How many runs are ready in each of some queues, counted up to a cap."""
+
+    async def ended(self, since: int) -> list[TallyRow]:
+        """What ended in the minutes from then on, in order of time. ``since``: in seconds since 1970."""
+
+    async def troubled(self, tenant: str, status: str, limit: int) -> list[tuple[str, bytes | None]]:
+        """The workflows of the tenant's newest runs that are ``failed`` or ``held``, and what they are held with."""
+
+    async def lost_workers(self, since: int, limit: int) -> list[LostWorker]:
+        """Workers whose lease ended from then on, and that did not sign off, the last first. They are kept a day."""

@@ -80,5 +80,8 @@ class IntakeStore(Protocol):
     async def criteria(self, tenant: str, workflow: str, *, since: int, until: int, unsent_before: int) -> CriteriaRow:
         """The figures by which a cut-over is decided."""
 
-    async def prune_entries(self, tenant: str, before: int, limit: int) -> int:
-        """Delete entries and outcomes from before then; how many. Dead entries stay until they are settled."""
+    async def prune_entries(self, tenant: str | None, before: int, limit: int) -> int:
+        """Delete entries and outcomes from before then; how many. Dead entries stay until they are settled.
+
+        ``tenant``: None for those of all tenants.
+        """

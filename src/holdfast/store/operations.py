@@ -192,7 +192,7 @@ class NewMessage(NamedTuple):
     """Publish a message. One whose id the tenant has is left as it is.
 
     Attributes:
-        uid: 16 bytes that sort by time, made by the caller.
+        uid: a version 7 UUID of ``created_at``, made by the caller: messages are found by time through it.
         id: unique within the tenant; the receiver is told it.
         channel: by which it is sent.
         key: it is sent after those that were published before it with this key and channel; None for any order.

@@ -67,5 +67,8 @@ class OutboxStore(Protocol):
     async def put_publish_setting(self, row: PublishSettingRow, audit: Audit) -> bool:
         """Decide; with ``row.revision`` one above the stored one, or it was changed meanwhile: False."""
 
-    async def prune_messages(self, tenant: str, before: int, limit: int) -> int:
-        """Delete messages that were sent, withheld or discarded before then, with their attempts; how many."""
+    async def prune_messages(self, tenant: str | None, before: int, limit: int) -> int:
+        """Delete messages that were sent, withheld or discarded before then, with their attempts; how many.
+
+        ``tenant``: None for those of all tenants.
+        """

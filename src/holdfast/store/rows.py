@@ -315,6 +315,10 @@ TALLIES_KEPT = {60: 6 * 3600, 3600: 400 * 86_400}
 """For how many seconds the tallies of each span are kept."""
 
 
+LOST_KEPT_US = 86_400 * 1_000_000
+"""For so long it is known that a worker was lost."""
+
+
 class WorkerRow(NamedTuple):
     """A worker that is registered, alive or not.
 

@@ -22,7 +22,9 @@ HIGH = 40
 GAP_X = 16
 GAP_Y = 18
 
-_SHOWN = (Kind.STEP, Kind.SLEEP, Kind.CHILD, Kind.MAP, Kind.EVENT, Kind.SEND, Kind.FIRST, Kind.HOLD)
+_SHOWN = (
+    Kind.STEP, Kind.SLEEP, Kind.CHILD, Kind.MAP, Kind.EVENT, Kind.SEND, Kind.PUBLISH, Kind.FIRST, Kind.HOLD
+)  # fmt: skip
 _ENDS = (Kind.STEP, Kind.CHILD, Kind.MAP)
 _LABELS = {"hf.sleep": "Sleep", "hf.first": "First of several", "hf.hold": "Hold"}
 _WORST_FIRST = ("error", "cancelled", "pending", "ok")

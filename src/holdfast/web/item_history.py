@@ -74,7 +74,7 @@ _PEOPLE = frozenset({"assignee", "escalated_to"})
 
 _KINDS = {
     Kind.STEP: "step", Kind.CHILD: "child run", Kind.MAP: "fan-out", Kind.EVENT: "event", Kind.SEND: "event sent",
-    Kind.SLEEP: "sleep", Kind.HOLD: "hold",
+    Kind.PUBLISH: "message published", Kind.SLEEP: "sleep", Kind.HOLD: "hold",
 }  # fmt: skip
 """Kinds of a run's entries that are told, in words."""
 

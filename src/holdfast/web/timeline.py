@@ -25,7 +25,7 @@ MOST_STRETCHES = 60
 """So many stretches of a row are told apart; of a step with more attempts, its last ones are."""
 
 WAITING = (Kind.SLEEP, Kind.CHILD, Kind.MAP, Kind.EVENT, Kind.HOLD)
-MARKS = (Kind.NOW, Kind.PATCH, Kind.SEND, Kind.ATTRIBUTES, Kind.FIRST, Kind.CANCEL)
+MARKS = (Kind.NOW, Kind.PATCH, Kind.SEND, Kind.PUBLISH, Kind.ATTRIBUTES, Kind.FIRST, Kind.CANCEL)
 
 STARTED = "started"
 """The name of the entry inside a fan-out of runs that says that they have all been started."""

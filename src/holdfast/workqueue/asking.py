@@ -205,7 +205,7 @@ async def _made(
 ) -> str | Entry:
     """See that the item of a position is there; its id, or the entry that has why it cannot be made."""
     run = execution.run
-    tell(execution.core, Notice(
+    tell(execution, position, Notice(
         "approval.wanted", f"approval.wanted:{ids[0]}", run.tenant, run.workflow, run.id, order.title or "",
         order.text or "", execution.core.now_us(),
     ))  # fmt: skip

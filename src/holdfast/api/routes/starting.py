@@ -94,6 +94,7 @@ def _options(body: Options, id: str | None) -> StartOptions:
         queue=body.queue,
         attributes=body.attributes,
         timeout=body.timeout,
+        shadow=body.shadow,
     )
 
 

@@ -13,9 +13,11 @@ import msgspec
 from holdfast.engine.client import RunHandle
 from holdfast.engine.core import Core
 from holdfast.engine.remote.finding import RemoteFinding
+from holdfast.engine.remote.intakes import RemoteIntakes
 from holdfast.engine.remote.looking import RemoteLooking
 from holdfast.engine.remote.part import not_from_here
 from holdfast.engine.remote.people import RemotePeople
+from holdfast.engine.remote.publishing import RemotePublishing
 from holdfast.engine.remote.scheduling import RemoteSchedules
 from holdfast.engine.remote.spending import RemoteSpending
 from holdfast.engine.remote.starting import RemoteStarting
@@ -41,8 +43,9 @@ class _Me(msgspec.Struct):
 
 
 class RemoteClient(
-    RemoteStarting, RemoteFinding, RemoteLevers, RemoteSchedules, RemotePeople, RemoteLooking, RemoteSpending
-):
+    RemoteStarting, RemoteFinding, RemoteLevers, RemoteSchedules, RemotePeople, RemoteLooking, RemoteSpending,
+    RemotePublishing, RemoteIntakes,
+):  # fmt: skip
     """A client of a server, with the methods of `Client`. Made by ``hf.connect("https://…")``.
 
     What is safe to repeat is repeated while the server cannot be reached, for ten seconds; then

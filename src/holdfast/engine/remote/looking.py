@@ -1,10 +1,11 @@
-"""The rest of what a server is asked: changes, kept searches, retention, workers, figures."""
+"""The rest of what a server is asked: changes, kept searches, retention, workers, figures, alerts."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from holdfast.engine.alerts import ALERTS_AT_MOST, Alerts, AlertView, checked_state
 from holdfast.engine.auditing import QUERY_CHARACTERS, Auditing, AuditView, SavedView, _is_sound, _uid
 from holdfast.engine.fleet import Fleet, WorkerView
 from holdfast.engine.keeping import DEFAULT_SECONDS, Keeping, RetentionView
@@ -13,12 +14,13 @@ from holdfast.engine.remote.part import RemotePart, not_from_here
 from holdfast.engine.remote.refusals import Refusal
 from holdfast.engine.remote.wire import cursor, instant_text, path
 from holdfast.errors import UsageError
+from holdfast.model.alerting import AlertState
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.ids import check_id
 
 
-class RemoteLooking(RemotePart, Keeping, Auditing, Overviews, Fleet):
-    """The part of a remote client that has to do with changes, retention, workers and figures."""
+class RemoteLooking(RemotePart, Keeping, Auditing, Overviews, Fleet, Alerts):
+    """The part of a remote client that has to do with changes, retention, workers, figures and alerts."""
 
     # Changes
 
@@ -125,6 +127,10 @@ class RemoteLooking(RemotePart, Keeping, Auditing, Overviews, Fleet):
     async def overview(self) -> Overview:
         """See `Client.overview`."""
         return await self._get("/overview", Overview)
+
+    async def alerts(self, state: AlertState | None = None, *, limit: int = 100) -> list[AlertView]:
+        """See `Client.alerts`."""
+        return await self._some("/alerts", AlertView, limit, ALERTS_AT_MOST, state=checked_state(state))
 
 
 def _view(page: str, name: str) -> str:

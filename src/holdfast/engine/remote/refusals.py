@@ -88,6 +88,10 @@ def _of_item(cls: type[errors.ItemError]) -> Callable[[Refusal], HoldfastError]:
     return lambda refusal: cls(refusal.detail, item_id=str(refusal.document.get("item_id", "")))
 
 
+def _of_message(cls: type[errors.MessageError]) -> Callable[[Refusal], HoldfastError]:
+    return lambda refusal: cls(refusal.detail, message_id=str(refusal.document.get("message_id", "")))
+
+
 def _artifact(cls: type[errors.WorkspaceError]) -> Callable[[Refusal], HoldfastError]:
     return lambda refusal: cls(refusal.detail, location=str(refusal.document.get("location", "")))
 
@@ -131,11 +135,18 @@ _ERRORS: dict[str, Callable[[Refusal], HoldfastError]] = {
     "artifact-not-found": _artifact(errors.ArtifactNotFound),
     "artifact-elsewhere": _artifact(errors.ArtifactElsewhere),
     "artifact-changed": _artifact(errors.ArtifactChanged),
+    "message-not-found": _of_message(errors.MessageNotFound),
+    "message-not-possible": _of_message(errors.MessageNotPossible),
+    "publishing-changed": _plainly(errors.PublishingChanged),
     "phases-not-found": _plainly(errors.PhasesNotFound),
     "subject-not-found": _plainly(errors.SubjectNotFound),
     "definition-not-found": _plainly(errors.DefinitionNotFound),
     "rule-refused": _rule,
     "work-changed": _plainly(errors.WorkChanged),
+    "source-not-found": _plainly(errors.SourceNotFound),
+    "source-changed": _plainly(errors.SourceChanged),
+    "entry-not-found": _plainly(errors.EntryNotFound),
+    "entry-settled": _plainly(errors.EntrySettled),
     "search-unreadable": _search,
     "payload-refused": _payload,
     "input-refused": _input,

@@ -225,6 +225,7 @@ def _said(options: StartOptions) -> dict[str, Any]:
         queue=options.queue,
         attributes=raw(options.attributes, "attributes") if options.attributes else None,
         timeout=options.timeout_seconds,
+        shadow=options.shadow or None,
     )
 
 

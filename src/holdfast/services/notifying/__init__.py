@@ -1,1 +1,1 @@
-"""Tells people what becomes of runs: rules in a file say what, and to whom; sending is durable."""
+"""Tells people what becomes of runs: rules in a file say what, and by which channels of the outbox."""

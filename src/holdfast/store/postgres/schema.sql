@@ -793,6 +793,198 @@ CREATE TABLE holdfast.graph_items (                       -- of LangGraph's stor
 );
 CREATE INDEX graph_items_expiry ON holdfast.graph_items (tenant, expires_at) WHERE expires_at IS NOT NULL;
 
+CREATE TABLE holdfast.messages (                          -- what runs and clients publish
+    uid bytea NOT NULL,                                   -- sorts by time of publication
+    tenant text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    channel text COLLATE "C" NOT NULL,
+    key text COLLATE "C",
+    status text COLLATE "C" NOT NULL,                     -- pending, sending, sent, failed, dead, withheld, discarded
+    verdict text NOT NULL,                                -- of the code: mode, review, refused, shadow, send
+    reason text NOT NULL,
+    approved_by text,
+    doubt boolean NOT NULL,                               -- it may have been sent
+    attempts integer NOT NULL,                            -- since it was published, or sent again
+    repeats bigint NOT NULL,                              -- other publications with its id
+    error text,
+    workflow text COLLATE "C" NOT NULL,
+    run bytea,
+    run_id text NOT NULL,
+    position bytea NOT NULL,
+    generation integer NOT NULL,
+    due_at bigint NOT NULL,
+    created_at bigint NOT NULL,
+    ended_at bigint,
+    body bytea NOT NULL,
+    body_digest bytea NOT NULL,                           -- of what was published, whatever a person made of it
+    text_digest bytea NOT NULL,
+    repeated bytea,                                       -- the last publication that was counted among the repeats
+    claim_id bytea,                                       -- under which it was settled last
+    change_uid bytea                                      -- the record of who changed it last
+);
+CREATE INDEX messages_status ON holdfast.messages (tenant, status, uid);
+CREATE INDEX messages_channel ON holdfast.messages (tenant, channel, uid);
+CREATE INDEX messages_workflow ON holdfast.messages (tenant, workflow, uid);
+-- Behind those: of indexes that seem to be as good, the planner takes the last one.
+CREATE UNIQUE INDEX messages_uid ON holdfast.messages (uid);
+CREATE UNIQUE INDEX messages_id ON holdfast.messages (tenant, id);
+CREATE INDEX messages_key ON holdfast.messages (tenant, key, uid) WHERE key IS NOT NULL;
+CREATE INDEX messages_run ON holdfast.messages (run, uid) WHERE run IS NOT NULL;
+CREATE INDEX messages_ended ON holdfast.messages (ended_at) WHERE status IN ('sent', 'withheld', 'discarded');
+
+CREATE TABLE holdfast.message_queue (                     -- those that can be claimed, then or now
+    channel text COLLATE "C" NOT NULL,
+    due_at bigint NOT NULL,
+    uid bytea NOT NULL,
+    PRIMARY KEY (channel, due_at, uid)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0,
+        autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 10000);
+
+CREATE TABLE holdfast.message_sends (                     -- those in a worker's hands
+    uid bytea PRIMARY KEY,
+    worker bytea NOT NULL,
+    claim_id bytea NOT NULL,
+    channel text COLLATE "C" NOT NULL,
+    resend boolean NOT NULL,                              -- it may be sent again if the worker is lost
+    claimed_at bigint NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0,
+        autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 10000);
+CREATE INDEX message_sends_claim ON holdfast.message_sends (claim_id);
+CREATE INDEX message_sends_channel ON holdfast.message_sends (channel);
+
+CREATE TABLE holdfast.message_lines (                     -- of messages with a key, the first that is not over
+    tenant text COLLATE "C" NOT NULL,
+    channel text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    head bytea,                                           -- NULL: of a line that a transaction has just made
+    PRIMARY KEY (tenant, channel, key)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+
+CREATE TABLE holdfast.message_places (                    -- and those behind it
+    tenant text COLLATE "C" NOT NULL,
+    channel text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    place bigint NOT NULL,
+    uid bytea NOT NULL,
+    PRIMARY KEY (tenant, channel, key, place)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX message_places_uid ON holdfast.message_places (uid);
+CREATE INDEX message_places_channel ON holdfast.message_places (channel);
+
+CREATE TABLE holdfast.message_attempts (
+    uid bytea NOT NULL,
+    number bigint NOT NULL,                               -- of all of the message's
+    tenant text COLLATE "C" NOT NULL,
+    attempt integer NOT NULL,                             -- since it was published, or sent again
+    outcome text NOT NULL,                                -- sent, failed, dead, or lost with its worker
+    detail text NOT NULL,
+    doubt boolean NOT NULL,
+    began_at bigint NOT NULL,
+    ended_at bigint NOT NULL,
+    PRIMARY KEY (uid, number)
+);
+
+CREATE TABLE holdfast.publish_settings (
+    tenant text COLLATE "C" NOT NULL,
+    workflow text COLLATE "C" NOT NULL,                   -- empty: of all that have no row
+    mode text,                                            -- off, draft, auto; NULL: as of all
+    path text NOT NULL,                                   -- primary, shadow
+    path_since bigint NOT NULL,
+    copies_until bigint NOT NULL,                         -- until then the other path is given copies
+    revision bigint NOT NULL,
+    changed_by text NOT NULL,
+    changed_at bigint NOT NULL,
+    PRIMARY KEY (tenant, workflow)
+);
+
+CREATE TABLE holdfast.intake_sources (                    -- what is read, and how far
+    tenant text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    kind text NOT NULL,
+    workflow text COLLATE "C" NOT NULL,
+    position bytea NOT NULL,                              -- a document of the source's own
+    revision bigint NOT NULL,                             -- rises with each change of the position
+    runs bigint NOT NULL,                                 -- so many entries became runs
+    filtered bigint NOT NULL,
+    repeated bigint NOT NULL,
+    dead bigint NOT NULL,
+    state text NOT NULL,                                  -- reading, waiting, full, failing
+    note text NOT NULL,
+    read_at bigint NOT NULL,
+    PRIMARY KEY (tenant, name)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
+        autovacuum_vacuum_cost_delay = 0);                -- changed in place: no index is touched
+
+CREATE TABLE holdfast.intake_entries (                    -- what was made of each entry that was not known yet
+    uid bytea NOT NULL,                                   -- sorts by time
+    tenant text COLLATE "C" NOT NULL,
+    source text COLLATE "C" NOT NULL,
+    key bytea NOT NULL,                                   -- by which it is known again
+    workflow text COLLATE "C" NOT NULL,                   -- its source's, as it was taken in
+    message_id text COLLATE "C" NOT NULL,                 -- empty for none
+    place text NOT NULL,
+    outcome text COLLATE "C" NOT NULL,                    -- run, filtered, dead, discarded
+    reason text NOT NULL,
+    run_id text COLLATE "C",
+    path text,                                            -- of its run: primary, shadow
+    content bytea,                                        -- of a dead one
+    settled_by text,
+    at bigint NOT NULL,
+    PRIMARY KEY (tenant, source, key)
+);
+CREATE UNIQUE INDEX intake_entries_uid ON holdfast.intake_entries (tenant, uid);
+CREATE INDEX intake_entries_source ON holdfast.intake_entries (tenant, source, uid);
+CREATE INDEX intake_entries_at ON holdfast.intake_entries (tenant, workflow, at, uid);
+CREATE INDEX intake_entries_message ON holdfast.intake_entries (tenant, message_id, uid) WHERE message_id <> '';
+CREATE INDEX intake_entries_run ON holdfast.intake_entries (tenant, run_id, uid) WHERE run_id IS NOT NULL;
+CREATE INDEX intake_entries_dead ON holdfast.intake_entries (tenant, uid) WHERE outcome = 'dead';
+
+CREATE TABLE holdfast.shadow_outcomes (                   -- what another path made of messages
+    tenant text COLLATE "C" NOT NULL,
+    workflow text COLLATE "C" NOT NULL,
+    message_id text COLLATE "C" NOT NULL,
+    decided text COLLATE "C" NOT NULL,                    -- sent, review, withheld, failed
+    text text NOT NULL,                                   -- what it answered; empty for none
+    text_digest bytea NOT NULL,
+    at bigint NOT NULL,
+    PRIMARY KEY (tenant, workflow, message_id)
+);
+CREATE INDEX shadow_outcomes_at ON holdfast.shadow_outcomes (tenant, workflow, at);
+
+CREATE TABLE holdfast.alerts (
+    tenant text COLLATE "C" NOT NULL,
+    rule text COLLATE "C" NOT NULL,
+    about text COLLATE "C" NOT NULL,                      -- within the rule; empty for all
+    since bigint NOT NULL,                                -- when it was seen first
+    state text COLLATE "C" NOT NULL,                      -- pending, firing, resolved
+    severity text NOT NULL,
+    value double precision NOT NULL,
+    text text NOT NULL,
+    fired_at bigint,
+    resolved_at bigint,
+    told_at bigint,
+    PRIMARY KEY (tenant, rule, about, since)
+);
+CREATE INDEX alerts_open ON holdfast.alerts (tenant, rule, about) WHERE resolved_at IS NULL;
+CREATE INDEX alerts_age ON holdfast.alerts (resolved_at) WHERE resolved_at IS NOT NULL;
+CREATE INDEX alerts_resolved ON holdfast.alerts (tenant, resolved_at) WHERE resolved_at IS NOT NULL;
+
+CREATE TABLE holdfast.lost_workers (                      -- whose lease ended, and that did not sign off
+    id bytea PRIMARY KEY,
+    host text NOT NULL,
+    pid integer NOT NULL,
+    at bigint NOT NULL                                    -- when the lease ended
+);
+CREATE INDEX lost_workers_at ON holdfast.lost_workers (at);
+
+CREATE TABLE holdfast.duties (                            -- what one process does at a time, over all tenants
+    name text COLLATE "C" PRIMARY KEY,
+    holder bytea,                                         -- NULL: it was let go
+    term bigint NOT NULL,                                 -- rises with each holder
+    until bigint NOT NULL
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
+        autovacuum_vacuum_cost_delay = 0);                -- changed in place: no index is touched
+
 -- The operations of a batch as they travel: an array of rows is encoded, sent and taken apart in half
 -- the time of an array for each column. The fields are those of the tuples in store/operations.py, in order.
 CREATE TYPE holdfast.start_row AS (
@@ -907,6 +1099,26 @@ CREATE TYPE holdfast.model_call_row AS (
 CREATE TYPE holdfast.artifact_row AS (
     run bytea, "position" bytea, generation integer, name text, epoch bigint, tenant text, media_type text,
     size_bytes bigint, sha256 bytea, location text, content bytea, at bigint
+);
+CREATE TYPE holdfast.message_row AS (
+    uid bytea, tenant text, id text, channel text, key text, status text, verdict text, reason text, workflow text,
+    run bytea, run_id text, "position" bytea, generation integer, due_at bigint, created_at bigint, ended_at bigint,
+    body bytea, body_digest bytea, text_digest bytea
+);
+CREATE TYPE holdfast.message_ending_row AS (
+    uid bytea, claim_id bytea, status text, outcome text, detail text, retry_at bigint, doubt boolean, began_at bigint,
+    ended_at bigint
+);
+CREATE TYPE holdfast.intake_entry_row AS (
+    uid bytea, tenant text, source text, key bytea, workflow text, message_id text, place text, outcome text,
+    reason text, run_id text, path text, content bytea, settled_by text, at bigint
+);
+CREATE TYPE holdfast.shadow_outcome_row AS (
+    tenant text, workflow text, message_id text, decided text, text text, text_digest bytea, at bigint
+);
+CREATE TYPE holdfast.alert_row AS (
+    tenant text, rule text, about text, state text, severity text, value double precision, text text, since bigint,
+    fired_at bigint, resolved_at bigint, told_at bigint
 );
 
 -- Takes conversations for turns where that is plain: nobody has it or stands in line, it is the user's and open, and the
@@ -1184,6 +1396,42 @@ ALTER TABLE holdfast.graph_items ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECU
 CREATE POLICY owner ON holdfast.graph_items TO CURRENT_USER USING (true);
 CREATE POLICY tenant ON holdfast.graph_items FOR SELECT USING (tenant = holdfast.tenant());
 
+ALTER TABLE holdfast.messages ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.messages TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.messages FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.message_lines ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.message_lines TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.message_lines FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.message_places ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.message_places TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.message_places FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.message_attempts ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.message_attempts TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.message_attempts FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.publish_settings ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.publish_settings TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.publish_settings FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.intake_sources ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.intake_sources TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.intake_sources FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.intake_entries ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.intake_entries TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.intake_entries FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.shadow_outcomes ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.shadow_outcomes TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.shadow_outcomes FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.alerts ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.alerts TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.alerts FOR SELECT USING (tenant = holdfast.tenant());
+
 -- What belongs to a run is the run's tenant's. Not EXISTS: the planner might read all runs for it, once.
 
 ALTER TABLE holdfast.ready ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
@@ -1242,3 +1490,15 @@ CREATE POLICY owner ON holdfast.failures TO CURRENT_USER USING (true);
 
 ALTER TABLE holdfast.rates ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY owner ON holdfast.rates TO CURRENT_USER USING (true);
+
+ALTER TABLE holdfast.duties ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.duties TO CURRENT_USER USING (true);
+
+ALTER TABLE holdfast.lost_workers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.lost_workers TO CURRENT_USER USING (true);
+
+ALTER TABLE holdfast.message_queue ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.message_queue TO CURRENT_USER USING (true);
+
+ALTER TABLE holdfast.message_sends ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.message_sends TO CURRENT_USER USING (true);

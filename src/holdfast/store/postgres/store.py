@@ -1,8 +1,8 @@
 """`PostgresStore`: the Store protocol on PostgreSQL.
 
 One connection writes batches, one tends workers and leases, two read, one listens and hints, each heart has its own,
-and so have the work queue, the conversations, the models and the graphs; every one is opened when it is first needed
-and again after it broke.
+and so have the work queue, the conversations, the models, the graphs and the outbox; every one is opened when it is
+first needed and again after it broke.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from holdfast.store.operations import Batch, Results
 from holdfast.store.postgres import roles, schema
 from holdfast.store.postgres.address import read_address
 from holdfast.store.postgres.agents import PostgresAgents
+from holdfast.store.postgres.alerts import PostgresAlerts
 from holdfast.store.postgres.claim import Heads
 from holdfast.store.postgres.confined import ConfinedPostgres, Readers
 from holdfast.store.postgres.connection import READ, WRITE, Connection, Link
@@ -26,6 +27,8 @@ from holdfast.store.postgres.errors import Again
 from holdfast.store.postgres.graphs import PostgresGraphs
 from holdfast.store.postgres.heart import PostgresHeart
 from holdfast.store.postgres.hints import Hints
+from holdfast.store.postgres.intake import PostgresIntake
+from holdfast.store.postgres.outbox import PostgresOutbox
 from holdfast.store.postgres.reads import Reads
 from holdfast.store.postgres.roles import Roles
 from holdfast.store.postgres.work.store import PostgresWork
@@ -67,6 +70,9 @@ class PostgresStore(Reads, Writes):
         self._conversations = PostgresConversations(self._address, self._read, self._repeatedly)
         self._agents = PostgresAgents(self._address, self._read, self._repeatedly)
         self._graphs = PostgresGraphs(self._address, self._read, self._repeatedly)
+        self._outbox = PostgresOutbox(self._address, self._read, self._repeatedly)
+        self._intake = PostgresIntake(self._address, self._read, self._repeatedly)
+        self._alerts = PostgresAlerts(self._address, self._read, self._repeatedly)
         self._heads = Heads()
 
     async def open(self, *, migrate: bool = True) -> None:
@@ -103,6 +109,9 @@ class PostgresStore(Reads, Writes):
         await self._conversations.close()
         await self._agents.close()
         await self._graphs.close()
+        await self._outbox.close()
+        await self._intake.close()
+        await self._alerts.close()
         readers = [self._readers.get_nowait() for _ in range(self._readers.qsize())]
         await asyncio.gather(*(link.close() for link in (self._writer, self._tender, *readers)))
         for link in readers:
@@ -151,6 +160,21 @@ class PostgresStore(Reads, Writes):
     def graphs(self) -> PostgresGraphs:
         """See `Store.graphs`."""
         return self._graphs
+
+    @property
+    def outbox(self) -> PostgresOutbox:
+        """See `Store.outbox`."""
+        return self._outbox
+
+    @property
+    def intake(self) -> PostgresIntake:
+        """See `Store.intake`."""
+        return self._intake
+
+    @property
+    def alerts(self) -> PostgresAlerts:
+        """See `Store.alerts`."""
+        return self._alerts
 
     async def commit(self, batch: Batch) -> Results:
         """See `Store.commit`."""

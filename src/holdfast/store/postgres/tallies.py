@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from holdfast.store.checks import check_keys
 from holdfast.store.postgres.connection import Connection
-from holdfast.store.rows import TALLIES_KEPT, TallyRow
+from holdfast.store.rows import LOST_KEPT_US, TALLIES_KEPT, TallyRow
 from holdfast.store.sql import statements
 
 _SQL = statements("holdfast.store.postgres", "tallies.sql")
@@ -30,7 +30,7 @@ async def tidy(connection: Connection, keep_audit_us: int, limit: int) -> int:
     """See `Store.tidy`."""
     now = await connection.fetchval(_NOW)
     over = [(f"tidy_{table}", (now, limit)) for table in ("replies", "sessions", "failures")]
-    over.append(("tidy_audit", (now - keep_audit_us, limit)))
+    over += [("tidy_audit", (now - keep_audit_us, limit)), ("tidy_lost_workers", (now - LOST_KEPT_US, limit))]
     old = [("tidy_tallies", (span, now // 1_000_000 - kept, limit)) for span, kept in TALLIES_KEPT.items()]
     gone = 0
     for name, arguments in over:

@@ -35,7 +35,7 @@ from holdfast.store.operations import (
     Start,
     Started,
 )
-from holdfast.store.postgres import agents, audit
+from holdfast.store.postgres import agents, audit, messages
 from holdfast.store.postgres.claim import Heads, claim_runs, lock_queues, promote_runs
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.entries import Key, Lease, columns, hold, lock_entries, satisfy, wake
@@ -73,6 +73,8 @@ async def write(connection: Connection, batch: Batch, heads: Heads) -> Results:
     calls: list[ModelCall] = []
     if batch.model_calls or batch.artifacts:
         calls = await agents.put_attached(connection, batch, results)
+    if batch.messages:
+        await messages.publish(connection, batch, results)
     if batch.progress:
         results.progress = await _progress(connection, batch.progress)
     if batch.attributes:
@@ -130,7 +132,7 @@ async def write_alone(connection: Connection, batch: Batch) -> Results | None:
         return None
     if batch.progress or batch.attributes or batch.waits or batch.events or batch.resolves:
         return None
-    if batch.model_calls or batch.artifacts or (batch.audits and not batch.starts):
+    if batch.model_calls or batch.artifacts or batch.messages or (batch.audits and not batch.starts):
         return None
     if batch.checkpoints:
         if batch.starts or batch.settles:

@@ -12,8 +12,11 @@ from holdfast.store.rows import Standing
 from holdfast.store.sql import statements
 from holdfast.store.sqlite import look
 from holdfast.store.sqlite.agents import ConfinedSqliteAgents
+from holdfast.store.sqlite.alerts import ConfinedSqliteAlerts
 from holdfast.store.sqlite.conversations import ConfinedSqliteConversations
 from holdfast.store.sqlite.graphs import ConfinedSqliteGraphs
+from holdfast.store.sqlite.intake import ConfinedSqliteIntake
+from holdfast.store.sqlite.outbox import ConfinedSqliteOutbox
 from holdfast.store.sqlite.reads import Reads, at_once
 from holdfast.store.sqlite.work.store import ConfinedSqliteWork
 
@@ -84,6 +87,9 @@ class ConfinedSqlite(Confined, Reads):
         self.conversations = ConfinedSqliteConversations(self._read, tenant)
         self.graphs = ConfinedSqliteGraphs(self._read, tenant)
         self.agents = ConfinedSqliteAgents(self._read, tenant)
+        self.intake = ConfinedSqliteIntake(self._read, tenant)
+        self.alerts = ConfinedSqliteAlerts(self._read, tenant)
+        self.outbox = ConfinedSqliteOutbox(self._read, tenant)
 
     async def _read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         return await self._plain(lambda connection: function(self._policy.window(connection, self.tenant)))

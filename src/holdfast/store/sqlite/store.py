@@ -21,11 +21,14 @@ from holdfast.store.operations import Batch, Results
 from holdfast.store.sql import statements
 from holdfast.store.sqlite import schema
 from holdfast.store.sqlite.agents import SqliteAgents
+from holdfast.store.sqlite.alerts import SqliteAlerts
 from holdfast.store.sqlite.confined import ConfinedSqlite, Policy
 from holdfast.store.sqlite.connection import connect, translated
 from holdfast.store.sqlite.conversations import SqliteConversations
 from holdfast.store.sqlite.graphs import SqliteGraphs
 from holdfast.store.sqlite.heart import FileHeart, MemoryHeart
+from holdfast.store.sqlite.intake import SqliteIntake
+from holdfast.store.sqlite.outbox import SqliteOutbox
 from holdfast.store.sqlite.reads import Reads
 from holdfast.store.sqlite.thread import Calls
 from holdfast.store.sqlite.turnstile import Turnstile
@@ -62,6 +65,9 @@ class SqliteStore(Reads, Writes):
         self.conversations = SqliteConversations(self._read, self._transaction, self._passing)
         self.graphs = SqliteGraphs(self._read, self._transaction)
         self.agents = SqliteAgents(self._read, self._transaction, self._passing)
+        self.intake = SqliteIntake(self._read, self._transaction, self._passing)
+        self.alerts = SqliteAlerts(self._read, self._transaction, self._passing)
+        self.outbox = SqliteOutbox(self._read, self._transaction)
 
     @property
     def _where(self) -> str:

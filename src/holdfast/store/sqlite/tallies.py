@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from holdfast.store.checks import check_keys
-from holdfast.store.rows import TALLIES_KEPT, TallyRow
+from holdfast.store.rows import LOST_KEPT_US, TALLIES_KEPT, TallyRow
 from holdfast.store.sql import statements
 from holdfast.store.sqlite.rows import execute_many
 
@@ -31,7 +31,7 @@ def tidy(connection: sqlite3.Connection, keep_audit_us: int, limit: int) -> int:
     """See `Store.tidy`."""
     (now,) = connection.execute(_NOW).fetchone()
     over = [(f"tidy_{table}", (now, limit)) for table in ("replies", "sessions", "failures")]
-    over.append(("tidy_audit", (now - keep_audit_us, limit)))
+    over += [("tidy_audit", (now - keep_audit_us, limit)), ("tidy_lost_workers", (now - LOST_KEPT_US, limit))]
     statements_ = over + [
         ("tidy_tallies", (span, now // 1_000_000 - kept, limit)) for span, kept in TALLIES_KEPT.items()
     ]

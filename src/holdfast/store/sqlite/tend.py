@@ -52,6 +52,7 @@ def crashed(connection: sqlite3.Connection, run: bytes, epoch: int) -> bool:
 
 def _drop_idle_workers(connection: sqlite3.Connection) -> int:
     """Forget dead workers that hold no run, and what they served; how many."""
+    connection.execute(_SQL["keep_lost_workers"])
     gone = connection.execute(_SQL["drop_idle_workers"]).rowcount
     if gone:
         connection.execute(_SQL["drop_served"])

@@ -25,6 +25,7 @@ from holdfast.store.operations import (
     Cap,
     Claim,
     ClaimedRun,
+    NewMessage,
     Park,
     Promote,
     Promoted,
@@ -39,6 +40,7 @@ from holdfast.store.sql import statements
 from holdfast.store.sqlite import agents, audit
 from holdfast.store.sqlite.events import add_waits, forget_waits, resolve_waits, send_events, watch
 from holdfast.store.sqlite.lanes import change_lanes
+from holdfast.store.sqlite.messages import add_messages
 from holdfast.store.sqlite.rows import execute_many, select_many
 from holdfast.store.sqlite.waking import count_down
 
@@ -83,6 +85,8 @@ def write_inside(connection: sqlite3.Connection, batch: Batch) -> Results:
     if batch.artifacts:
         agents.put_artifacts(connection, batch.artifacts)
         results.artifacts = _held_or_lost(connection, batch.artifacts)
+    if batch.messages:
+        results.messages = _publish(connection, batch.messages)
     if batch.progress:
         execute_many(connection, "put_progress", batch.progress, _SQL)
         results.progress = [None] * len(batch.progress)
@@ -119,6 +123,19 @@ def _held_or_lost(
 ) -> list[Refusal | None]:
     held = set(select_many(connection, "select_held", [(row.run, row.epoch) for row in rows], _SQL))
     return [None if (row.run, row.epoch) in held else LOST for row in rows]
+
+
+def _publish(connection: sqlite3.Connection, messages: Sequence[NewMessage]) -> list[Refusal | None]:
+    leases = [(row.run, row.epoch) for row in messages if row.run is not None]
+    held = {(None, None), *select_many(connection, "select_held", leases, _SQL)}
+    results: list[Refusal | None] = [None if _lease(row) in held else LOST for row in messages]
+    add_messages(connection, [row for row, lost in zip(messages, results, strict=True) if lost is None])
+    return results
+
+
+def _lease(message: NewMessage) -> tuple[bytes | None, int | None]:
+    """What it is written under; none outside a run."""
+    return (None, None) if message.run is None else (message.run, message.epoch)
 
 
 def start_runs(

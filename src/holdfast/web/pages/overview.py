@@ -42,7 +42,14 @@ async def overview(page: Page) -> Response:
     for name, read in (("now", _now), ("due", _due), ("flow", lambda page: _flow(page, span))):
         if page.fragment in (None, name):
             parts |= await read(page)
-    return page.render("pages/overview.html", title="Overview", span=span, spans=list(SPANS.values()), **parts)
+    return page.render(
+        "pages/overview.html",
+        title="Overview",
+        tour=page.server.config.tour,
+        span=span,
+        spans=list(SPANS.values()),
+        **parts,
+    )
 
 
 async def _now(page: Page) -> dict[str, Any]:

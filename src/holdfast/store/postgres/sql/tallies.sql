@@ -35,6 +35,11 @@ DELETE FROM holdfast.audit WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM holdfast.audit WHERE at <= $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED
 ))
 
+-- name: tidy_lost_workers
+DELETE FROM holdfast.lost_workers WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM holdfast.lost_workers WHERE at <= $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED
+))
+
 -- name: tidy_tallies
 DELETE FROM holdfast.tallies WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM holdfast.tallies WHERE span = $1 AND since < $2 ORDER BY since LIMIT $3 FOR UPDATE SKIP LOCKED

@@ -39,7 +39,11 @@ SELECT id FROM holdfast.workers WHERE expires_at <= (SELECT holdfast.now_us()) F
 WITH gone AS (
     DELETE FROM holdfast.workers
     WHERE id = ANY ($1::bytea[]) AND id <> ALL (ARRAY(SELECT worker FROM holdfast.running WHERE worker = ANY ($1::bytea[])))
-    RETURNING id
+    RETURNING id, host, pid, expires_at
+), lost AS (
+    INSERT INTO holdfast.lost_workers (id, host, pid, at)
+    SELECT id, host, pid, expires_at FROM gone WHERE expires_at > 0  -- 0: it signed off
+    ON CONFLICT DO NOTHING
 ), served AS (
     DELETE FROM holdfast.served WHERE worker = ANY (ARRAY(SELECT id FROM gone))
 )

@@ -10,6 +10,7 @@ SELECT min(at) FROM (
     SELECT min(wake_at) AS at FROM parked, now WHERE wake_at > now_us
     UNION ALL SELECT min(at) FROM deadlines, now WHERE at > now_us
     UNION ALL SELECT min(next_at) FROM schedules, now WHERE next_at > now_us AND paused = 0
+    UNION ALL SELECT min(due_at) FROM message_queue, now WHERE due_at > now_us
     UNION ALL SELECT min(act_at) FROM items, now
         WHERE act_at > now_us AND act_at IS NOT NULL AND status IN ('not_started', 'underway', 'snoozed')
 )

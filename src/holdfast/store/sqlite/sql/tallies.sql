@@ -26,6 +26,9 @@ DELETE FROM failures WHERE key IN (SELECT key FROM failures WHERE expires_at <= 
 -- name: tidy_audit
 DELETE FROM audit WHERE (tenant, uid) IN (SELECT tenant, uid FROM audit WHERE at <= ? ORDER BY at LIMIT ?)
 
+-- name: tidy_lost_workers
+DELETE FROM lost_workers WHERE id IN (SELECT id FROM lost_workers WHERE at <= ? ORDER BY at LIMIT ?)
+
 -- name: tidy_tallies
 DELETE FROM tallies WHERE (tenant, span, since, workflow, status, process) IN (
     SELECT tenant, span, since, workflow, status, process FROM tallies

@@ -22,6 +22,13 @@ UPDATE workers SET draining = 1 WHERE id = ?
 -- name: expire_worker
 UPDATE workers SET expires_at = 0 WHERE id = ?
 
+-- One that signed off has 0.
+-- name: keep_lost_workers
+INSERT INTO lost_workers (id, host, pid, at) SELECT id, host, pid, expires_at FROM workers
+WHERE expires_at > 0 AND expires_at <= (SELECT holdfast_now_us() + offset_us FROM clock)
+  AND NOT EXISTS (SELECT 1 FROM running WHERE worker = workers.id)
+ON CONFLICT DO NOTHING
+
 -- name: drop_idle_workers
 DELETE FROM workers
 WHERE expires_at <= (SELECT holdfast_now_us() + offset_us FROM clock)

@@ -1,0 +1,1 @@
+"""The demonstration: five faces of holdfast at work on one database."""

@@ -1,0 +1,54 @@
+"""Plays all faces side by side, and sums up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import holdfast as hf
+
+from . import chats, crew, customers, mail, orders
+from .stage import Face, Stage, played
+
+TOUR_END = (
+    (
+        "What goes out?",
+        "Each message, the draft that waits for somebody, and what was held back, with the reason.",
+        "/outbox",
+    ),
+    ("What needs somebody?", "What failed for good, and can be tried again, sent again, or given up.", "/dead-letters"),
+)
+
+
+def faces(folder: Path, drafts: Path) -> list[Face]:
+    """The five faces.
+
+    Args:
+        folder: for what they make beside the database.
+        drafts: where the mail desk's replies go.
+    """
+    return [mail.face(folder, drafts), orders.FACE, crew.face(folder / "coding"), customers.FACE, chats.FACE]
+
+
+def tour(shown: Sequence[Face]) -> list[tuple[str, str, str]]:
+    """Title, text and path of each stop."""
+    return [*((face.title, face.text, face.path) for face in shown), *TOUR_END]
+
+
+async def play(
+    client: hf.Client, folder: Path, shown: Sequence[Face], *, once: bool, say: Callable[[str, str], None]
+) -> None:
+    """Play them, to the end or for ever.
+
+    Args:
+        say: is told what a face did when it was played once: its name, and what.
+    """
+    stage = Stage(client, folder, once)
+
+    async def one(face: Face) -> None:
+        say(face.name, await played(stage, face))
+
+    async with asyncio.TaskGroup() as group:
+        for face in shown:
+            group.create_task(one(face))

@@ -1,0 +1,93 @@
+"""An address as apprise has them as a channel: chats, mails, pagers, and more than a hundred others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+from holdfast.errors import UsageError
+from holdfast.services.outbox.outgoing import DeliveryFailed, Outgoing, said
+from holdfast.services.outbox.terms import Apprise, ChannelTerms
+
+
+class AppriseChannel:
+    """Tells people through apprise, in threads of its own.
+
+    Args:
+        terms: of the channel.
+        means: the address.
+
+    Raises:
+        UsageError: apprise is not installed.
+    """
+
+    def __init__(self, terms: ChannelTerms, means: Apprise) -> None:
+        try:
+            with warnings.catch_warnings():
+                # It looks for modules that Python is about to leave out.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                import apprise
+
+                apprise.Apprise.instantiate("json://localhost")
+        except ImportError:
+            raise UsageError(f'channel {terms.name!r} sends through apprise: pip install "holdfast[publish]"') from None
+        self._terms = terms
+        self._means = means
+        self._threads = ThreadPoolExecutor(terms.concurrency, f"holdfast-{terms.name}")
+
+    async def send(self, message: Outgoing) -> str:
+        """Tell a message; see `Channel.send`."""
+        title, text = message.told()
+        work = asyncio.get_running_loop().run_in_executor(self._threads, self._deliver, title, text)
+        try:
+            async with asyncio.timeout(self._terms.timeout_seconds):
+                return await asyncio.shield(work)
+        except TimeoutError:
+            # What a thread does cannot be stopped; what comes of it is not heard any more.
+            work.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise DeliveryFailed(f"there was no answer within {self._terms.timeout_seconds:g} s", doubt=True) from None
+
+    async def close(self) -> None:
+        """Let the threads go."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _deliver(self, title: str, text: str) -> str:
+        import apprise
+
+        name = self._terms.name
+        try:
+            url = self._means.url.reveal(f"the url of channel {name!r}")
+        except UsageError as error:
+            raise DeliveryFailed(str(error)) from None
+        heard = _Heard()
+        logger = logging.getLogger("apprise")
+        logger.addHandler(heard)
+        try:
+            plugin = apprise.Apprise.instantiate(url, suppress_exceptions=True)
+            if plugin is None:
+                raise DeliveryFailed(f"the address of channel {name!r} is none that apprise knows")
+            if not plugin.notify(body=text, title=title):
+                raise DeliveryFailed(f"it was not taken: {said(heard.last, [url])}")
+        except DeliveryFailed:
+            raise
+        except Exception as error:
+            raise DeliveryFailed(f"it was not taken: {said(error, [url])}") from None
+        finally:
+            logger.removeHandler(heard)
+        return "taken"
+
+
+class _Heard(logging.Handler):
+    """Keeps the last warning of this thread: apprise says why only there."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._thread = threading.get_ident()
+        self.last = "it does not say why"
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread:
+            self.last = record.getMessage()

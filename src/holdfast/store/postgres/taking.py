@@ -1,0 +1,77 @@
+"""Takes entries in on PostgreSQL, inside the caller's transaction. What is locked is said in intake.sql."""
+
+from __future__ import annotations
+
+from holdfast.store.base import Rejected
+from holdfast.store.intake_keeping import counts_of, entry_row, first_of_keys, outcomes_of, path_of
+from holdfast.store.intake_rows import SettleEntry, TakeIn, TakenIn
+from holdfast.store.operations import Batch
+from holdfast.store.postgres import audit
+from holdfast.store.postgres.claim import Heads
+from holdfast.store.postgres.connection import Connection
+from holdfast.store.postgres.messages import add_messages
+from holdfast.store.postgres.write import write
+from holdfast.store.sql import statements
+
+_SQL = statements("holdfast.store.postgres", "intake.sql")
+
+
+async def take_in(connection: Connection, asked: TakeIn) -> TakenIn:
+    """See `IntakeStore.take_in`."""
+    found = await connection.fetchrow(_SQL["lock_source"], asked.tenant, asked.source)
+    if found is None:
+        raise Rejected(f"there is no source {asked.source!r}")
+    workflow, position, revision = found
+    if revision != asked.revision:
+        return await _moved(connection, asked, position, revision)
+    if asked.setting is not None and not await _stands(connection, asked.tenant, *asked.setting):
+        return TakenIn("setting", revision, ())
+    rows = [entry_row(asked, workflow, entry) for entry in first_of_keys(asked.entries)]
+    new = {row[0] for row in await connection.fetch(_SQL["insert_entries"], rows)} if rows else set()
+    added = [entry for entry in asked.entries if entry.uid in new]
+    starts = [entry.start for entry in added if entry.start is not None]
+    if starts:
+        await write(connection, Batch(starts=starts), Heads())
+    await add_messages(connection, [message for entry in added for message in entry.messages])
+    outcomes = outcomes_of(asked.entries, new)
+    await connection.execute(_SQL["move"], asked.tenant, asked.source, asked.position, *counts_of(outcomes), asked.at)
+    return TakenIn(None, revision + 1, outcomes)
+
+
+async def _stands(connection: Connection, tenant: str, workflow: str, revision: int) -> bool:
+    """Whether a publish setting is at a revision, and stays there until the transaction ends."""
+    if revision == 0:
+        await connection.execute(_SQL["lock_settings"])
+    return (await connection.fetchval(_SQL["setting"], tenant, workflow) or 0) == revision
+
+
+async def _moved(connection: Connection, asked: TakeIn, position: bytes, revision: int) -> TakenIn:
+    """What a call is given whose source is at another revision: again what it was given, or that it came too late."""
+    rows = await connection.fetch(_SQL["find_uids"], asked.tenant, [entry.uid for entry in asked.entries])
+    again = bool(rows)
+    if not again and (position, revision) == (asked.position, asked.revision + 1):
+        keys = list({entry.key for entry in asked.entries})
+        again = len(await connection.fetch(_SQL["find_keys"], asked.tenant, asked.source, keys)) == len(keys)
+    if not again:
+        return TakenIn("moved", revision, ())
+    return TakenIn(None, revision, outcomes_of(asked.entries, {row[0] for row in rows}))
+
+
+async def settle_entry(connection: Connection, asked: SettleEntry) -> bool:
+    """See `IntakeStore.settle_entry`."""
+    start = asked.start
+    source = await connection.fetchval(_SQL["lock_source_of"], asked.tenant, asked.uid)
+    run = (None, None, None) if start is None else (start.id, path_of(start), start.workflow)
+    row = asked.tenant, asked.uid, "discarded" if start is None else "run", asked.reason, *run, asked.by
+    if await connection.fetchval(_SQL["settle_entry"], *row) is None:
+        return await was_recorded(connection, asked.tenant, asked.audit.uid)
+    await connection.execute(_SQL["settle_source"], asked.tenant, source, int(start is not None))
+    if start is not None:
+        await write(connection, Batch(starts=[start]), Heads())
+    await audit.record(connection, [asked.audit])
+    return True
+
+
+async def was_recorded(connection: Connection, tenant: str, uid: bytes) -> bool:
+    """Whether a change was made before, by the same call."""
+    return await connection.fetchval(_SQL["recorded"], tenant, uid) is not None
