@@ -28,7 +28,7 @@ unexport PYTHONHOME
 .PHONY: help demo test check format bench bench-full verify screenshots lock release clean
 
 help:
-	@echo 'make demo        run the e-mail desk example; its database and drafts go to .demo/'
+	@echo 'make demo        five faces at work, with the dashboard; database and replies go to .demo/'
 	@echo 'make test        run the tests, then build the wheel and try it in an empty environment'
 	@echo 'make check       lint, formatting, types, and who imports whom'
 	@echo 'make format      format the code and mend what the linter can mend'

@@ -60,6 +60,9 @@ async def work_off(client: hf.Client, rng: random.Random) -> str | None:
     if not items:
         return None
     [item] = items
+    if item.kind == "ask":  # a run waits for the answer
+        await work.complete(item.id, {"answer": True})
+        return f"{who} says yes: {item.title}"
     match rng.choice(("complete", "complete", "complete", "snooze", "escalate", "skip")):
         case "snooze":
             await work.snooze(item.id, days=rng.randint(1, 20))

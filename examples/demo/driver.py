@@ -21,14 +21,13 @@ TOUR_END = (
 )
 
 
-def faces(folder: Path, drafts: Path) -> list[Face]:
+def faces(folder: Path) -> list[Face]:
     """The five faces.
 
     Args:
         folder: for what they make beside the database.
-        drafts: where the mail desk's replies go.
     """
-    return [mail.face(folder, drafts), orders.FACE, crew.face(folder / "coding"), customers.FACE, chats.FACE]
+    return [mail.face(folder), orders.FACE, crew.face(folder / "coding"), customers.FACE, chats.FACE]
 
 
 def tour(shown: Sequence[Face]) -> list[tuple[str, str, str]]:

@@ -34,7 +34,7 @@ async def work(stage: Stage) -> str:
     finally:
         surveyor.cancel()
         await asyncio.gather(surveyor, return_exceptions=True)
-    cost = await stage.client.costs()
+    cost = await stage.client.model_costs()
     return f"{len(reports)} reports on houses, for {cost.total.cost:.4f} dollars of scripted models"
 
 

@@ -156,6 +156,7 @@ OUTBOX = [
     ),
     Ask("list_messages", "GET", f"{V1}/outbox", 200),
     Ask("list_messages", "GET", f"{V1}/outbox?status=pending&channel={MARK}&workflow={MARK}&doubt=false", 200),
+    Ask("count_messages", "GET", f"{V1}/outbox:counts?cap=10", 200),
     Ask("get_message", "GET", MESSAGE, 200, names=True),
     Ask("discard_message", "POST", f"{MESSAGE}/discard", 200, {"reason": MARK}, names=True),
     Ask("set_publish_mode", "PUT", f"{V1}/publishing", 200, {"mode": "auto", "workflow": MARK}),

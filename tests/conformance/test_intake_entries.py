@@ -114,3 +114,12 @@ async def test_old_entries_and_outcomes_are_deleted_but_not_the_dead(store: Stor
     assert await names(store) == "da"
     assert await store.intake.put_outcomes([outcome("d", at=AT + 10), outcome("z", tenant="u")]) == 0
     assert await store.intake.put_outcomes([outcome("b"), outcome("x"), outcome("y", workflow="other")]) == 3
+
+
+async def test_old_entries_of_all_tenants_are_deleted_together(store: Store) -> None:
+    for tenant in "tu":
+        made = entry("a", start=start("orders/a", tenant=tenant))
+        await store.intake.take_in(taking(await opened(store, tenant), made, dead("b")))
+        await store.intake.put_outcomes([outcome("a", tenant=tenant)])
+    assert [await store.intake.prune_entries(None, AT + 1, 3) for _ in range(3)] == [3, 1, 0]
+    assert [await store.intake.count_entries(tenant, EntryFilter(), cap=9) for tenant in "tu"] == [1, 1]

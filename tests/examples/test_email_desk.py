@@ -134,10 +134,10 @@ async def test_killed_and_started_again_it_goes_on(disk_url: str, tmp_path: Path
         assert all(reply.repeats == 0 for reply in await client.messages(channel="replies", limit=1000))
 
 
-def test_it_watches_the_folder_until_interrupted(disk_url: str, tmp_path: Path) -> None:
+def test_it_watches_the_folder_until_interrupted(sqlite_url: str, tmp_path: Path) -> None:
     mail, out = tmp_path / "mail", tmp_path / "mail" / "drafts"
     many(mail, 2)
-    with running(mail, disk_url, out, "--json") as desk:
+    with running(mail, sqlite_url, out, "--json") as desk:
         wait_until(desk, out, 2)
         shutil.copy(SAMPLE / "html-only.eml", mail)
         assert desk.stderr is not None
@@ -176,6 +176,7 @@ async def here(mail: Path, url: str, out: Path) -> tuple[int, str, str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settings, "folder", out)
         patch.setattr(settings, "crm", "")
+        patch.setenv("COLUMNS", "200")
         code = await run_demo(
             mail=mail, url=url, out=out, exit_when_done=True, json_output=True, stdout=stdout, stderr=stderr
         )

@@ -122,10 +122,27 @@ async def test_a_dead_entry_goes_on_where_it_began(disk_url: str, tmp_path: Path
             assert (await client.entry(entry.id)).path == path
 
 
+CHANNELS = """
+[channels.replies]
+type = "file"
+folder = "replies"
+
+[channels.legacy]
+type = "file"
+folder = "legacy"
+"""
+
+
+def received(folder: Path) -> list[Any]:
+    """What a channel of files was sent."""
+    return [msgspec.json.decode(file.read_bytes()) for file in folder.glob("*.json")]
+
+
 async def test_cut_over_and_back_ten_times_under_load(disk_url: str, tmp_path: Path) -> None:
     kinds = ("order", "delicate", "forbidden")
-    path = write(tmp_path, ORDERS, old_path="legacy", batch=10)
-    async with serving(disk_url, desk, intake=path) as client:
+    path, channels = write(tmp_path, ORDERS, old_path="legacy", batch=10), tmp_path / "channels.toml"
+    channels.write_text(CHANNELS)
+    async with serving(disk_url, desk, intake=path, channels=channels) as client:
         await client.set_publish_mode("auto")
         await client.roll_back("desk")
         written = 0
@@ -144,7 +161,7 @@ async def test_cut_over_and_back_ten_times_under_load(disk_url: str, tmp_path: P
         for _ in range(10):
             for change in (client.cut_over, client.roll_back):
                 await change("desk")
-                taken = (await client.sources())[0].runs if await client.sources() else 0
+                taken = await _taken(client)
                 await until(lambda: _more(client, taken))  # noqa: B023
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
@@ -162,12 +179,28 @@ async def test_cut_over_and_back_ten_times_under_load(disk_url: str, tmp_path: P
                 assert row.status == "withheld", "what a policy forbids is never sent"
             elif by_old[id] == "copy":
                 assert row.verdict == ("review" if kind == "delicate" else "mode")
+        await until(lambda: _sent(client), 60)
+        # And so says who received it: each message has one answer, whatever was changed meanwhile.
+        old = [one["id"] for one in received(tmp_path / "legacy") if one["role"] == "primary"]
+        new = [one["to"] for one in received(tmp_path / "replies")]
+        assert sorted(old) == sorted(id for id, role in by_old.items() if role == "primary")
+        assert sorted(new) == sorted(
+            id for id, role in by_old.items() if role == "copy" and int(id.removeprefix("o-")) % 3 == 0
+        )
         shadows = {run.attributes["message_id"] for run in await _all(client) if run.shadow}
         assert shadows == {id for id, role in by_old.items() if role == "primary"}
 
 
+async def _sent(client: hf.Client) -> bool:
+    return not any([await client.messages(status=status) for status in ("pending", "sending", "failed")])
+
+
+async def _taken(client: hf.Client) -> int:
+    return sum(source.runs for source in await client.sources())
+
+
 async def _more(client: hf.Client, than: int) -> bool:
-    return (await client.sources())[0].runs > than
+    return await _taken(client) > than
 
 
 async def _all(client: hf.Client) -> list[hf.RunView]:

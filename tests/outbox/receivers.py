@@ -48,6 +48,7 @@ class Web:
         requests: all that came, in order.
         script: what is answered to the next ones; afterwards ``usual`` is.
         held: while it is set, nothing is answered.
+        slowness: how long each answer takes.
         at_once: how many were waiting for an answer at the same time, at most.
     """
 
@@ -56,6 +57,7 @@ class Web:
         self.script: list[Reply] = []
         self.usual: Callable[[Request], Reply] = lambda request: Reply()
         self.held: asyncio.Event | None = None
+        self.slowness = 0.0
         self.at_once = 0
         self.port = 0
         self._now = 0
@@ -97,6 +99,7 @@ class Web:
             if reply.hangs:
                 await reader.read()  # until the other side gives up
                 return False
+            await asyncio.sleep(self.slowness)
             if self.held is not None:
                 await self.held.wait()
         finally:

@@ -49,10 +49,21 @@ _SETTING: dict[str, Any] = {
     "changed_at": _AT,
 }
 
+_COUNTS: dict[str, Any] = {
+    "pending": {"messages": 12, "capped": False},
+    "sending": {"messages": 1, "capped": False},
+    "failed": {"messages": 3, "capped": False},
+    "dead": {"messages": 2, "capped": False},
+    "doubt": {"messages": 1, "capped": False},
+    "withheld": {"messages": 1000, "capped": True},
+}
+
 EXAMPLES: dict[str, Any] = {
     "MessageView": _MESSAGE,
     "MessageAttemptView": _ATTEMPT,
     "Page_MessageView_": {"items": [{**_MESSAGE, "body": None, "tries": []}], "next": None},
+    "MessageCounts": _COUNTS,
+    "MessageCount": {"messages": 12, "capped": False},
     "PublishedMessage": {"id": "reply/o-1"},
     "PublishSettingView": _SETTING,
     "Page_PublishSettingView_": {"items": [_SETTING], "next": None},

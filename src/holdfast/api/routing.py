@@ -129,6 +129,11 @@ class Call:
         """Whether something may be hidden from whoever asks."""
         return self.server.redactor.active and not self.principal.sees_all
 
+    @property
+    def redactor(self) -> Redactor | None:
+        """What hides fields from whoever asks; None where nothing is hidden from them."""
+        return self.server.redactor if self.hides else None
+
     def by(self, given: str) -> str:
         """In whose name something is asked of a run: as given, else who asks."""
         return given or ("" if self.principal.actor == "local" else self.principal.name)

@@ -55,8 +55,11 @@ def demo(
     Stop it, start it: nothing is lost. The database is sqlite:///holdfast-demo.db unless --url names another;
     HOLDFAST_URL and the file do not count here.
     """
+    from holdfast.cli import logs
     from holdfast.cli.databases import no_server
 
+    if context.settings().source("log_level") == "default":
+        logs.configure("warning")  # what happens is told by the demonstration itself
     url = context.flags["url"] or URL
     no_server(url)
     folder = find_examples()
@@ -115,9 +118,9 @@ async def _play(context: Context, url: str, out: Path, listener: socket.socket, 
 
     began = time.monotonic()
     driver = importlib.import_module("demo.driver")
-    chats = importlib.import_module("demo.chats")
+    chats, mail = importlib.import_module("demo.chats"), importlib.import_module("demo.mail")
     work = _beside(url)
-    faces = driver.faces(work, out)
+    faces = driver.faces(work)
     config = ServeConfig(
         port=listener.getsockname()[1],
         name="demo",
@@ -147,7 +150,7 @@ async def _play(context: Context, url: str, out: Path, listener: socket.socket, 
     with signals(stop):
         async with (
             hf.connect(url, tenant=context.tenant, actor="demo") as client,
-            hf.Worker(client, [one for face in faces for one in face.workflows], **driver.tended(work, out)) as worker,
+            hf.Worker(client, [one for face in faces for one in face.workflows], **mail.prepared(work, out)) as worker,
         ):
             app = application(url, config, context.tenant, [chats.ENGINE])
             playing = asyncio.create_task(play(client))

@@ -84,6 +84,40 @@ class MessageView:
     tries: list[MessageAttemptView]
 
 
+@dataclass(frozen=True, slots=True)
+class MessageCount:
+    """How many messages were found.
+
+    Attributes:
+        messages: their number.
+        capped: whether counting stopped there, and there may be more.
+    """
+
+    messages: int
+    capped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MessageCounts:
+    """How many messages are on their way, or want somebody.
+
+    Attributes:
+        pending: those that wait to be sent.
+        sending: those that are being sent.
+        failed: those that will be tried again.
+        dead: those that will not be, unless a person has them sent again.
+        doubt: those among the dead that may have been sent, though nobody knows.
+        withheld: those that were not sent on purpose, or wait for a review.
+    """
+
+    pending: MessageCount
+    sending: MessageCount
+    failed: MessageCount
+    dead: MessageCount
+    doubt: MessageCount
+    withheld: MessageCount
+
+
 def message_view(row: MessageRow, tries: Sequence[MessageAttempt]) -> MessageView:
     """A message as shown."""
     waits = row.status in ("pending", "failed")

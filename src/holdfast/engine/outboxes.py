@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from holdfast.engine.messages import MessageView, message_view
+from holdfast.engine.messages import MessageCount, MessageCounts, MessageView, message_view
 from holdfast.engine.part import Part, check_whole
 from holdfast.engine.publishing import check_reason, checked, new_message
 from holdfast.errors import MessageNotFound, MessageNotPossible, UsageError
@@ -15,6 +15,7 @@ from holdfast.model.publishing import MESSAGE_STATUSES, MessageStatus
 from holdfast.store.outbox_rows import MESSAGES_AT_ONCE, ChangeMessages, MessageFilter
 
 PAGE_AT_MOST = 1000
+COUNT_AT_MOST = 100_000
 ATTEMPTS_SHOWN = 100
 """So many attempts to send a message are shown, the last ones."""
 
@@ -113,6 +114,32 @@ class Outboxes(Part):
             raise no_message(self.tenant, id)
         tries = await self._patiently(self.reads.outbox.attempts(self.tenant, row.uid, limit=ATTEMPTS_SHOWN))
         return message_view(row, tries)
+
+    async def message_counts(self, *, cap: int = 1000) -> MessageCounts:
+        """How many messages are on their way, or want somebody.
+
+        Args:
+            cap: count no further, 1 to 100,000.
+
+        Raises:
+            UsageError: a cap out of range.
+        """
+        check_whole(cap, "cap", COUNT_AT_MOST)
+
+        async def count(status: MessageStatus, doubt: bool | None = None) -> MessageCount:
+            which = MessageFilter(statuses=(status,), doubt=doubt)
+            # One more tells whether the cap was reached or passed.
+            found = await self._patiently(self.reads.outbox.count_messages(self.tenant, which, cap=cap + 1))
+            return MessageCount(min(found, cap), found > cap)
+
+        return MessageCounts(
+            pending=await count("pending"),
+            sending=await count("sending"),
+            failed=await count("failed"),
+            dead=await count("dead"),
+            doubt=await count("dead", doubt=True),
+            withheld=await count("withheld"),
+        )
 
     async def send_again(self, ids: str | Sequence[str]) -> list[str]:
         """Have dead or failed messages, and those that their mode withheld, sent now, whatever the mode says.

@@ -8,15 +8,15 @@ from urllib.parse import quote
 from fastapi import Query
 from starlette.responses import Response
 
+from holdfast.api import message_views
 from holdfast.api.outbox_schemas import CutOver, DiscardMessage, PublishedMessage, PublishMessage, SetMode
 from holdfast.api.paging import page
 from holdfast.api.routing import Call, Calling, Named, Routes, answer
 from holdfast.api.schemas import Id, Limit, UidCursor
 from holdfast.api.shapes import Page
-from holdfast.engine.messages import MessageView
-from holdfast.engine.outboxes import PAGE_AT_MOST
+from holdfast.engine.messages import MessageCounts, MessageView
+from holdfast.engine.outboxes import COUNT_AT_MOST, PAGE_AT_MOST
 from holdfast.engine.publish_modes import ROLLBACK_WINDOW, PublishSettingView
-from holdfast.errors import RunNotFound
 from holdfast.model.access import Role
 from holdfast.model.publishing import MessageStatus
 
@@ -47,7 +47,15 @@ async def list_messages(
         )
 
     found = await page(read, limit, lambda one: one.uid, PAGE_AT_MOST)
-    return answer(Page(call.show_each(found.items), found.next))
+    return answer(Page(message_views.listed(found.items, call.redactor), found.next))
+
+
+@routes.get("/outbox:counts", needs=Role.VIEWER, answers=MessageCounts)
+async def count_messages(
+    call: Calling, cap: Annotated[int, Query(ge=1, le=COUNT_AT_MOST, description="Count no further.")] = 1000
+) -> Response:
+    """How many messages are on their way or want somebody, by status; each counted up to a cap."""
+    return answer(await call.client.message_counts(cap=cap))
 
 
 @routes.post("/outbox", needs=Role.OPERATOR, answers=PublishedMessage, status=201, problems=("payload-refused",))
@@ -125,14 +133,4 @@ async def roll_back(call: Calling, workflow: Named) -> Response:
 
 
 async def _shown(call: Call, message_id: str) -> MessageView:
-    """A message as whoever asks may see it: without what the run that published it hides from them."""
-    view = await call.client.message(message_id)
-    secrets: set[str] = set()
-    if call.hides and view.run is not None:
-        try:
-            call.show(await call.client.get(view.run), secrets)
-            for entry in await call.client.history(view.run):
-                call.show(entry, secrets)
-        except RunNotFound:  # deleted meanwhile: what the message itself says is hidden all the same
-            pass
-    return call.show(view, secrets)
+    return await message_views.seen(call.client, await call.client.message(message_id), call.redactor)

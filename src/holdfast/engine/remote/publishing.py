@@ -9,14 +9,16 @@ from typing import Any, Literal
 
 import msgspec
 
-from holdfast.engine.messages import MessageView
+from holdfast.engine.messages import MessageCounts, MessageView
 from holdfast.engine.outboxes import (
+    COUNT_AT_MOST,
     PAGE_AT_MOST,
     Outboxes,
     check_filter,
     checked_ids,
     checked_uid,
 )
+from holdfast.engine.part import check_whole
 from holdfast.engine.publish_modes import (
     ROLLBACK_WINDOW,
     PublishModes,
@@ -95,6 +97,11 @@ class RemotePublishing(RemotePart, Outboxes, PublishModes):
     async def message(self, id: str) -> MessageView:
         """See `Client.message`."""
         return await self._get(_path(id), MessageView)
+
+    async def message_counts(self, *, cap: int = 1000) -> MessageCounts:
+        """See `Client.message_counts`."""
+        check_whole(cap, "cap", COUNT_AT_MOST)
+        return await self._get("/outbox:counts", MessageCounts, cap=cap)
 
     async def send_again(self, ids: str | Sequence[str]) -> list[str]:
         """See `Client.send_again`."""
