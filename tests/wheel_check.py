@@ -24,6 +24,7 @@ def main() -> None:
         bin_folder = _install(_build(folder / "dist"), folder / "venv")
         _readme(bin_folder, folder)
         _commands(bin_folder, folder / "demo")
+        _demo(bin_folder, folder / "demo")
 
 
 def _build(folder: Path) -> Path:
@@ -58,8 +59,17 @@ def _commands(bin_folder: Path, folder: Path) -> None:
     folder.mkdir()
     holdfast = bin_folder / "holdfast"
     assert "Usage" in _call([holdfast, "--help"], folder), "holdfast --help does not say how to use it"
-    json.loads(_call([holdfast, "demo", "--exit", "--json"], folder))
-    print("ran holdfast demo from the wheel")
+    lacking = subprocess.run([holdfast, "demo", "--exit"], cwd=folder, capture_output=True, text=True, check=False)
+    assert lacking.returncode == 2, lacking.stderr
+    assert "holdfast[all]" in lacking.stderr, "holdfast demo does not say which extras it needs"
+
+
+def _demo(bin_folder: Path, folder: Path) -> None:
+    install: list[str | Path] = [BIN / "uv", "pip", "install", "--quiet", "--python", bin_folder / "python"]
+    _call([*install, "--require-hashes", "-r", ROOT / "requirements" / "all.txt"], ROOT)
+    told = json.loads(_call([bin_folder / "holdfast", "demo", "--exit", "--json"], folder))
+    assert len(told["faces"]) == 5, told
+    print(f"ran holdfast demo from the wheel, in {told['seconds']} s")
 
 
 def _call(command: list[str | Path], folder: Path) -> str:

@@ -23,7 +23,7 @@ from holdfast.engine.incoming import Incoming
 from holdfast.engine.intakes import EntryView, SourceView
 from holdfast.engine.keeping import RetentionView
 from holdfast.engine.levers import Delivery, StepReplay
-from holdfast.engine.messages import MessageAttemptView, MessageView
+from holdfast.engine.messages import MessageAttemptView, MessageCount, MessageCounts, MessageView
 from holdfast.engine.overview import FailureGroup, Overview, StatPoint, Stats, WorkflowStats
 from holdfast.engine.people import KeyView, NewKey, UserView
 from holdfast.engine.phasing import PhaseFileView, PhaseView
@@ -325,6 +325,8 @@ __all__ = [
     "MailAttachment",
     "Message",
     "MessageAttemptView",
+    "MessageCount",
+    "MessageCounts",
     "MessageError",
     "MessageNotFound",
     "MessageNotPossible",

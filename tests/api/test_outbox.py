@@ -75,6 +75,20 @@ async def test_messages_come_in_pages_the_newest_first(shop: Served) -> None:
     problem(await http.get(f"{V1}/outbox?run=nobody"), 404, "run-not-found")
 
 
+async def test_messages_are_counted_by_status_up_to_a_cap(shop: Served) -> None:
+    http, client = shop.http(), shop.local()
+    for n in range(4):
+        await client.publish("crm", n, refuse="no" if n < 3 else None)
+    await settle(client, "crm", "dead", "lost", doubt=True)
+    await client.publish("crm", 4, delay="1h")
+    counts = (await http.get(f"{V1}/outbox:counts?cap=2")).json()
+    assert {name: (one["messages"], one["capped"]) for name, one in counts.items()} == {
+        "pending": (1, False), "sending": (0, False), "failed": (0, False), "dead": (1, False), "doubt": (1, False),
+        "withheld": (2, True),
+    }  # fmt: skip
+    problem(await http.get(f"{V1}/outbox:counts?cap=0"), 422, "invalid-request")
+
+
 async def test_a_dead_message_is_sent_again_and_a_live_one_discarded(shop: Served) -> None:
     http, client = shop.http(await shop.key("operator")), shop.local()
     await client.publish("crm", 1, id="m/1")
@@ -148,6 +162,9 @@ async def test_what_a_run_hides_is_hidden_in_what_it_publishes() -> None:
         assert seen["body"] == {"card": HIDDEN, "text": f"Pay with {HIDDEN}."}
         assert seen["reason"] == f"has {HIDDEN}"
         assert (await operates.get(f"{V1}/outbox/dun%2F1")).json()["body"]["card"] == CARD
+        # A list does not read what the runs hide: it says nothing that may repeat it.
+        listed = [(await http.get(f"{V1}/outbox")).json()["items"][0]["reason"] for http in (looks, operates)]
+        assert listed == [HIDDEN, f"has {CARD}"]
 
 
 async def test_runs_are_started_in_shadow(shop: Served) -> None:

@@ -1,32 +1,68 @@
-"""`holdfast demo`."""
+"""`holdfast demo`: five faces work by themselves; it ends with a summary, goes on where it was, and shows a tour."""
 
 from __future__ import annotations
 
 import json
+import signal
+import urllib.request
 from pathlib import Path
 
 import pytest
 
+from holdfast.cli import demo
 from holdfast.cli.demo import find_examples
-from tests.cli.tool import call
+from tests.cli.tool import call, inside, running, stop, until
+
+pytestmark = pytest.mark.slow
+
+FACES = {"mail desk", "order pipeline", "coding agents", "customer success", "guided chat"}
 
 
-def test_the_example_is_found() -> None:
+def test_the_examples_are_found() -> None:
     assert (find_examples() / "email_desk" / "demo.py").is_file()
 
 
-@pytest.mark.slow
-def test_the_samples_are_answered_once(tmp_path: Path) -> None:
-    first = call(tmp_path, "demo", "--exit", "--json", url="sqlite:///configured.db").stdout
-    assert json.loads(first)["messages"] == 14
+def test_five_faces_work_to_an_end_and_go_on_there(tmp_path: Path) -> None:
+    first = call(tmp_path, "demo", "--exit", "--port", "0", url="sqlite:///configured.db").stdout
+    assert {line[:17].strip() for line in first.splitlines()[1:-1]} == FACES
+    assert first.startswith("The dashboard is at http://127.0.0.1:")
+    assert "14 messages: 7 answered, 5 held back, 1 cannot be read" in first
     drafts = sorted(path.name for path in (tmp_path / "drafts").iterdir())
-    assert drafts
-    json.loads(call(tmp_path, "demo", "--exit", "--json").stdout)
+    assert len(drafts) == 7
+    again = json.loads(call(tmp_path, "demo", "--exit", "--json", "--port", "0").stdout)
+    assert again["faces"].keys() == FACES
     assert sorted(path.name for path in (tmp_path / "drafts").iterdir()) == drafts
     assert (tmp_path / "holdfast-demo.db").exists()
     assert not (tmp_path / "configured.db").exists()
 
 
-@pytest.mark.slow
+def test_it_works_until_it_is_stopped_and_has_a_tour(tmp_path: Path) -> None:
+    with running(tmp_path, "demo", "--port", "0") as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[4].removesuffix(";")
+        page = urllib.request.urlopen(address, timeout=30).read().decode()
+        assert "What there is to see" in page
+        assert "Where is my order?" in page
+
+        def began() -> bool:
+            return "house-1" in urllib.request.urlopen(f"{address}/runs", timeout=30).read().decode()
+
+        until(began)
+        assert stop(process, signal.SIGINT) == 0
+
+
+def test_what_is_not_installed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "NEEDED", ("no_such_package",))
+    assert "holdfast[all]" in inside("demo", "--exit", code=2)[1]
+
+
+def test_mail_of_one_s_own_goes_through_the_desk_alone(tmp_path: Path) -> None:
+    sample = find_examples() / "email_desk" / "sample"
+    told = call(tmp_path, "demo", "--exit", "--json", "--mail", str(sample)).stdout
+    assert json.loads(told)["messages"] == 14
+    assert list((tmp_path / "drafts").glob("*.eml"))
+
+
 def test_no_mail_is_a_usage_error(tmp_path: Path) -> None:
     call(tmp_path, "demo", "--exit", "--mail", "absent", code=2)

@@ -38,7 +38,7 @@ def main() -> None:
             asyncio.run(work(url, file))
             os._exit(1)
         children.append(child)
-        print(child, flush=True)  # noqa: T201 - whoever kills reads it
+        print(child, flush=True)
     for child in children:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)

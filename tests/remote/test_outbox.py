@@ -31,6 +31,7 @@ async def test_both_publish_and_show_the_same(place: Place) -> None:
         ]  # fmt: skip
         for which in asked:
             assert await remote.messages(**which) == await local.messages(**which), which
+        assert await remote.message_counts(cap=1) == await local.message_counts(cap=1)
         for one in await local.messages():
             assert await remote.message(one.id) == await local.message(one.id)
         for client in (local, remote):
@@ -68,6 +69,7 @@ async def test_bad_values_are_refused_alike(client: hf.Client) -> None:
     for call in (
         client.publish("", 1), client.publish("a", 1, review="x", refuse="y"), client.publish("a", 1, workflow="\0"),
         client.messages(status="lost"), client.messages(limit=1001), client.messages(before="x"),  # type: ignore[arg-type]
+        client.message_counts(cap=0),
         client.message(""), client.send_again([""]), client.discard_message("a", ""), client.cut_over("a", "soon"),
         client.set_publish_mode("loud"), client.set_publish_mode(None), client.roll_back(""),  # type: ignore[arg-type]
     ):  # fmt: skip

@@ -27,6 +27,7 @@ from holdfast.model.ids import MAX_ID_CHARACTERS
 
 if TYPE_CHECKING:
     from holdfast.api.access import Principal
+    from holdfast.api.redaction import Redactor
     from holdfast.api.server import Server
     from holdfast.api.tenants import TenantClient
     from holdfast.conversations.desk import Conversations

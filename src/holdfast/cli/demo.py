@@ -8,6 +8,7 @@ import json
 import sys
 import time
 import webbrowser
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +26,9 @@ PORT = 8700
 """Another one where it is taken."""
 
 INTERRUPTED = 130
+
+NEEDED = ("cel", "jinja2", "pydantic_ai", "uvicorn")
+"""Packages that its faces need, of several extras."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -79,10 +83,11 @@ def demo(
             )
         )
         return int(code)
-    from holdfast.cli.serving import listen, needs_extra
+    from holdfast.cli.serving import listen
 
-    with needs_extra():
-        import uvicorn  # noqa: F401 - what is missing is told before anything is opened
+    for package in NEEDED:
+        if find_spec(package) is None:
+            raise UsageError(f"{package} is not installed; the demonstration needs it: pip install 'holdfast[all]'")
     try:
         listener = listen("127.0.0.1", PORT if port is None else port, auth=False)
     except UsageError:

@@ -113,10 +113,13 @@ class Page:
             view: what the client gave.
             secrets: texts that were hidden elsewhere and are taken out here too; takes up what is hidden here.
         """
+        return view if self.redactor is None else self.redactor.view(view, secrets)
+
+    @property
+    def redactor(self) -> Redactor | None:
+        """What hides fields from whoever asks; None where nothing is hidden from them."""
         assert self.principal is not None
-        if self.principal.sees_all or not self._redactor.active:
-            return view
-        return self._redactor.view(view, secrets)
+        return None if self.principal.sees_all or not self._redactor.active else self._redactor
 
     def check_search(self, where: str | None) -> None:
         """Refuse a search by what is hidden from whoever asks.
