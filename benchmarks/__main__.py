@@ -41,6 +41,7 @@ CASES = (
     "work",
     "turns",
     "phases",
+    "intake",
 )
 BACKENDS = ("sqlite", "postgres")
 

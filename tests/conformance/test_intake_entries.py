@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 
+from holdfast.cli.databases import reading
 from holdfast.errors import UsageError
 from holdfast.store.base import Store
 from holdfast.store.intake_rows import EntryFilter
+from holdfast.store.url import make_store
+from tests.conformance.alert_kit import alert, put
 from tests.conformance.intake_kit import (
     AT,
     counts,
@@ -123,3 +126,15 @@ async def test_old_entries_of_all_tenants_are_deleted_together(store: Store) -> 
         await store.intake.put_outcomes([outcome("a", tenant=tenant)])
     assert [await store.intake.prune_entries(None, AT + 1, 3) for _ in range(3)] == [3, 1, 0]
     assert [await store.intake.count_entries(tenant, EntryFilter(), cap=9) for tenant in "tu"] == [1, 1]
+
+
+async def test_a_store_that_only_reads_finds_sources_entries_and_alerts(disk_url: str) -> None:
+    store = make_store(disk_url)
+    await store.open()
+    await taken(store, entry("a"))
+    await put(store, alert("stuck"))
+    async with reading(disk_url) as only:
+        assert await only.intake.sources("t") == [await opened(store)]
+        assert await only.intake.entries("t", EntryFilter(), limit=9) == await known(store)
+        assert [row.rule for row in await only.alerts.alerts("t", state=None, limit=9)] == ["stuck"]
+    await store.close()

@@ -35,7 +35,10 @@ NOTE_AGAIN_SECONDS = 10.0
 """And no less often."""
 
 COUNT_SECONDS = 0.5
-"""So old a count of what waits may be."""
+"""So old a count of what waits may be, while there is room."""
+
+COUNT_REST = 20.0
+"""Or so many times older than it took to count, where that is longer."""
 
 FULL_SECONDS = 0.1
 """So soon it is counted again when there was no room."""
@@ -88,7 +91,7 @@ class Taker:
         self._led_until = 0.0
         self._room = 0
         self._under_way = 0
-        self._counted_at = float("-inf")
+        self._count_at = float("-inf")
         self._noted: tuple[str, str] | None = None
         self._noted_at = float("-inf")
         self._logged = ""
@@ -211,16 +214,17 @@ class Taker:
 
     async def _left(self) -> int:
         """For how many runs there is room."""
-        if self._room > 0 and time.monotonic() < self._counted_at + COUNT_SECONDS:
+        if self._room > 0 and time.monotonic() < self._count_at:
             return self._room
         store, queue, most = self._core.store, self._maker.queue, self.terms.max_waiting
         # Before it is counted: what is written meanwhile may count twice, and never not at all.
-        under_way, counted_at = self._under_way, time.monotonic()
+        under_way, began = self._under_way, time.monotonic()
         ready = next((ready for row, ready, _, _ in await store.list_queues() if row.name == queue), 0)
         if ready >= COUNTED_UP_TO and most > COUNTED_UP_TO:
             waiting = And((Compare("queue", "=", queue), Compare("status", "=", "queued")))
             ready = await store.count_runs(self.terms.tenant, waiting, cap=most)
-        self._room, self._counted_at = most - ready - under_way, counted_at
+        self._room = most - ready - under_way
+        self._count_at = began + max(COUNT_SECONDS, COUNT_REST * (time.monotonic() - began))
         return self._room
 
     async def _take(self, batch: Batch) -> bool | None:

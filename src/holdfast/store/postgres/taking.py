@@ -27,7 +27,9 @@ async def take_in(connection: Connection, asked: TakeIn) -> TakenIn:
     if asked.setting is not None and not await _stands(connection, asked.tenant, *asked.setting):
         return TakenIn("setting", revision, ())
     rows = [entry_row(asked, workflow, entry) for entry in first_of_keys(asked.entries)]
-    new = {row[0] for row in await connection.fetch(_SQL["insert_entries"], rows)} if rows else set()
+    new = {row[0] for row in rows}
+    if rows and int((await connection.execute(_SQL["insert_entries"], rows))[9:]) < len(rows):  # "INSERT 0 n"
+        new = await _stored(connection, asked)
     added = [entry for entry in asked.entries if entry.uid in new]
     starts = [entry.start for entry in added if entry.start is not None]
     if starts:
@@ -47,14 +49,20 @@ async def _stands(connection: Connection, tenant: str, workflow: str, revision: 
 
 async def _moved(connection: Connection, asked: TakeIn, position: bytes, revision: int) -> TakenIn:
     """What a call is given whose source is at another revision: again what it was given, or that it came too late."""
-    rows = await connection.fetch(_SQL["find_uids"], asked.tenant, [entry.uid for entry in asked.entries])
-    again = bool(rows)
+    uids = await _stored(connection, asked)
+    again = bool(uids)
     if not again and (position, revision) == (asked.position, asked.revision + 1):
         keys = list({entry.key for entry in asked.entries})
         again = len(await connection.fetch(_SQL["find_keys"], asked.tenant, asked.source, keys)) == len(keys)
     if not again:
         return TakenIn("moved", revision, ())
-    return TakenIn(None, revision, outcomes_of(asked.entries, {row[0] for row in rows}))
+    return TakenIn(None, revision, outcomes_of(asked.entries, uids))
+
+
+async def _stored(connection: Connection, asked: TakeIn) -> set[bytes]:
+    """The uids of those of a call's entries that it stored, now or when it was made first."""
+    uids = [entry.uid for entry in asked.entries]
+    return {row[0] for row in await connection.fetch(_SQL["find_uids"], asked.tenant, uids)}
 
 
 async def settle_entry(connection: Connection, asked: SettleEntry) -> bool:

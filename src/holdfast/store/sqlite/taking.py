@@ -11,7 +11,7 @@ from holdfast.store.operations import Batch
 from holdfast.store.sql import statements
 from holdfast.store.sqlite import audit
 from holdfast.store.sqlite.messages import add_messages
-from holdfast.store.sqlite.rows import select_many
+from holdfast.store.sqlite.rows import execute_many, select_many
 from holdfast.store.sqlite.write import write_inside
 
 _SQL = statements("holdfast.store.sqlite", "intake.sql")
@@ -31,7 +31,9 @@ def take_in(connection: sqlite3.Connection, asked: TakeIn) -> TakenIn:
         if (0 if row is None else row[0]) != known:
             return TakenIn("setting", revision, ())
     rows = [entry_row(asked, workflow, entry) for entry in first_of_keys(asked.entries)]
-    new = {uid for (uid,) in select_many(connection, "insert_entries", rows, _SQL)}
+    new = {row[0] for row in rows}
+    if rows and execute_many(connection, "insert_entries", rows, _SQL) < len(rows):
+        new = _stored(connection, asked)
     added = [entry for entry in asked.entries if entry.uid in new]
     starts = [entry.start for entry in added if entry.start is not None]
     if starts:
@@ -45,7 +47,7 @@ def take_in(connection: sqlite3.Connection, asked: TakeIn) -> TakenIn:
 
 def _moved(connection: sqlite3.Connection, asked: TakeIn, position: bytes, revision: int) -> TakenIn:
     """What a call is given whose source is at another revision: again what it was given, or that it came too late."""
-    uids = select_many(connection, "find_uids", [(asked.tenant, entry.uid) for entry in asked.entries], _SQL)
+    uids = _stored(connection, asked)
     again = bool(uids)
     if not again and (position, revision) == (asked.position, asked.revision + 1):
         keys = {entry.key for entry in asked.entries}
@@ -53,7 +55,13 @@ def _moved(connection: sqlite3.Connection, asked: TakeIn, position: bytes, revis
         again = len(select_many(connection, "find_keys", rows, _SQL)) == len(keys)
     if not again:
         return TakenIn("moved", revision, ())
-    return TakenIn(None, revision, outcomes_of(asked.entries, {uid for (uid,) in uids}))
+    return TakenIn(None, revision, outcomes_of(asked.entries, uids))
+
+
+def _stored(connection: sqlite3.Connection, asked: TakeIn) -> set[bytes]:
+    """The uids of those of a call's entries that it stored, now or when it was made first."""
+    rows = [(asked.tenant, entry.uid) for entry in asked.entries]
+    return {uid for (uid,) in select_many(connection, "find_uids", rows, _SQL)}
 
 
 def settle_entry(connection: sqlite3.Connection, asked: SettleEntry) -> bool:

@@ -35,7 +35,6 @@ INSERT INTO holdfast.intake_entries (uid, tenant, source, key, workflow, message
                                      path, content, settled_by, at)
 SELECT * FROM unnest($1::holdfast.intake_entry_row[])
 ON CONFLICT DO NOTHING
-RETURNING uid
 
 -- name: find_uids
 SELECT e.uid FROM unnest($2::bytea[]) AS v (uid)

@@ -23,7 +23,6 @@ INSERT INTO intake_entries (uid, tenant, source, key, workflow, message_id, plac
                             content, settled_by, at)
 VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING
-RETURNING uid
 
 -- name: find_uids
 SELECT e.uid FROM (VALUES /*rows*/ (?, ?)) AS v JOIN intake_entries AS e ON e.tenant = v.column1 AND e.uid = v.column2
