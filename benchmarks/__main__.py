@@ -41,6 +41,7 @@ CASES = (
     "work",
     "turns",
     "phases",
+    "outbox",
     "intake",
 )
 BACKENDS = ("sqlite", "postgres")

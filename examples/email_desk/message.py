@@ -5,20 +5,15 @@ from __future__ import annotations
 import copy
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.errors import MissingHeaderBodySeparatorDefect, StartBoundaryNotFoundDefect
-from email.header import decode_header, make_header
-from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import parsedate_to_datetime
-from typing import TypeVar
 
+from .headers import MAX_HEADER, addresses, date, defused, first_word, guarded, header, message_ids, raw_header
 from .repair import drop_stray_lines, header_block, pick_headers, quote_boundaries
 from .text import clean, html_to_text, is_garbage, looks_like_html, one_line
-
-T = TypeVar("T")
 
 MAX_BYTES = 10 * 1024 * 1024
 """The largest message the desk takes: it must fit, encoded, into the input of a run."""
@@ -26,12 +21,8 @@ MAX_BYTES = 10 * 1024 * 1024
 MAX_TEXT = 100_000
 """Characters of a body that the desk reads; the rest of a longer one is left out."""
 
-_MAX_HEADER = 8_000  # the standard parser takes quadratic time over a header
 _MAX_PARTS = 500
 _MAX_BOUNDARIES = 20_000  # a second of parsing
-_ID = re.compile(r"<([^<>\s]+)>")
-_BARE_ADDRESS = re.compile(r"[^\s<>\"(),:;@\[\]]+@[^\s<>\"(),:;@\[\]]+")
-_IN_BRACKETS = re.compile(rf"(?<=<){_BARE_ADDRESS.pattern}(?=>)")
 _MESSAGE_ID = re.compile(rb"(?im)^message-id[ \t]*:[ \t]*((?:\r?\n[ \t])?[^\r\n]*)")
 _ROBOT = re.compile(r"^(?:mailer-daemon|postmaster)@", re.IGNORECASE)
 _NO_REPLY = re.compile(r"(?:^|[-._+])(?:do-?not-?reply|no-?reply|bounces?)(?:[-._+\d]*)@", re.IGNORECASE)
@@ -93,9 +84,9 @@ def run_id(raw: bytes) -> str:
 def glance(raw: bytes) -> tuple[str, str]:
     """Message-ID and subject for display, from any bytes whatever; empty where there is none."""
     head = pick_headers(header_block(raw), b"message-id", b"subject")
-    mail = _guarded(lambda: _load(head), EmailMessage(policy.default))
-    ids = _ids(_raw(mail, "message-id"))
-    return (ids[0] if ids else ""), one_line(_header(mail, "subject"))
+    mail = guarded(lambda: _load(head), EmailMessage(policy.default))
+    ids = message_ids(raw_header(mail, "message-id"))
+    return (ids[0] if ids else ""), one_line(header(mail, "subject"))
 
 
 def parse(raw: bytes) -> Message:
@@ -110,35 +101,36 @@ def parse(raw: bytes) -> Message:
     if not raw.strip():
         raise NotUnderstood("the message is empty")
     mail, repairs = _open(raw)
-    names = _addresses(mail, "from")
+    names = addresses(mail, "from")
     if not names:
-        given = one_line(_raw(mail, "from"), 80)
+        given = one_line(raw_header(mail, "from"), 80)
         raise NotUnderstood(f"no address to answer in From: {given!r}" if given else "no sender: it has no From header")
     sender_name, sender_address = names[0]
-    reply_to = _addresses(mail, "reply-to")
-    recipients = _addresses(mail, "to")
+    reply_to = addresses(mail, "reply-to")
+    recipients = addresses(mail, "to")
     automatic = _automatic(mail, sender_address)
     text, decoding = _text(mail)
     attachments = tuple(_attachments(mail))
     if not text and not automatic:
         held = f", only {', '.join(attachments[:3])}" if attachments else ""
         raise NotUnderstood(f"nothing to answer: it has no text{held}")
-    references = _ids(_raw(mail, "references"))
-    in_reply_to = _ids(_raw(mail, "in-reply-to"))
-    ids = _ids(_raw(mail, "message-id"))
+    references = message_ids(raw_header(mail, "references"))
+    in_reply_to = message_ids(raw_header(mail, "in-reply-to"))
+    ids = message_ids(raw_header(mail, "message-id"))
     return Message(
         message_id=ids[0] if ids else "",
         sender_name=sender_name,
         sender_address=sender_address,
         answer_to=reply_to[0][1] if reply_to else sender_address,
         recipient=recipients[0][1] if recipients else "",
-        subject=_defused(_header(mail, "subject")),
-        date=_date(_raw(mail, "date")),
+        subject=defused(header(mail, "subject")),
+        date=date(raw_header(mail, "date")),
         in_reply_to=in_reply_to[0] if in_reply_to else "",
         references=tuple(references),
         text=text[:MAX_TEXT],
         attachments=attachments,
-        urgent=_raw(mail, "x-priority").strip().startswith(("1", "2")) or _word(mail, "importance") == "high",
+        urgent=raw_header(mail, "x-priority").strip().startswith(("1", "2"))
+        or first_word(mail, "importance") == "high",
         automatic=automatic,
         bulk=_bulk(mail, sender_address),
         repairs=(*repairs, *decoding),
@@ -149,10 +141,10 @@ def parse(raw: bytes) -> Message:
 def _open(raw: bytes) -> tuple[EmailMessage, list[str]]:
     repairs: list[str] = []
     mail = _load(raw)
-    if _has(mail, MissingHeaderBodySeparatorDefect) and not _raw(mail, "from"):
+    if _has(mail, MissingHeaderBodySeparatorDefect) and not raw_header(mail, "from"):
         raw = drop_stray_lines(raw)
         mended = _load(raw)
-        if _raw(mended, "from"):
+        if raw_header(mended, "from"):
             mail = mended
             repairs.append("left out lines among the headers that are none")
     if _has(mail, StartBoundaryNotFoundDefect):
@@ -167,7 +159,7 @@ def _open(raw: bytes) -> tuple[EmailMessage, list[str]]:
 def _load(raw: bytes) -> EmailMessage:
     if raw.count(b"\n--") > _MAX_BOUNDARIES:
         raise NotUnderstood("its structure cannot be read: it has too many parts")
-    if any(len(header[0]) > _MAX_HEADER for header in _TYPE_HEADER.finditer(raw)):
+    if any(len(one[0]) > MAX_HEADER for one in _TYPE_HEADER.finditer(raw)):
         raise NotUnderstood("its structure cannot be read: a header is too long")
     try:
         return message_from_bytes(raw, _class=EmailMessage, policy=policy.default)
@@ -178,112 +170,46 @@ def _load(raw: bytes) -> EmailMessage:
         raise NotUnderstood(f"its structure cannot be read: {reason}") from error
 
 
-def _guarded(read: Callable[[], T], otherwise: T) -> T:
-    """What ``read`` returns, or ``otherwise`` where the standard parser breaks, as it does in many ways on mail."""
-    try:
-        return read()
-    except Exception:  # AttributeError, IndexError, UnicodeError, LookupError and more have been seen
-        return otherwise
-
-
 def _has(mail: EmailMessage, defect: type[Exception]) -> bool:
     return any(isinstance(found, defect) for found in mail.defects)
 
 
-def _raw(mail: EmailMessage, name: str) -> str:
-    """The header as it stands in the message; empty if there is none. Never raises, unlike ``mail[name]``."""
-    return next((str(value)[:_MAX_HEADER] for key, value in mail.raw_items() if key.lower() == name), "")
-
-
-def _header(mail: EmailMessage, name: str) -> str:
-    """The header, decoded; as it stands if it cannot be."""
-    raw = _raw(mail, name)
-    return _guarded(lambda: str(policy.default.header_fetch_parse(name, raw)), "") or _decoded(raw)
-
-
-def _decoded(raw: str) -> str:
-    return _guarded(lambda: str(make_header(decode_header(raw))), raw)
-
-
-def _defused(text: str, limit: int = 500) -> str:
-    """One line in which nothing looks like an encoded word: what did not decode must not break the answer's headers."""
-    return one_line(text, limit).replace("=?", "= ?")
-
-
-def _word(mail: EmailMessage, name: str) -> str:
-    """The header's first word, in lower case."""
-    return _raw(mail, name).split(";")[0].strip().lower().partition(" ")[0]
-
-
-def _addresses(mail: EmailMessage, name: str) -> list[tuple[str, str]]:
-    """Name and address of each that can be written to."""
-    raw = _raw(mail, name)
-    header = _guarded(lambda: policy.default.header_fetch_parse(name, raw), "")
-    addresses: tuple[Address, ...] = _guarded(lambda: getattr(header, "addresses", ()), ())
-    found = [(a.display_name, a.addr_spec) for a in addresses if _writable(a.addr_spec)]
-    bracketed = _IN_BRACKETS.search(raw) if not found or getattr(header, "defects", False) else None
-    mended = bracketed or (None if found else _BARE_ADDRESS.search(raw))
-    if mended and _writable(mended[0]):  # the standard parser took a name for the address, or saw none
-        found = [(_decoded(raw[: mended.start()]).strip(' <"'), mended[0])]
-    return [(_defused(name, 80).strip("\"' "), address) for name, address in found]
-
-
-def _writable(address: str) -> bool:
-    if any(c in address for c in ' "\t\r\n') or len(address) > 320 or clean(address) != address:
-        return False
-    return _guarded(lambda: bool((parsed := Address(addr_spec=address)).username and parsed.domain), False)
-
-
-def _ids(raw: str) -> list[str]:
-    """Message ids, without angle brackets, in order, each once."""
-    raw = one_line(raw, _MAX_HEADER)
-    found = _ID.findall(raw) or [word for word in raw.split() if "@" in word]
-    return list(dict.fromkeys(i for i in found if len(i) <= 250 and i.isascii() and "=?" not in i))
-
-
-def _date(raw: str) -> str:
-    try:
-        return parsedate_to_datetime(raw).isoformat()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return ""
-
-
 def _automatic(mail: EmailMessage, sender: str) -> str:
-    if (submitted := _word(mail, "auto-submitted")) and submitted != "no":
+    if (submitted := first_word(mail, "auto-submitted")) and submitted != "no":
         return f"an automatic message (Auto-Submitted: {one_line(submitted, 40)})"
     if _type(mail) == "multipart/report":
         return "a delivery report"
     if _ROBOT.match(sender):
         return f"sent by a mail server ({sender})"
-    if _raw(mail, "return-path").strip() == "<>":
+    if raw_header(mail, "return-path").strip() == "<>":
         return "sent with an empty return path, as bounces are"
-    if _raw(mail, "x-autoreply") or _raw(mail, "x-autorespond") or _word(mail, "precedence") == "auto_reply":
+    marks = raw_header(mail, "x-autoreply") or raw_header(mail, "x-autorespond")
+    if marks or first_word(mail, "precedence") == "auto_reply":
         return "an automatic reply"
-    addresses = (sender, *(address for _, address in _addresses(mail, "reply-to")))
-    for address in addresses:
+    for address in (sender, *(address for _, address in addresses(mail, "reply-to"))):
         if _NO_REPLY.search(address):
             return f"the sender takes no replies ({address})"
     return ""
 
 
 def _bulk(mail: EmailMessage, sender: str) -> str:
-    if _raw(mail, "list-id") or _raw(mail, "list-post"):
+    if raw_header(mail, "list-id") or raw_header(mail, "list-post"):
         return "from a mailing list"
-    if _raw(mail, "list-unsubscribe"):
+    if raw_header(mail, "list-unsubscribe"):
         return "a newsletter (it has List-Unsubscribe)"
-    if (precedence := _word(mail, "precedence")) in {"bulk", "list", "junk"}:
+    if (precedence := first_word(mail, "precedence")) in {"bulk", "list", "junk"}:
         return f"sent in bulk (Precedence: {precedence})"
-    if _word(mail, "x-spam-flag") == "yes" or _word(mail, "x-spam-status").rstrip(",") == "yes":
+    if first_word(mail, "x-spam-flag") == "yes" or first_word(mail, "x-spam-status").rstrip(",") == "yes":
         return "marked as spam on its way"
     return ""
 
 
 def _type(part: EmailMessage) -> str:
-    return _guarded(part.get_content_type, "application/octet-stream")
+    return guarded(part.get_content_type, "application/octet-stream")
 
 
 def _is_attachment(part: EmailMessage) -> bool:
-    return _word(part, "content-disposition") == "attachment"
+    return first_word(part, "content-disposition") == "attachment"
 
 
 def _leaves(mail: EmailMessage) -> Iterator[EmailMessage]:
@@ -322,7 +248,7 @@ def _text(mail: EmailMessage) -> tuple[str, list[str]]:
 
 def _decode(part: EmailMessage) -> tuple[str, list[str]]:
     data = _content(part)
-    charset = _guarded(part.get_content_charset, None) or "us-ascii"
+    charset = guarded(part.get_content_charset, None) or "us-ascii"
     for number, name in enumerate((charset, "utf-8")):
         try:
             return data.decode(name), [f"read its text as {name}, not {one_line(charset, 40)}"] if number else []
@@ -334,16 +260,16 @@ def _decode(part: EmailMessage) -> tuple[str, list[str]]:
 
 def _content(part: EmailMessage) -> bytes:
     """The part's bytes, as the transfer encoding meant them."""
-    payload = _guarded(lambda: part.get_payload(decode=True), None)
+    payload = guarded(lambda: part.get_payload(decode=True), None)
     if payload is None:  # a charset that the standard library does not survive: read the bytes without it
         bare = copy.copy(part)
         del bare["content-type"]
-        payload = _guarded(lambda: bare.get_payload(decode=True), None)
+        payload = guarded(lambda: bare.get_payload(decode=True), None)
     return payload if isinstance(payload, bytes) else b""
 
 
 def _attachments(mail: EmailMessage) -> Iterator[str]:
     for part in _leaves(mail):
-        name = _guarded(part.get_filename, None)
+        name = guarded(part.get_filename, None)
         if name or _is_attachment(part) or not _type(part).startswith(("text/", "multipart/")):
             yield one_line(name or _type(part), 120)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import os
@@ -24,7 +23,6 @@ from email_desk.settings import settings
 
 import holdfast as hf
 from tests.examples.desk_kit import SAMPLE, STEPS
-from tests.examples.desk_kit import desk as desk_here
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SAMPLE_COUNTS = {"messages": 14, "succeeded": 8, "failed": 1, "withheld": 5}
@@ -107,15 +105,15 @@ def test_every_message_ends_and_a_second_start_writes_nothing(disk_url: str, tmp
     assert marks(out) == written
 
 
-async def test_killed_and_started_again_it_goes_on(disk_url: str, tmp_path: Path) -> None:
+async def test_killed_and_started_again_it_goes_on(sqlite_url: str, tmp_path: Path) -> None:
     mail, out = tmp_path / "mail", tmp_path / "out"
     raws = many(mail, 100)
-    with running(mail, disk_url, out, "--exit") as desk:
+    with running(mail, sqlite_url, out, "--exit") as desk:
         wait_until(desk, out, 10)
         desk.send_signal(signal.SIGKILL)
         desk.wait()
     finished_at = {}
-    async with hf.connect(disk_url) as client:
+    async with hf.connect(sqlite_url) as client:
         for raw in raws:
             try:
                 history = await client.history(run_id(raw))
@@ -123,7 +121,7 @@ async def test_killed_and_started_again_it_goes_on(disk_url: str, tmp_path: Path
                 continue
             finished_at.update({(run_id(raw), e.name): e.finished_at for e in history if e.outcome == "ok"})
         assert len(STEPS) * 10 < len(finished_at) < len(STEPS) * len(raws)
-        assert counts(mail, disk_url, out) == {"messages": 100, "succeeded": 100, "failed": 0, "withheld": 0}
+        assert counts(mail, sqlite_url, out) == {"messages": 100, "succeeded": 100, "failed": 0, "withheld": 0}
         assert set(marks(out)) == {f"{run_id(raw)}.eml" for raw in raws}
         for raw in raws:
             entries = {e.name: e for e in await client.history(run_id(raw))}
@@ -148,26 +146,6 @@ def test_it_watches_the_folder_until_interrupted(sqlite_url: str, tmp_path: Path
     assert desk.returncode == 0, stderr
     told = json.loads(stdout.splitlines()[-1])
     assert (told["messages"], told["succeeded"]) == (3, 3)
-
-
-async def test_a_run_does_not_need_its_file(sqlite_url: str, tmp_path: Path) -> None:
-    mail, out = tmp_path / "mail", tmp_path / "out"
-    many(mail, 60)
-    with running(mail, sqlite_url, out, "--exit") as desk:
-        wait_until(desk, out, 10)
-        desk.send_signal(signal.SIGKILL)
-        desk.wait()
-    shutil.rmtree(mail)
-    async with hf.connect(sqlite_url) as client:
-        begun = await client.list(workflow="mail_desk", limit=1000)
-        assert any(run.finished_at is None for run in begun)
-        with desk_here(out / "work"):
-            async with hf.Worker(client, [mail_desk], channels=out / "work" / "channels.toml"):
-                for run in begun:
-                    assert (await (await client.handle(run.id, mail_desk)).result(timeout=60)).outcome == "published"
-                while await client.messages(status="pending") or await client.messages(status="sending"):
-                    await asyncio.sleep(0.02)
-    assert {path.stem for path in out.glob("*.eml")} == {run.id for run in begun}
 
 
 async def here(mail: Path, url: str, out: Path) -> tuple[int, str, str]:

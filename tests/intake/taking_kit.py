@@ -10,6 +10,7 @@ from typing import Any
 import holdfast as hf
 from holdfast.intake.files import read_intake
 from holdfast.intake.opening import open_source
+from holdfast.intake.standing import Lead
 from holdfast.intake.taking import Taker
 from holdfast.intake.tending import TakenReport, run_intake
 
@@ -84,18 +85,19 @@ async def ids_of_runs(client: hf.Client) -> list[str]:
     return sorted(run.attributes["message_id"] for run in await client.list(workflow="desk", limit=1000))
 
 
-class Eager(Taker):
-    """A reader who does not ask whether somebody else reads already."""
+class Careless(Lead):
+    """Does not ask whether somebody else reads already."""
 
-    async def _leads(self) -> bool:
-        self._led_until = float("inf")
+    async def keep(self) -> bool:
         return True
 
-    async def close(self) -> None:
-        await self._source.close()
+    async def let_go(self) -> None:
+        pass
 
 
-def eager(client: hf.Client, folder: Path) -> Eager:
-    """One for the first source of the file."""
+def eager(client: hf.Client, folder: Path) -> Taker:
+    """A reader of the first source of the file who does not ask whether somebody else reads already."""
     terms = read_intake(folder / "intake.toml")[0]
-    return Eager(client.core, terms, open_source(terms), b"0123456789abcdef")
+    taker = Taker(client.core, terms, open_source(terms), b"0123456789abcdef")
+    taker._lead = Careless(client.core, terms, b"0123456789abcdef")
+    return taker

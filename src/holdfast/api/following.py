@@ -273,7 +273,27 @@ async def _overview(client: TenantClient) -> Any:
     found = await client.overview()
     # Workers tell now and then what ended in them: the figures change after the runs do.
     ended = (await client.stats(since=found.at - timedelta(minutes=1))).total
-    return [found.statuses, found.failures, found.lost_workers, found.stranded, ended]
+    wanting = [await _outbox(client), await _intake(client), await _alerts(client)]
+    return [found.statuses, found.failures, found.lost_workers, found.stranded, ended, wanting]
+
+
+@topic("outbox", 1.0)
+async def _outbox(client: TenantClient) -> Any:
+    return [await client.message_counts(), await client.publish_settings()]
+
+
+@topic("intake", 1.0)
+async def _intake(client: TenantClient) -> Any:
+    # It is looked for entries all the time; without any it changes nothing.
+    return [
+        (one.name, one.workflow, one.revision, one.runs, one.filtered, one.repeated, one.dead, one.state, one.note)
+        for one in await client.sources()
+    ]
+
+
+@topic("alerts", 1.0)
+async def _alerts(client: TenantClient) -> Any:
+    return [(one.rule, one.about, one.state, one.severity, one.text) for one in await client.alerts()]
 
 
 @topic("queues", 1.0)

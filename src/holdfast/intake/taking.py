@@ -9,42 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from dataclasses import dataclass
 
 from holdfast.engine.core import Core
-from holdfast.errors import HoldfastError, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
+from holdfast.errors import HoldfastError, StoreFull, StoreReadOnly, StoreUnavailable
 from holdfast.intake.making import REASON_CHARACTERS, Made, Maker, kept, storable
 from holdfast.intake.outcomes import OutcomeMaker
 from holdfast.intake.reading import Found, Source, SourceUnavailable
+from holdfast.intake.room import Room
+from holdfast.intake.standing import Lead, Notes
 from holdfast.intake.terms import SourceTerms
-from holdfast.model.search import And, Compare
 from holdfast.store.base import Rejected
 from holdfast.store.intake_rows import EntryOutcome, SourceRow, TakeIn, TakenIn
 
 log = logging.getLogger("holdfast.intake")
 
-LEASE_SECONDS = 10.0
-"""For so long a process has a source to itself; two who read one source do work for nothing, and no harm."""
-
-NOTE_SECONDS = 1.0
-"""How a source is doing is told no more often than so."""
-
-NOTE_AGAIN_SECONDS = 10.0
-"""And no less often."""
-
-COUNT_SECONDS = 0.5
-"""So old a count of what waits may be, while there is room."""
-
-COUNT_REST = 20.0
-"""Or so many times older than it took to count, where that is longer."""
-
 FULL_SECONDS = 0.1
-"""So soon it is counted again when there was no room."""
+"""So soon it is looked again when there was no room."""
 
-COUNTED_UP_TO = 1_000
-"""Up to here the store counts what is ready in every queue."""
+WAITING_SECONDS = 2.5
+"""So soon it is looked whether a source is free that another process reads."""
 
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 5.0
@@ -84,16 +69,11 @@ class Taker:
         self.state, self.note = "reading", ""
         self._core = core
         self._source = source
-        self._holder = holder
-        self._duty = f"intake:{terms.tenant}/{terms.name}"
         self._maker = OutcomeMaker(core, terms) if terms.outcomes else Maker(core, terms)
+        self._lead = Lead(core, terms, holder)
+        self._notes = Notes(core, terms)
+        self._room = Room(core, terms)
         self._row: SourceRow | None = None
-        self._led_until = 0.0
-        self._room = 0
-        self._under_way = 0
-        self._count_at = float("-inf")
-        self._noted: tuple[str, str] | None = None
-        self._noted_at = float("-inf")
         self._logged = ""
 
     async def forever(self) -> None:
@@ -115,18 +95,22 @@ class Taker:
         How the source is doing is in ``state`` and ``note`` then, and told to the store.
         """
         try:
-            if await self._leads():
+            pause = 0.0
+            if await self._lead.keep():
                 await self.take()
-                await self._tell(at_once=not wait)
+                await self._notes.tell(self.state, self.note, at_once=not wait)
                 self._logged = ""
+                pause = FULL_SECONDS if self.state == "full" else 0.0
             else:
                 self.state, self.note = "waiting", "another process reads it"
-            if wait:
-                await self._wait()
+                pause = WAITING_SECONDS
+            if wait and pause:
+                await asyncio.sleep(pause)
+            elif wait:
+                await self._source.wait(self.terms.poll_seconds)
         except SourceUnavailable as error:
             return await self._failed(error.reason)
         except PASSING as error:
-            self._row = None
             log.warning("source %s of tenant %s is taken in later: %s", self.terms.name, self.terms.tenant, error)
             return False
         except (HoldfastError, Rejected) as error:
@@ -138,106 +122,66 @@ class Taker:
 
     async def take(self) -> None:
         """Take in what is there, as far as there is room; ``state`` says why it ended."""
+        terms, intake = self.terms, self._core.store.intake
+        if self._row is not None:
+            # Looked at anew each time: a person may have put it back, and another may have read it.
+            self._row = await intake.source(terms.tenant, terms.name)
         if self._row is None:
-            self._row = await self._core.store.intake.open_source(
-                self.terms.tenant, self.terms.name, self.terms.kind, self.terms.workflow
-            )
+            self._row = await intake.open_source(terms.tenant, terms.name, terms.kind, terms.workflow)
         await self._maker.look()
+        self._room.begin()
         self.state, self.note = "reading", ""
-        self._under_way = 0
         batch = await self._read(self._row.position)
         while batch is not None:
             # What comes next is read and made while this is written.
             following = self._read(batch.position) if batch.more else _nothing()
             taken, ahead = await asyncio.gather(self._take(batch), following, return_exceptions=True)
             if isinstance(taken, BaseException):
-                self._row = None
                 raise taken
-            if taken is None:
-                self._row = None  # somebody else was first
+            if not taken:
                 return
             await self._source.taken(batch.found)
             if isinstance(ahead, BaseException):
                 raise ahead
             if self.state == "reading":
                 self.note = batch.note
-            await self._tell()
-            await self._leads()
+            await self._notes.tell(self.state, self.note)
+            if not await self._lead.keep():
+                return
             batch = ahead
         if self.state == "reading":
             self.state = "waiting"
 
-    async def _wait(self) -> None:
-        if self._led_until == 0.0:
-            await asyncio.sleep(LEASE_SECONDS / 4)
-        elif self.state == "full":
-            await asyncio.sleep(FULL_SECONDS)
-        else:
-            await self._source.wait(self.terms.poll_seconds)
-
     async def close(self) -> None:
         """Let others take the source in."""
         await self._source.close()
-        if self._led_until > time.monotonic():
-            try:
-                await self._core.store.alerts.lead(self._duty, self._holder, 0)
-            except StoreError as error:
-                log.debug("source %s is free when the lease is over: %s", self.terms.name, error)
-
-    async def _leads(self) -> bool:
-        began = time.monotonic()
-        if began < self._led_until - LEASE_SECONDS * 2 / 3:
-            return True
-        term = await self._core.store.alerts.lead(self._duty, self._holder, int(LEASE_SECONDS * 1e6))
-        if term is None:
-            self._led_until, self._row = 0.0, None
-            return False
-        if began > self._led_until:
-            self._row = None  # somebody else may have read it in between
-        self._led_until = began + LEASE_SECONDS
-        return True
+        await self._lead.let_go()
 
     async def _read(self, position: bytes) -> Batch | None:
         """What is there behind a position; None for nothing, and where there is no room for more."""
-        if not self.terms.outcomes and await self._left() <= 0:
-            self.state, self.note = "full", f"{self.terms.max_waiting:,} runs wait in queue {self._maker.queue!r}"
-            return None
-        limit = self.terms.batch if self.terms.outcomes else min(self.terms.batch, self._room)
+        limit = self.terms.batch
+        if not self.terms.outcomes:
+            limit = min(limit, await self._room.left(self._maker.queue))
+            if limit <= 0:
+                self.state, self.note = "full", f"{self.terms.max_waiting:,} runs wait in queue {self._maker.queue!r}"
+                return None
         reading = await self._source.read(position, limit)
         if not reading.entries and reading.position == position:
             self.note = reading.note
             return None
-        self._room -= len(reading.entries)
-        self._under_way += len(reading.entries)
+        self._room.take(len(reading.entries))
         made = self._maker.make(reading.entries)
         return Batch(reading.entries, made, reading.position, reading.more, reading.note)
 
-    async def _left(self) -> int:
-        """For how many runs there is room."""
-        if self._room > 0 and time.monotonic() < self._count_at:
-            return self._room
-        store, queue, most = self._core.store, self._maker.queue, self.terms.max_waiting
-        # Before it is counted: what is written meanwhile may count twice, and never not at all.
-        under_way, began = self._under_way, time.monotonic()
-        ready = next((ready for row, ready, _, _ in await store.list_queues() if row.name == queue), 0)
-        if ready >= COUNTED_UP_TO and most > COUNTED_UP_TO:
-            waiting = And((Compare("queue", "=", queue), Compare("status", "=", "queued")))
-            ready = await store.count_runs(self.terms.tenant, waiting, cap=most)
-        self._room = most - ready - under_way
-        self._count_at = began + max(COUNT_SECONDS, COUNT_REST * (time.monotonic() - began))
-        return self._room
-
-    async def _take(self, batch: Batch) -> bool | None:
-        """Take in a batch: True; None if somebody else was first."""
+    async def _take(self, batch: Batch) -> bool:
+        """Take in a batch; False if somebody else was first."""
         if batch.made.outcomes:
             await self._core.store.intake.put_outcomes(batch.made.outcomes)
         outcomes = await self._commit(batch.made, batch.position)
-        self._under_way -= len(batch.found)
-        if outcomes is None:
-            return None
-        if "run" in outcomes:
+        self._room.written(len(batch.found))
+        if outcomes is not None and "run" in outcomes:
             self._core.announce("ready")
-        return True
+        return outcomes is not None
 
     async def _commit(self, made: Made, position: bytes) -> tuple[EntryOutcome, ...] | None:
         """Commit entries with a position, whatever the database refuses of them; None if somebody else was first."""
@@ -290,28 +234,15 @@ class Taker:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def _failed(self, reason: str) -> bool:
-        self._row = None
         if reason != self._logged:
             self._logged = reason
             log.warning("source %s of tenant %s cannot be read: %s", self.terms.name, self.terms.tenant, reason)
         self.state, self.note = "failing", reason
         try:
-            await self._tell(at_once=True)
+            await self._notes.tell(self.state, self.note, at_once=True)
         except PASSING as error:
             log.debug("how source %s is doing is told later: %s", self.terms.name, error)
         return False
-
-    async def _tell(self, *, at_once: bool = False) -> None:
-        """Note how the source is doing, if it was not done just now, or is to be known at once."""
-        now, doing = time.monotonic(), (self.state, storable(self.note))
-        if doing == self._noted:
-            if now < self._noted_at + NOTE_AGAIN_SECONDS:
-                return
-        elif not at_once and now < self._noted_at + NOTE_SECONDS:
-            return
-        terms = self.terms
-        await self._core.store.intake.note_source(terms.tenant, terms.name, *doing, self._core.now_us())
-        self._noted, self._noted_at = doing, now
 
 
 async def _nothing() -> None:

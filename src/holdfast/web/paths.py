@@ -90,6 +90,27 @@ def artifact_path(run: str, name: str, at: str | None = None, **parameters: Any)
     return "/artifact?" + "&".join(f"{one}={quote(str(value), safe='')}" for one, value in given.items() if value)
 
 
+def message_path(id: str, part: str = "") -> str:
+    """The path of a message's page, or of what is asked before something is done to it."""
+    return f"/message{f'/{part}' if part else ''}?id={quote(id, safe='')}"
+
+
+def source_path(name: str, **parameters: Any) -> str:
+    """The path of a source's page."""
+    given = {"name": name, **parameters}
+    return "/source?" + "&".join(f"{one}={quote(str(value), safe='')}" for one, value in given.items() if value)
+
+
+def entry_path(id: str, part: str = "") -> str:
+    """The path of the page of a source's entry, or of what is asked before something is done to it."""
+    return f"/entry{f'/{part}' if part else ''}?id={quote(id, safe='')}"
+
+
+def cut_over_path(workflow: str, part: str = "") -> str:
+    """The path of the page that compares the two paths of a workflow, or of what is asked before one is chosen."""
+    return f"/cut-over{f'/{part}' if part else ''}?workflow={quote(workflow, safe='')}"
+
+
 def _named(what: str, name: str) -> str:
     # Browsers take ``.`` and ``..`` out of paths, however they are written.
     if name in (".", ".."):

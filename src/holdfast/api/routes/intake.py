@@ -8,7 +8,7 @@ from urllib.parse import quote
 from fastapi import Query
 from starlette.responses import Response
 
-from holdfast.api import bodies, replies
+from holdfast.api import bodies, intake_views, replies
 from holdfast.api.intake_shapes import (
     ComparisonPage,
     DiscardEntry,
@@ -129,7 +129,7 @@ async def _entries(
         )  # fmt: skip
 
     found = await page(read, limit, lambda one: one.id, ENTRIES_AT_MOST)
-    return answer(Page(call.show_each(found.items), found.next))
+    return answer(Page(intake_views.entries(found.items, call.redactor), found.next))
 
 
 OfOutcome = Annotated[EntryOutcome | None, Query(description="Only those that ended so.")]
@@ -172,7 +172,8 @@ async def list_entries(
 @routes.get("/entries/{entry_id:name}", needs=Role.VIEWER, answers=EntryView, problems=("entry-not-found",))
 async def get_entry(call: Calling, entry_id: Named) -> Response:
     """An entry, with its content where it is dead."""
-    return answer(call.show(await call.client.entry(entry_id)))
+    [view] = intake_views.entries([await call.client.entry(entry_id)], call.redactor)
+    return answer(view)
 
 
 @routes.post(
@@ -220,7 +221,7 @@ async def compare_paths(
     most = min(limit + 1, COMPARED_AT_MOST)
     found = await client.compare(workflow, since=since, until=until, which=which, limit=most, before=cursor)
     more = len(found) > limit or (limit >= COMPARED_AT_MOST and len(found) == limit)
-    items = call.show_each(found[:limit])
+    items = intake_views.compared(found[:limit], call.redactor)
     counts = {str(name): count for name, count in (
         await client.count_compared(workflow, since=since, until=until)
     ).items()}  # fmt: skip

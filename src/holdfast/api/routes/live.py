@@ -52,7 +52,8 @@ async def follow_list(
 
 @routes.get("/live/{topic}", needs=Role.VIEWER, response_class=EventStream, openapi_extra=_LAST)
 async def follow_topic(
-    call: Calling, topic: Literal["overview", "queues", "lanes", "schedules", "workers"]
+    call: Calling,
+    topic: Literal["overview", "queues", "lanes", "schedules", "workers", "outbox", "intake", "alerts"],
 ) -> Response:
     """Follow a topic: an event `changed` at first, and whenever it is another."""
     assert topic in TOPICS

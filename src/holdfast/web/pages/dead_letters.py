@@ -1,21 +1,29 @@
-"""Dead letters: failed runs, by what went wrong or one by one; retried or forked, one or all that match."""
+"""Dead letters: failed runs, by what went wrong or one by one, retried or forked; and dead messages and entries."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from starlette.responses import Response
 
+from holdfast.api import intake_views, message_views
+from holdfast.engine.intakes import EntryView
+from holdfast.engine.messages import MessageView
 from holdfast.errors import RunNotFound, UsageError
 from holdfast.model.run import RunView
 from holdfast.web.page import Page
 from holdfast.web.pages.overview import failures_of, overview_of
 from holdfast.web.paths import search
 from holdfast.web.section import Section
+from holdfast.web.wanting import wanting_of
 
 site = Section("dead-letters")
 
 PER_PAGE = 50
+BESIDE = 10
+"""So many dead messages and entries are shown beside the runs, the newest."""
+
 LOOK_AT_ONCE = 200
 LOOK_AT_MOST = 1000
 """So many failed runs are looked at for those with an error of one type."""
@@ -42,13 +50,22 @@ async def dead_letters(page: Page) -> Response:
             return page.done(
                 "/dead-letters", "The run at which that page began is gone; this is the first page.", "failed"
             )
-    now = await overview_of(page)
+    now, wanting = await asyncio.gather(overview_of(page), wanting_of(page))
+    messages: list[MessageView] = []
+    entries: list[EntryView] = []
+    if wanting.messages.dead.messages and not (workflow or error or before):
+        messages = await page.client.messages(status="dead", limit=BESIDE)
+    if wanting.dead_entries and not (workflow or error or before):
+        entries = await page.client.entries(outcome="dead", limit=BESIDE)
     found = await _find(page, workflow, error, before)
     wanted = {"status": "failed"} if workflow is None else {"status": "failed", "workflow": workflow}
     return page.render(
         "pages/dead_letters.html",
         title="Dead letters",
         groups=failures_of(page, now),
+        wanting=wanting,
+        messages=message_views.listed(messages, page.redactor),
+        entries=intake_views.entries(entries, page.redactor),
         total=now.dead_letters,
         found=found,
         runs=page.shown(found.runs),

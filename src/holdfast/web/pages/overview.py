@@ -1,4 +1,4 @@
-"""Overview: what failed, what is stuck, and how much gets done."""
+"""Overview: what wants somebody, what failed, what is stuck, and how much gets done."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from holdfast.web.page import Page
 from holdfast.web.pages.charts import bars_of, stats_of
 from holdfast.web.section import Section
 from holdfast.web.spans import SPANS, Span, span_named
+from holdfast.web.wanting import wanting_of
 from holdfast.web.work_counts import due_counts
 
 site = Section("overview")
@@ -54,8 +55,8 @@ async def overview(page: Page) -> Response:
 
 async def _now(page: Page) -> dict[str, Any]:
     """How things stand."""
-    now, queues = await asyncio.gather(overview_of(page), page.client.queues())
-    return {"now": now, "failures": failures_of(page, now), "old": old_queues(page, queues)}
+    now, queues, wanting = await asyncio.gather(overview_of(page), page.client.queues(), wanting_of(page))
+    return {"now": now, "failures": failures_of(page, now), "old": old_queues(page, queues), "wanting": wanting}
 
 
 async def _due(page: Page) -> dict[str, Any]:
