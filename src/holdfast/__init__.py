@@ -20,17 +20,17 @@ from holdfast.engine.fan_out import First, first, gather, map
 from holdfast.engine.finding import Count, LaneView, QueueView, Stranded, WorkflowView
 from holdfast.engine.fleet import WorkerView
 from holdfast.engine.incoming import Incoming
-from holdfast.engine.intakes import EntryView, SourceView
+from holdfast.engine.intake_views import EntryView, SourceView
 from holdfast.engine.keeping import RetentionView
 from holdfast.engine.levers import Delivery, StepReplay
 from holdfast.engine.messages import MessageAttemptView, MessageCount, MessageCounts, MessageView
 from holdfast.engine.overview import FailureGroup, Overview, StatPoint, Stats, WorkflowStats
+from holdfast.engine.path_views import ComparedView, Criterion, CutoverReport, PathOutcome
 from holdfast.engine.people import KeyView, NewKey, UserView
 from holdfast.engine.phasing import PhaseFileView, PhaseView
 from holdfast.engine.publish_modes import PublishSettingView
 from holdfast.engine.publishing import publish
 from holdfast.engine.scheduling import ScheduleView
-from holdfast.engine.shadowing import ComparedView, Criterion, CutoverReport, PathOutcome
 from holdfast.engine.spending import CostLine, CostReport, ModelCallView
 from holdfast.engine.steering import continue_as_new, hold, patched, progress, set_attributes, shield
 from holdfast.engine.step import Step, step

@@ -81,6 +81,15 @@ def test_a_file_is_read(tmp_path: Path) -> None:
         ("above = 0.05", "above = true", 17, "give a number"),
         ("above = 2.5", "above = nan", 26, "give a number"),
         ("above = 2.5", "above = -1", 26, "give a number, 0 or more"),
+        ("above = 2.5", "above = inf", 26, "give a number, 0 or more"),
+        (
+            'measure = "budget"\nabove = 2.5\nperiod = "all"',
+            'measure = "stuck"\nabove = 1000',
+            26,
+            "up to 1,000: give less",
+        ),
+        ('title = "$about', 'title = "\\u0000$about', 12, "without NUL"),
+        ("$$5", "x" * 100_000, 12, "give a text of at most 100,000 characters"),
         ('for = "5m"', "fro = 1", 7, "'fro' is no key here; did you mean 'for'?"),
         (
             'queues = ["order*"]',
@@ -160,3 +169,13 @@ def test_every_key_measure_variable_and_shipped_rule_is_on_the_reference_page() 
     assert named >= {*FILE_KEYS, *RULE_KEYS, *MEASURES, *shipped}
     assert named <= {*FILE_KEYS, *RULE_KEYS, *MEASURES, *shipped}, "and nothing that there is not"
     assert all(f"`${name}`" in text for name in VARIABLES)
+
+
+@pytest.mark.parametrize("measure", [name for name, kind in MEASURES.items() if kind.most is not None])
+def test_a_rule_that_could_never_fire_is_told(tmp_path: Path, measure: str) -> None:
+    most = MEASURES[measure].most
+    assert most is not None
+    text = f'[[alerts]]\nname = "never"\nmeasure = "{measure}"\nabove = '
+    assert read(tmp_path, f"{text}{most - 1}").rules[0].above == most - 1
+    with pytest.raises(hf.UsageError, match=rf"line 4: above is {most}, and it is counted up to {most:,}: give less"):
+        read(tmp_path, f"{text}{most}")

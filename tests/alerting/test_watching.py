@@ -16,6 +16,7 @@ import pytest
 import holdfast as hf
 from holdfast.engine import counting
 from holdfast.errors import StoreUnavailable
+from holdfast.services.alerting import counts, watching
 from holdfast.services.alerting.rules import read_alerts
 from holdfast.services.alerting.watching import Watch
 from tests.alerting.kit import Looked, looking, rule, rules_of
@@ -179,6 +180,7 @@ async def test_who_does_not_lead_any_more_writes_nothing(
     store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with looking(store_url, tmp_path, rule("queue_depth", 0)) as looked:
+        await looked.firing()
         await pile(looked, "a")
         alerts: Any = looked.client.core.store.alerts
         open_alerts = alerts.open_alerts
@@ -191,9 +193,10 @@ async def test_who_does_not_lead_any_more_writes_nothing(
             return found
 
         monkeypatch.setattr(alerts, "open_alerts", overtaken)
-        await looked.watch.tick()
+        assert not await looked.watch.tick()
         assert await looked.client.alerts() == []
         assert await looked.client.messages() == []
+        assert looked.watch not in counts._known
 
 
 async def test_a_measure_that_cannot_be_taken_keeps_no_other_from_being_told(
@@ -304,6 +307,89 @@ async def test_what_was_written_is_not_told_again_where_the_answer_to_it_was_los
             assert bool(await looked.firing()) == so
             await clear(looked, runs if so else [])
         assert await looked.told() == ["queue_depth: a", "resolved: queue_depth: a"]
+
+
+async def test_what_is_over_is_so_since_it_was_seen_although_that_could_not_be_written(
+    store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with looking(store_url, tmp_path, rule("queue_depth", 0, keep_firing="1m")) as looked:
+        runs = await pile(looked, "a")
+        await looked.firing()
+        await clear(looked, runs)
+        await looked.firing()
+        await move(looked.client, 61)
+        alerts: Any = looked.client.core.store.alerts
+
+        async def away(*_: Any) -> bool:
+            raise StoreUnavailable("away")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(alerts, "put_alerts", away)
+            with pytest.raises(StoreUnavailable):
+                await looked.watch.tick()
+        assert await looked.firing() == {}
+        assert await looked.told() == ["queue_depth: a", "resolved: queue_depth: a"]
+
+
+async def test_who_is_to_be_told_later_hears_that_it_fires(store_url: str, tmp_path: Path) -> None:
+    async with looking(store_url, tmp_path, rule("queue_depth", 0, to=[])) as looked:
+        await pile(looked, "a")
+        assert (await looked.firing())["a"].told_at is None
+        looked.watch._rules = rules_of(tmp_path, rule("queue_depth", 0))
+        told_at = (await looked.firing())["a"].told_at
+        assert told_at is not None
+        looked.watch._rules = rules_of(tmp_path, rule("queue_depth", 0, to=[]))
+        assert (await looked.firing())["a"].told_at == told_at
+        assert await looked.told() == ["queue_depth: a"]
+
+
+async def test_messages_of_names_that_look_alike_together_are_told_apart(store_url: str, tmp_path: Path) -> None:
+    """Of one look, a rule ``a`` about ``b/c``, and a rule ``a/b`` about ``c``."""
+    text = rule("queue_depth", 0, name="a", queues=["b/c"]) + rule("queue_depth", 0, name="a/b", queues=["c"])
+    async with looking(store_url, tmp_path, text) as looked:
+        await pile(looked, "b/c")
+        await pile(looked, "c")
+        assert len(await looked.firing()) == 2
+        assert sorted(await looked.told()) == ["a/b: c", "a: b/c"]
+
+
+async def test_what_is_told_is_no_longer_than_it_can_be(store_url: str, tmp_path: Path) -> None:
+    long = rule("queue_depth", 0, title="$about" * 15_000, text="$about " * 14_000)
+    async with looking(store_url, tmp_path, long) as looked:
+        await pile(looked, "q" * 200)
+        [view] = (await looked.firing()).values()
+        assert view.text == "q" * 1_000
+        [told] = await looked.client.messages()
+        assert len((await looked.client.message(told.id)).body["text"]) < 11_100
+
+
+async def test_who_looks_long_leads_for_longer(store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its lease would end while it rests, and what is kept firing would be counted anew by each that follows."""
+    monkeypatch.setattr(watching, "LEASE_SECONDS", 0.001)
+    async with looking(store_url, tmp_path, 'every = "1ms"\n' + rule("stranded", 0)) as looked:
+        core: Any = looked.client.core
+        lead, leases, looks = core.store.alerts.lead, list[int](), 0
+
+        async def leading(duty: str, holder: bytes, lease_us: int) -> Any:
+            leases.append(lease_us)
+            return await lead(duty, holder, lease_us)
+
+        async def long(_: int) -> Any:
+            nonlocal looks
+            looks += 1
+            await asyncio.sleep(0.1)
+            return []
+
+        async def again() -> bool:
+            return looks > 1
+
+        monkeypatch.setattr(core.store.alerts, "lead", leading)
+        monkeypatch.setattr(core.store, "stranded", long)
+        task = asyncio.create_task(looked.watch.forever())
+        await until(again)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert leases[1] >= 3 * 100_000, "a look, and the rest after it, which is twice as long"
 
 
 WATCHER = """

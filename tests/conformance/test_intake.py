@@ -116,9 +116,21 @@ async def test_a_repeated_call_is_given_what_it_was_given(store: Store) -> None:
     assert await store.intake.take_in(asked) == given
     # Also when others have read further since.
     await taken(store, entry("d"))
-    assert await store.intake.take_in(asked) == given._replace(revision=3)
+    assert await store.intake.take_in(asked) == given
     assert await counts(store) == (3, 1, 1, 0)
     assert len(await published(store)) == 1
+
+
+async def test_who_repeats_a_call_after_the_source_was_put_back_does_not_read_on_from_where_it_was(
+    store: Store,
+) -> None:
+    asked = taking(await opened(store), entry("a"))
+    await store.intake.take_in(asked)
+    assert await store.intake.rewind("t", "orders", b"start", 1, audit("source.rewind"))
+    given = await store.intake.take_in(asked)
+    following = asked._replace(revision=given.revision, entries=(entry("b"),), position=b"at 2")
+    assert (await store.intake.take_in(following)).refused == "moved"
+    assert (await opened(store)).position == b"start"
 
 
 async def test_a_repeated_call_that_stored_no_entry_is_known_by_its_position(store: Store) -> None:

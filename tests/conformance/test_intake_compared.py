@@ -8,7 +8,7 @@ from holdfast.errors import UsageError
 from holdfast.model.ids import uuid7
 from holdfast.store.base import Rejected, Store
 from holdfast.store.intake_rows import ComparedRow, CriteriaRow, NewEntry
-from tests.conformance.intake_kit import AT, dead, end_all, entry, filtered, message, outcome, taken
+from tests.conformance.intake_kit import AT, dead, end_all, entry, filtered, message, outcome, taken, taking
 from tests.conformance.kit import checkpoint, child, claim, commit, make, settle, start
 from tests.conformance.outbox_kit import change, publish, take
 from tests.conformance.outbox_kit import settle as settle_message
@@ -122,6 +122,16 @@ async def test_of_several_entries_of_a_message_the_newest_counts(store: Store) -
     assert found == [("a", "same", AT + 5), ("", "alone", AT), ("", "alone", AT)]
 
 
+async def test_an_entry_of_another_workflow_or_without_a_run_is_not_the_newest_of_a_message(store: Store) -> None:
+    await taken(store, publishing("a"))
+    await end_all(store)
+    await store.intake.put_outcomes([outcome("a")])
+    await taken(store, dead("a again", message_id="a"), at=AT + 5)
+    other = await store.intake.open_source("t", "mail", "imap", "triage")
+    await store.intake.take_in(taking(other, entry("a, by mail", message_id="a"), at=AT + 5))
+    assert await comparisons(store) == {"a": "same"}
+
+
 async def test_a_run_that_is_gone_is_none(store: Store) -> None:
     await taken(store, publishing("a"))
     await end_all(store)
@@ -155,8 +165,10 @@ async def test_pages_of_any_size_show_everything_once(store: Store) -> None:
     for limit in range(1, 9):
         assert [row.message_id for row in await pages(store, limit)] == whole
         assert [row.message_id for row in await pages(store, limit, which="missing")] == ["w", "z", "y", "x"]
-    with pytest.raises(UsageError, match="not where a page"):
-        await store.intake.compared("t", "flow", since=0, until=1, which=None, limit=9, before=b"no cursor")
+    last = b"\x7f" + b"\xff" * 7
+    for cursor in (b"", b"no cursor", last + b"e", bytes(8) + b"o\0", bytes(8) + b"o\xff"):
+        with pytest.raises(UsageError, match="not where a page"):
+            await store.intake.compared("t", "flow", since=0, until=1, which=None, limit=9, before=cursor)
 
 
 async def test_of_a_message_the_last_outcome_counts(store: Store) -> None:

@@ -112,6 +112,19 @@ async def test_what_is_sent_again_after_it_was_withheld_goes_to_the_end_of_its_l
     assert (await take(store)).ids == ["d"]
 
 
+async def test_several_that_are_sent_again_at_once_keep_the_order_of_their_publication(store: Store) -> None:
+    await publish(store, *(message(id, key="k") for id in "zmaq"))
+    while taken := await take(store):
+        await settle(store, taken, "withheld")
+    asked = change("send", *"qazm")
+    assert await store.outbox.change_messages(asked) == ["q", "a", "z", "m"]
+    seen = []
+    while taken := await take(store):
+        seen += taken.ids
+        await settle(store, taken)
+    assert seen == ["z", "m", "a", "q"]
+
+
 async def test_a_repeated_publication_takes_no_place(store: Store) -> None:
     rows = [message(id, key="k") for id in "ab"]
     await publish(store, *rows)

@@ -255,6 +255,18 @@ async def test_what_is_over_is_deleted_after_a_time(store: Store) -> None:
     assert (await take(store)).ids == ["sent"]
 
 
+async def test_what_waits_for_a_review_is_kept_until_somebody_has_looked(store: Store) -> None:
+    await publish(store, message("x"), message("y"))
+    await settle(store, await take(store), "review")
+    row = await found(store, "x")
+    assert (row.status, row.ended_at) == ("withheld", None)
+    assert await store.outbox.prune_messages(None, AT + 10**12, 9) == 0
+    assert await store.outbox.change_messages(change("discard", "y")) == ["y"]
+    assert await store.outbox.prune_messages(None, AT + 10**12, 9) == 1
+    assert await store.outbox.change_messages(change("send", "x", approved_by="ann")) == ["x"]
+    assert (await take(store)).ids == ["x"]
+
+
 async def test_a_message_stays_when_its_run_is_deleted(store: Store) -> None:
     run = await running(store, "a")
     await commit(store, messages=[message("x", run)], settles=[end(run)])

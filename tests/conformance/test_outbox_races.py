@@ -55,6 +55,34 @@ async def decides(store: Store, choose: random.Random, over: asyncio.Event) -> N
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.timeout(60)
+async def test_messages_are_locked_in_order_of_uid_whoever_changes_them(postgres_database: str) -> None:
+    """Whoever settles locks them so; a change in another order would wait for it, and it for the change."""
+    store = make_store(postgres_database)
+    await store.open()
+    await register(store)
+    await publish(store, message("z"), message("a"))
+    await publish(store, message("z"), message("a"))
+    other: Connection = await asyncpg.connect(postgres_database)
+    asked = change("discard", "a", "z")
+    works = (
+        lambda: store.outbox.change_messages(asked),
+        lambda: publish(store, message("a", body=b"1"), message("z", body=b"2")),
+    )
+    for work in works:
+        await other.execute("BEGIN; SELECT FROM holdfast.messages WHERE id = 'z' FOR UPDATE")
+        waiting = asyncio.create_task(work())
+        while not await other.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            assert not waiting.done()
+            await asyncio.sleep(0.01)
+        free = await other.fetch("SELECT id FROM holdfast.messages WHERE id = 'a' FOR UPDATE SKIP LOCKED")
+        await other.execute("ROLLBACK")
+        await waiting
+        assert len(free) == 1
+    await other.close()
+    await store.close()
+
+
 @pytest.mark.verify
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", range(5))

@@ -1,5 +1,6 @@
 """What ended long enough ago is deleted with all that belongs to it, and nothing else, over every store."""
 
+import re
 from typing import Any
 
 import pytest
@@ -7,6 +8,9 @@ import pytest
 from holdfast.model.search import parse
 from holdfast.store.base import Store
 from holdfast.store.operations import Attempt, Progress, Start
+from holdfast.store.sql import repeated, statements
+from holdfast.store.sqlite import schema
+from holdfast.store.sqlite.connection import connect
 from tests.conformance.kit import checkpoint, child, claim, commit, make, park, pending, running, settle, start
 from tests.conformance.steering_kit import (
     FAR,
@@ -94,8 +98,17 @@ async def test_what_has_not_ended_is_kept(store: Store) -> None:
     assert await left(store) == before
 
 
+async def deadlines(store: Any) -> int:
+    """How many there are, also of runs that are gone."""
+    if store.name == "postgres":
+        return int(await store._read(lambda connection: connection.fetchval("SELECT count(*) FROM holdfast.deadlines")))
+    count = "SELECT count(*) FROM deadlines"
+    return int(await store._read(lambda connection: connection.execute(count).fetchone()[0]))
+
+
 async def test_a_run_goes_with_all_that_belongs_to_it(store: Store) -> None:
     await make(store, watching("a", facts=(text("order", "o-1"),), deadline_at=1))
+    assert await deadlines(store) == 1
     (run,) = await claim(store)
     tried = Attempt(run.uid, b"\1", 1, 1, "step", 10, 20, b"error", 30, run.epoch)
     await commit(
@@ -112,6 +125,7 @@ async def test_a_run_goes_with_all_that_belongs_to_it(store: Store) -> None:
     assert await store.count_runs("t", condition, cap=9) == 0
     assert await store.count_runs("t", parse("status = 'failed'", NOON), cap=9) == 0
     assert await store.due_deadlines(9) == []
+    assert await deadlines(store) == 0
     assert (await commit(store, events=[event()])).events[0].cancels == 0
     # The id is free again.
     await make(store, start("a"))
@@ -188,3 +202,24 @@ async def test_what_is_still_used_is_not_tidied_away(store: Store) -> None:
     await prune(store)
     assert await slots_in_use(store) == [("k", 1, 0)]
     assert [following.id for following in await claim(store)] == ["b"]
+
+
+def test_sqlite_finds_what_it_deletes_by_whole_keys() -> None:
+    connection = connect(None)
+    schema.prepare(connection, ":memory:", migrate=False)
+    deletions = {
+        name: repeated(text, 2) if "/*rows*/" in text else text
+        for name, text in statements("holdfast.store.sqlite", "retention.sql").items()
+        if name.startswith("delete_")
+    }
+    assert len(deletions) > 14
+    plans = {
+        name: [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", [None] * text.count("?"))]
+        for name, text in deletions.items()
+    }
+    connection.close()
+    for name, plan in plans.items():
+        assert plan[0].startswith("SEARCH "), f"{name}: {plan}"
+        assert not any(re.match(r"SCAN [a-z]", line) for line in plan), f"{name}: {plan}"
+    assert plans["delete_deadline"] == ["SEARCH deadlines USING PRIMARY KEY (at=? AND run=?)"]
+    assert "events_id (id=?)" in plans["delete_events"][0]

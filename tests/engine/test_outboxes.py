@@ -112,6 +112,9 @@ async def test_what_is_not_there_or_never_sent_is_told(client: hf.Client) -> Non
         (client.messages(limit=0), "limit"),
         (client.messages(before="x"), "before is"),
         (client.messages(channel=""), "the channel"),
+        (client.messages(doubt="yes"), "doubt is"),  # type: ignore[arg-type]
+        (client.send_again(None), "the ids of messages are None"),  # type: ignore[arg-type]
+        (client.send_again([{}]), "the id of a message"),  # type: ignore[list-item]
         (client.message(""), "the id of a message"),
         (client.discard_message("refused", " "), "say why"),
         (client.publish("a", 1, workflow="a\0"), "the workflow of a message"),

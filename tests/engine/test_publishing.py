@@ -207,6 +207,53 @@ async def test_a_retry_publishes_what_is_done_anew_and_a_fork_too(store_url: str
         assert (await bodies(client))[4:] == ["mends 3", "last"]
 
 
+@hf.step
+async def tells_twice(what: str) -> list[str]:
+    return [await hf.publish("pages", f"{what} {n}") for n in range(2)]
+
+
+@hf.workflow
+async def told() -> list[str]:
+    return await tells_twice("told")
+
+
+async def test_a_step_that_is_tried_aside_publishes_nothing(store_url: str) -> None:
+    async with serving(store_url, told) as client:
+        ids = await outcome(client, told.options(id="told"))
+        again = await client.replay_step("told", tells_twice)
+        assert (again.output, again.error, again.difference) == (ids, None, "")
+        assert await bodies(client) == ["told 0", "told 1"]
+
+
+late: list[tuple[asyncio.Event, asyncio.Task[str]]] = []
+
+
+@hf.step
+async def leaves_a_task() -> None:
+    async def publishes() -> str:
+        await go_on.wait()
+        return await hf.publish("pages", "too late")
+
+    go_on = asyncio.Event()
+    late.append((go_on, asyncio.create_task(publishes())))
+
+
+@hf.workflow
+async def hasty() -> None:
+    await leaves_a_task()
+
+
+async def test_what_publishes_when_its_step_is_over_is_told_that_it_is_too_late() -> None:
+    late.clear()
+    async with serving("memory://", hasty) as client:
+        await outcome(client, hasty)
+        go_on, publishes = late[0]
+        go_on.set()
+        with pytest.raises(hf.UsageError, match=r"step '.*leaves_a_task' had ended"):
+            await publishes
+        assert await client.messages() == []
+
+
 @hf.workflow
 async def counts(n: int) -> str:
     id = await hf.publish("pages", n)

@@ -223,3 +223,8 @@ def test_a_difference_of_long_texts_is_cut_off() -> None:
     assert word_difference(long, f"x {long}").startswith("{+x+} 0 1 2 3 4 …")
     assert word_difference(long, f"x {long}").endswith(f"(compared up to {MOST_WORDS:,} words)")
     assert word_difference(long, f"{long} x") == f"… (compared up to {MOST_WORDS:,} words)"
+
+
+def test_texts_of_few_words_do_not_take_minutes() -> None:
+    for _ in range(20):
+        assert word_difference("a " * 2000, "a b " * 1000)

@@ -57,15 +57,18 @@ async def test_a_folder_that_is_numbered_anew_is_read_from_its_beginning(kit: Im
 async def test_reading_marks_nothing_and_marking_deletes_nothing(kit: ImapKit) -> None:
     for one in ("a", "b"):
         kit.add(one)
-    kit.connection.select("Work")
-    kit.connection.store("2", "+FLAGS", r"(\Deleted)")  # by somebody who may still think better of it
-    kit.connection.unselect()
     source = kit.open()
     entries, position = await read_on(source, b"")
     await source.taken(entries)
     assert ["Seen" in one for one in flags(kit)] == [False, False]
+    assert ["Recent" in one for one in flags(kit)] == [True, True]  # nor has anybody looked at them
     await source.close()
     marking = kit.open(mark=True)
+    assert len((await read_on(marking, b""))[0]) == 2
+    assert ["Seen" in one for one in flags(kit)] == [False, False]  # they are not taken in yet
+    kit.connection.select("Work")
+    kit.connection.store("2", "+FLAGS", r"(\Deleted)")  # by somebody who may still think better of it
+    kit.connection.unselect()
     await marking.taken(entries)
     await marking.taken([replace(entries[0], handle=f"1/{10**6}")])
     found = flags(kit)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from holdfast.intake import jsonl
 from holdfast.intake.reading import Found, Source, SourceUnavailable
 from tests.intake.kit import JsonlKit, ids, read_on
 
@@ -94,6 +95,22 @@ async def test_a_line_waits_until_it_is_whole_however_often_it_is_looked_at(kit:
     assert len(entries[0].content) < 5_100
 
 
+async def test_a_long_line_is_searched_for_its_end_only_where_it_was_not(
+    kit: JsonlKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = kit.open()
+    kit.path.write_bytes(b'{"order": ')
+    _, position = await read_on(source, b"")
+    with kit.path.open("ab") as file:
+        file.write(b'{"id":')
+    with monkeypatch.context() as patched:
+        patched.delattr(jsonl, "_lines_of")  # what reads a line from its beginning
+        assert (await read_on(source, position))[0] == []
+    with kit.path.open("ab") as file:
+        file.write(b'"a"}}\n')
+    assert ids((await read_on(source, position))[0]) == ["a"]
+
+
 async def test_what_is_left_in_a_renamed_file_is_read_first(kit: JsonlKit) -> None:
     source = kit.open()
     kit.add("a")
@@ -118,10 +135,35 @@ async def test_files_that_were_rotated_one_after_the_other_are_all_read(kit: Jso
         kit.add(name)
         rotate(kit, f"orders-2024010{number}.jsonl", 10**18 * 2 + number)
     kit.add("e")
-    (kit.path.parent / "orders.jsonl.0.gz").write_bytes(b"\x1f\x8b")
+    packed = kit.path.parent / "orders.jsonl.0.gz"
+    packed.write_bytes(b"\x1f\x8b\n")
+    os.utime(packed, ns=(10**18 * 2 + 1, 10**18 * 2 + 1))
     entries, position = await read_on(source, position)
     assert ids(entries) == ["b", "c", "d", "e"]
     assert ids((await read_on(source, position))[0]) == []
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["orders.jsonl.3", "orders.jsonl.2", "orders.jsonl.1"],
+        ["orders.jsonl.10", "orders.jsonl.9", "orders.jsonl.8"],
+        ["orders.jsonl-20240930", "orders.jsonl-20241001", "orders.jsonl-20241002"],
+    ],
+)
+async def test_files_that_were_changed_at_the_same_instant_are_read_by_their_names(
+    kit: JsonlKit, names: list[str]
+) -> None:
+    kit.add("a")
+    source = kit.open()
+    _, position = await read_on(source, b"")
+    for number, name in enumerate(names):
+        kit.add(f"b-{number}")
+        rotate(kit, name, 10**18 * 2)
+    kit.add("c")
+    entries, position = await read_on(source, position)
+    assert ids(entries) == ["b-0", "b-1", "b-2", "c"]
+    assert (await read_on(source, position))[0] == []
 
 
 async def test_a_line_that_rotation_cut_in_two_is_dead_and_what_follows_is_read(kit: JsonlKit) -> None:

@@ -70,11 +70,11 @@ async def test_a_message_that_goes_on_after_it_was_taken_is_dead_as_a_whole(tmp_
     kit = MboxKit(tmp_path)
     kit.create()
     kit.add("a", "first half\n")
-    first, position = await read_until(kit.open(), b"", 1)
+    taken = {dedupe: await read_until(kit.open(dedupe=dedupe), b"", 1) for dedupe in ("id+content", "id", "none")}
     with kit.path.open("ab") as file:
         file.write(b"second half\n\n")
     kit.add("b")
-    for dedupe in ("id+content", "id"):
+    for dedupe, (first, position) in taken.items():
         entries, _ = await read_until(kit.open(dedupe=dedupe), position, 2)
         assert ids(entries) == ["<a@shop.example>", "<b@shop.example>"]
         assert "it went on after it had been taken in" in (entries[0].problem or "")
@@ -218,6 +218,21 @@ async def test_files_of_a_folder_are_taken_when_they_are_still(tmp_path: Path) -
     assert (again[0].content, again[0].key == entries[0].key) == (b"other", False)
     os.utime(kit.path / "a.txt")  # as it was: it is known
     assert (await read_until(source, position, 1))[0][0].key == again[0].key
+
+
+async def test_a_file_that_is_changed_after_it_was_looked_at_is_taken_as_it_is_later(tmp_path: Path) -> None:
+    kit = DirectoryKit(tmp_path)
+    kit.create()
+    for one in ("a", "b", "c"):
+        kit.add(one)
+    source = kit.open()
+    first = await source.read(b"", 1)
+    (kit.path / "b.txt").write_text("not whole")
+    (kit.path / "c.txt").unlink()
+    second = await source.read(first.position, 5)
+    assert (ids(first.entries), second.entries) == (["a.txt"], [])
+    kit.add("b", "whole")
+    assert [found.content for found in (await read_until(source, second.position, 1))[0]] == [b"whole"]
 
 
 async def test_only_files_that_fit_the_pattern_are_taken(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.intake.seen import SeenNames
+from holdfast.intake.seen import SeenNames, _dealt
 
 NAMES = st.integers(0, 40).map("name-{}".format)
 
@@ -35,6 +35,22 @@ def test_every_name_that_stays_is_given_and_none_twice_without_a_crash(deeds: li
             committed.append((position, known))
     assert seen.new(position, there) == set()
     assert SeenNames().new(position, there) == set()
+
+
+def test_names_that_went_leave_those_of_their_bucket_known() -> None:
+    by_bucket: dict[int, str] = {}
+    for number in range(100_000):
+        name = f"name-{number}"
+        other = by_bucket.setdefault(_dealt(name)[0], name)
+        if other != name:
+            break
+    seen = SeenNames()
+    assert seen.new(b"", [name, other]) == {name, other}
+    position = seen.after([name, other])
+    assert seen.new(position, [name, "new"]) == {"new"}
+    position = seen.after(["new"])
+    assert SeenNames().new(position, [name, "new"]) == set()
+    assert SeenNames().new(position, ["new"]) <= {"new"}
 
 
 def test_sums_of_another_form_begin_anew() -> None:

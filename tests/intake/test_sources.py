@@ -174,13 +174,14 @@ async def test_waiting_can_be_broken_off_and_the_source_closed(kit: Kit) -> None
     kit.create()
     source = kit.open()
     _, position = await read_on(source, b"")
-    waiting = asyncio.create_task(source.wait(250.0))
+    waiting = asyncio.create_task(source.wait(100.0))
     await asyncio.sleep(0.3)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    kit.add("o-1")
     async with asyncio.timeout(30):
+        assert (await source.read(position, 1)).entries == []
+        kit.add("o-1")
         assert ids((await read_until(source, position, 1))[0]) == [kit.id("o-1")]
     await source.close()
 

@@ -172,6 +172,16 @@ async def test_a_digest_tells_together_what_came_up(store_url: str, receiver: Re
         assert all(said.count(f"part {n} is broken") == 1 for n in range(5))
 
 
+async def test_of_what_tells_people_nobody_is_told(store_url: str, receiver: Receiver, tmp_path: Path) -> None:
+    """It would go round: each message would be the cause of the next one."""
+    rules = FAILED + 'digest = "1s"\n[[rules]]\nname = "done"\non = "run.succeeded"\nchannels = "ops"\n'
+    async with notified(store_url, tmp_path, rules, order) as client:
+        await client.start(order, "it")
+        [view] = await ended(client, 1)
+        assert view.workflow == "holdfast.notifications"
+        assert len(await client.messages()) == 1
+
+
 async def test_a_digest_of_much_is_told_in_parts(store_url: str, receiver: Receiver, tmp_path: Path) -> None:
     rules = FAILED + f'body = "$text {"x" * 60_000}"\ndigest = "1s"\n'
     async with notified(store_url, tmp_path, rules, order) as client:
@@ -184,6 +194,20 @@ async def test_a_digest_of_much_is_told_in_parts(store_url: str, receiver: Recei
 
         await until(told, within=30)
         assert max(len(text) for _, text in receiver.messages) < 2 * digests.DIGEST_CHARACTERS
+
+
+async def test_a_digest_that_begins_when_its_day_is_over_tells_what_waits(
+    store_url: str, receiver: Receiver, tmp_path: Path
+) -> None:
+    async with notified(store_url, tmp_path, FAILED, order) as client:
+        late = digests.Digest("failed", ["ops"], 1.0, day=1)
+        run = await client.start(digests.digest, late)
+        await client.start(digests.gather, digests.Entry("failed", "it failed", "at night"))
+        await run.result("30s")
+        await ended(client, 1)
+        [(title, text)] = receiver.messages
+        assert title == "it failed"
+        assert "at night" in text
 
 
 async def test_a_channel_that_takes_nothing_leaves_the_others_told(

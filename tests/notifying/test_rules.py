@@ -48,6 +48,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
         ('workflows = "order*"', "workflows = [3]", 5, "give a text, or a list of texts"),
         ("$about", "$abuot", 6, "names $abuot; there are $event"),
         ("$$5", "$5", 6, "a $ without a name"),
+        ("$$5", "\\u0000", 6, "without NUL"),
         ('"1h"', '"soon"', 7, "dedupe"),
         ('"10m"', "0", 8, "give a time"),
         ("[[rules]]", "[[rules]", 1, "is no TOML that can be read"),

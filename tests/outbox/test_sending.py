@@ -81,6 +81,19 @@ async def test_a_pause_that_is_asked_for_is_kept(store_url: str, tmp_path: Path)
         assert "429" in (row.error or "")
 
 
+async def test_a_pause_counts_for_all_messages_of_a_channel_with_a_rate(store_url: str, tmp_path: Path) -> None:
+    terms = f'{QUICK}\nrate = "100/1s"'
+    async with web() as receiver, sending(store_url, tmp_path, hook(receiver, terms)) as client:
+        receiver.script = [Reply(429, headers={"retry-after": "3000"})]
+        await client.publish("crm", 1, id="m")
+        await until_status(client, "m", "failed")
+
+        async def postponed() -> bool:
+            return await client.core.store.agents.reserve("channel:crm", 1, 1) > 2_000_000_000
+
+        await until(postponed)
+
+
 async def test_messages_with_a_key_keep_their_order_whatever_fails(store_url: str, tmp_path: Path) -> None:
     failing = defaultdict(int, {"a/0": 2, "a/3": 1, "b/1": 1})
     taken: dict[str, list[str]] = defaultdict(list)

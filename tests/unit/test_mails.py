@@ -119,7 +119,7 @@ def test_a_mail_needs_somebody_to_go_to() -> None:
 
 
 @pytest.mark.parametrize(
-    "break_", ["\r\n", "\n", "\r", "\0", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\x7f"]
+    "break_", ["\r\n", "\n", "\r", "\0", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\x7f", "\x9b"]
 )
 @pytest.mark.parametrize(
     "inject",
@@ -140,7 +140,7 @@ def test_nothing_in_a_header_can_begin_another(inject: Any, break_: str) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["", "X Ticket", "X-Ticket:", "Ü", "To", "bcc", "FROM", "Message-ID", "Content-Type", 1]
+    "name", ["", "X Ticket", "X-Ticket:", "Ü", "To", "bcc", "FROM", "Message-ID", "Content-Type", "Resent-Bcc", 1]
 )
 def test_headers_that_are_made_otherwise_are_refused(name: Any) -> None:
     with pytest.raises(hf.UsageError, match="header"):

@@ -18,6 +18,7 @@ import holdfast as hf
 from holdfast.model.tally import BUCKETS
 from holdfast.store.rows import TallyRow
 from tests.web.agent_sample import writing
+from tests.web.publishing_sample import publishing
 from tests.web.work_sample import working
 
 QUICK = hf.Retry(max_attempts=4, initial=0.25, factor=1.8, maximum=2.0, jitter=0.1)
@@ -148,6 +149,7 @@ async def lively(folder: Path) -> AsyncIterator[str]:
             await _tallies(client)
             _age(path)
             await writing(url, client)
+            await publishing(url, client, folder / "post")
             await working(url, client)  # last: it stops the clock
             # What goes on while the pictures are taken.
             await client.start(import_feed.options(id="feed-acme", attributes={"supplier": "acme"}), "acme", 400)

@@ -13,6 +13,8 @@ from playwright.async_api import Browser, async_playwright
 from tests.web.agent_sample import MORE as MORE_AGENTS
 from tests.web.agent_sample import PAGES as AGENTS
 from tests.web.conftest import ARGUMENTS, CHROMIUM, serving
+from tests.web.publishing_sample import MORE as MORE_PUBLISHING
+from tests.web.publishing_sample import PAGES as PUBLISHING
 from tests.web.sample import lively
 from tests.web.talk_sample import MORE as MORE_TALK
 from tests.web.talk_sample import PAGES as TALK
@@ -38,6 +40,7 @@ PAGES = {
     **WORK,
     **TALK,
     **AGENTS,
+    **PUBLISHING,
 }
 """The pages, by the names of their pictures."""
 
@@ -56,6 +59,7 @@ MORE = {
     **MORE_WORK,
     **MORE_TALK,
     **MORE_AGENTS,
+    **MORE_PUBLISHING,
 }
 """Pages of which pictures are taken when they are named, or all are asked for."""
 

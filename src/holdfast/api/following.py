@@ -255,15 +255,18 @@ class WholeSubject(Subject):
         return event("changed", self.fingerprint, msgspec.json.encode({"fingerprint": self.fingerprint}))
 
 
-TOPICS: dict[str, tuple[float, Callable[[TenantClient], Awaitable[Any]]]] = {}
+Read = Callable[["TenantClient"], Awaitable[Any]]
+
+TOPICS: dict[str, tuple[float, Read]] = {}
 """By topic how often it is looked at, in seconds, at most; and what it is."""
 
 
-def topic(name: str, rest_seconds: float) -> Callable[[Callable[..., Awaitable[Any]]], None]:
+def topic(name: str, rest_seconds: float) -> Callable[[Read], Read]:
     """Make a function that reads something a topic."""
 
-    def register(read: Callable[..., Awaitable[Any]]) -> None:
+    def register(read: Read) -> Read:
         TOPICS[name] = rest_seconds, read
+        return read
 
     return register
 

@@ -8,7 +8,8 @@ from typing import Annotated
 from pydantic import Field
 
 from holdfast.api.schemas import Body, Id, Instant, JsonObject, Text
-from holdfast.engine.shadowing import OUTCOMES_AT_ONCE, TEXT_CHARACTERS, ComparedView
+from holdfast.engine.path_views import TEXT_CHARACTERS, ComparedView
+from holdfast.engine.shadowing import OUTCOMES_AT_ONCE
 from holdfast.store.intake_rows import Decided
 
 

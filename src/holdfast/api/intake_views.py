@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from holdfast.api.redaction import HIDDEN, Redactor
-from holdfast.engine.intakes import EntryView
-from holdfast.engine.shadowing import ComparedView
+from holdfast.engine.intake_views import EntryView
+from holdfast.engine.path_views import ComparedView
 
 
 def entries(views: Iterable[EntryView], redactor: Redactor | None) -> list[EntryView]:

@@ -40,16 +40,16 @@ from holdfast.engine import (
     bulk,
     finding,
     fleet,
-    intakes,
+    intake_views,
     keeping,
     levers,
     messages,
     overview,
+    path_views,
     people,
     phasing,
     publish_modes,
     scheduling,
-    shadowing,
     spending,
 )
 from holdfast.intake import handing
@@ -61,7 +61,7 @@ OPENAPI = "3.1.0"
 _MODULES = (
     shapes, outcomes, auditing, bulk, finding, fleet, keeping, levers, overview, people, scheduling, run,
     views, work, work_shapes, orchestrator_shapes, conversation_shapes, turns, artifacts, phasing, spending,
-    outbox_schemas, messages, publish_modes, intake_shapes, intakes, shadowing, handing,
+    outbox_schemas, messages, publish_modes, intake_shapes, intake_views, path_views, handing,
     alerts,
 )  # fmt: skip
 

@@ -57,9 +57,10 @@ class StepFrame:
     Attributes:
         attached: kinds and rows of a batch that are committed with what becomes of the attempt; None while there are
             none. See `holdfast.engine.attaching`.
+        over: the attempt has ended; what its code attaches later would be lost.
     """
 
-    __slots__ = ("attached", "attempt", "execution", "position", "step")
+    __slots__ = ("attached", "attempt", "execution", "over", "position", "step")
 
     def __init__(self, execution: Execution, position: bytes, attempt: int, step: str) -> None:
         self.execution = execution
@@ -67,6 +68,7 @@ class StepFrame:
         self.attempt = attempt
         self.step = step
         self.attached: list[tuple[str, object]] | None = None
+        self.over = False
 
 
 place: ContextVar[Scope | StepFrame | None] = ContextVar("holdfast_place", default=None)

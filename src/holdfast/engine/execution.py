@@ -751,6 +751,7 @@ class Execution:
                 failure = error
             finally:
                 place.reset(token)
+                frame.over = True
                 if is_async:
                     del calls[position]
             if span is not None:

@@ -21,7 +21,7 @@ class MessageAttemptView:
 
     Attributes:
         attempt: its number, from 1.
-        outcome: ``sent``, ``failed`` or ``dead``.
+        outcome: ``sent``, ``failed``, ``dead``, or ``lost`` with its worker.
         detail: what the receiver said, or what was wrong, in words.
         doubt: it may have been sent, though nobody knows.
         began_at: when.
@@ -58,7 +58,7 @@ class MessageView:
         run: the id of that run; None for none.
         due_at: when it is tried next; None where it is not.
         created_at: when it was published.
-        ended_at: when it was sent, withheld, discarded or given up.
+        ended_at: when it was sent, withheld, discarded or given up; None while it waits, also for a review.
         body: the message itself, plain JSON; None in lists.
         tries: the attempts to send it, the last first, at most 100; empty in lists.
     """

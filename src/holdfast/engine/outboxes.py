@@ -90,7 +90,7 @@ class Outboxes(Part):
             UsageError: a value out of range.
         """
         check_whole(limit, "limit", PAGE_AT_MOST)
-        check_filter(status, channel, workflow, key)
+        check_filter(status, channel, workflow, key, doubt)
         which = MessageFilter(
             statuses=() if status is None else (status,),
             channel=channel,
@@ -195,7 +195,7 @@ class Outboxes(Part):
         return changed
 
 
-def check_filter(status: object, channel: object, workflow: object, key: object) -> None:
+def check_filter(status: object, channel: object, workflow: object, key: object, doubt: object) -> None:
     """Refuse what no message can have.
 
     Raises:
@@ -203,6 +203,8 @@ def check_filter(status: object, channel: object, workflow: object, key: object)
     """
     if status is not None and status not in MESSAGE_STATUSES:
         raise UsageError(f"status is {status!r:.300}; give one of {', '.join(MESSAGE_STATUSES)}")
+    if doubt is not None and not isinstance(doubt, bool):
+        raise UsageError(f"doubt is {doubt!r:.300}; give True or False")
     for what, value in (("channel", channel), ("workflow", workflow), ("key", key)):
         if value is not None:
             check_id(value, f"the {what} of a message")
@@ -227,10 +229,12 @@ def checked_ids(ids: str | Sequence[str]) -> list[str]:
     """Ids of messages, each once.
 
     Raises:
-        UsageError: none, or one that is no id.
+        UsageError: one that is no id.
     """
-    some = [ids] if isinstance(ids, str) else list(dict.fromkeys(ids))
-    return [check_id(one, "the id of a message") for one in some]
+    if not isinstance(ids, str | Sequence):
+        raise UsageError(f"the ids of messages are {ids!r:.300}; give one id, or a list of them")
+    some = [ids] if isinstance(ids, str) else ids
+    return list(dict.fromkeys(check_id(one, "the id of a message") for one in some))
 
 
 def no_message(tenant: str, id: str) -> MessageNotFound:

@@ -104,7 +104,7 @@ def publish(
 
     Raises:
         PayloadError: the message cannot be stored.
-        UsageError: a value out of range, both review and refuse, or called outside a run.
+        UsageError: a value out of range, both review and refuse, or called outside a run, or when the step is over.
     """
     here = place.get()
     if here is None:
@@ -117,11 +117,19 @@ def publish(
         call = _publish(here.execution, here.allocate(), given)
         call.__qualname__ = "hf.publish"  # type: ignore[attr-defined]
         return call
+    if here.over:
+        raise UsageError(
+            f"hf.publish when step {here.step!r} had ended, whose result it goes with: in the step, await whatever "
+            "publishes"
+        )
+    execution = here.execution
     with _counting:  # of a plain step's threads
-        count = sum(kind == "messages" for kind, _ in here.attached or ())
-        row = _of_run(here.execution, here.position, given, count)
-        attach(here, "messages", row)
-    return _Attached(row.id)
+        if given.id is None:
+            count = sum(kind == "messages" for kind, _ in here.attached or ())
+            given = given._replace(id=_derived_id(execution.run, here.position, count))
+        # Of an attempt that is tried aside, or was cut off, nothing is committed.
+        attach(here, "messages", None if execution.dead else _of_run(execution, here.position, given))
+    return _Attached(str(given.id))
 
 
 async def _publish(execution: Execution, position: bytes, given: Given) -> str:
@@ -129,7 +137,9 @@ async def _publish(execution: Execution, position: bytes, given: Given) -> str:
     entry = execution.recorded(position, PUBLISH, given.channel)
     if entry is None:
         await execution.may_go_on(position)
-        message = _of_run(execution, position, given, 0)
+        if given.id is None:
+            given = given._replace(id=_derived_id(execution.run, position, 0))
+        message = _of_run(execution, position, given)
         run, now = execution.run, message.created_at
         said = {"key": given.key, "review": given.reason if given.verdict == "review" else None}
         row = (
@@ -153,10 +163,8 @@ async def _publish(execution: Execution, position: bytes, given: Given) -> str:
     return id
 
 
-def _of_run(execution: Execution, position: bytes, given: Given, count: int) -> NewMessage:
+def _of_run(execution: Execution, position: bytes, given: Given) -> NewMessage:
     run = execution.run
-    if given.id is None:
-        given = given._replace(id=_derived_id(run, position, count))
     if in_shadow(execution.attributes):
         said = {"mode": "", "review": f"review: {given.reason}", "refused": f"refused: {given.reason}"}
         given = given._replace(verdict="shadow", reason=said[given.verdict])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from holdfast.intake.threaded import ThreadedSource
 
 _BOM = b"\xef\xbb\xbf"
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".tmp")
+_NUMBER = re.compile(r"(\d{1,18})\D*$")
 _CHUNK_BYTES = 1024 * 1024
 
 
@@ -36,6 +38,16 @@ class _Sibling(NamedTuple):
 
     path: Path
     found: os.stat_result
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Its place among others: by when it was changed last, and of those at the same instant by its name.
+
+        Of numbers the higher one is the older, of dates, which are longer, the lower one.
+        """
+        number = _NUMBER.search(self.path.name)
+        told = int(number[1]) if number else 0
+        return (self.found.st_mtime_ns, -told if told < 10_000 else told, *self.path.name.encode(errors="replace"))
 
 
 class JsonlSource(ThreadedSource):
@@ -78,10 +90,12 @@ class JsonlSource(ThreadedSource):
                     return self._lines(file, at, limit, None)
                 here = os.fstat(file.fileno())
         siblings = self._siblings()
-        if (old := _old(siblings, at)) is not None:
+        found_old = _old(siblings, at)
+        if found_old is not None:
+            sibling, old = found_old
             with old:
-                return self._lines(old, at, limit, self._following(siblings, here, old))
-        after = self._following(siblings, here, None, at.changed) or here
+                return self._lines(old, at, limit, _following(siblings, here, sibling.order, old))
+        after = _following(siblings, here, (at.changed,), None) or here
         if after is None:
             raise SourceUnavailable(f"there is no file {self._path}")
         lost = f"the file that was read was cut off or is gone: what it had behind byte {at.offset:,} is not known"
@@ -99,26 +113,6 @@ class JsonlSource(ThreadedSource):
                     if one is not None and stat.S_ISREG(one.st_mode):
                         found.append(_Sibling(Path(entry.path), one))
         return found
-
-    def _following(
-        self, siblings: list[_Sibling], here: os.stat_result | None, old: BinaryIO | None, since: int = 0
-    ) -> os.stat_result | None:
-        """The file that comes after another: rotated as well, or the one at the path; None: nothing is in it yet.
-
-        Args:
-            here: the file at the path.
-            old: the other, of which a copy is none that comes after it; None where it is gone.
-            since: when that was changed last, where it is gone.
-        """
-        if old is not None:
-            since = os.fstat(old.fileno()).st_mtime_ns
-        later = [one for one in siblings if one.found.st_size and one.found.st_mtime_ns >= since]
-        for one in sorted(later, key=lambda one: (one.found.st_mtime_ns, one.path)):
-            if (file := open_regular(one.path)) is not None:
-                with file:
-                    if old is None or not _are_alike(old, file):
-                        return one.found
-        return here if here is not None and here.st_size else None
 
     def _elsewhere(self, at: FilePosition, found: os.stat_result, note: str = "") -> Reading:
         return Reading([], stored(beginning_of(found, at)), True, note)
@@ -198,14 +192,33 @@ class JsonlSource(ThreadedSource):
         )
 
 
-def _old(siblings: list[_Sibling], at: FilePosition) -> BinaryIO | None:
+def _old(siblings: list[_Sibling], at: FilePosition) -> tuple[_Sibling, BinaryIO] | None:
     """The file of a position under another name, or else the longest copy that was made of it before it was cut off."""
     for one in sorted(siblings, key=lambda one: (at.is_of(one.found), one.found.st_size), reverse=True):
         if (file := open_regular(one.path)) is not None:
             if stands_in(at, file) or (0 < at.offset <= one.found.st_size and mark_of(file, at.offset) == at.mark):
-                return file
+                return one, file
             file.close()
     return None
+
+
+def _following(
+    siblings: list[_Sibling], here: os.stat_result | None, order: tuple[int, ...], old: BinaryIO | None
+) -> os.stat_result | None:
+    """The file that comes after another: rotated as well, or the one at the path; None: nothing is in it yet.
+
+    Args:
+        here: the file at the path.
+        order: the place of the other.
+        old: the other, of which a copy is none that comes after it; None where it is gone.
+    """
+    later = [one for one in siblings if one.found.st_size and one.order > order]
+    for one in sorted(later, key=lambda one: one.order):
+        if (file := open_regular(one.path)) is not None:
+            with file:
+                if old is None or not _are_alike(old, file):
+                    return one.found
+    return here if here is not None and here.st_size else None
 
 
 def _lines_of(file: BinaryIO, offset: int, most: int) -> Iterator[tuple[int, bytes, int, bool]]:

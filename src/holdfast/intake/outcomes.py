@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 
 from holdfast.engine.core import Core
-from holdfast.engine.shadowing import outcome_row
+from holdfast.engine.path_views import outcome_row
 from holdfast.errors import HoldfastError
 from holdfast.intake.making import REASON_CHARACTERS, Made, kept, storable
 from holdfast.intake.reading import Found

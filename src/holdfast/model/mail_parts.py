@@ -86,8 +86,8 @@ def words(value: object, field: str) -> str:
 def one_line(value: object, what: str) -> str:
     """A text that can stand in a header."""
     text = _unicode(value, what)
-    # Whatever a library of mails takes for the end of a line, and whatever else is not to be seen.
-    if len(text.splitlines()) > 1 or text.splitlines() not in ([text], []) or any(c < " " or c == "\x7f" for c in text):
+    # Whatever a library of mails takes for the end of a line, and every other control character.
+    if text.splitlines() not in ([text], []) or any(c < " " or "\x7f" <= c <= "\x9f" for c in text):
         refuse(what, text, 'it stands in a header: leave line breaks and NUL out, as " ".join(text.split()) does')
     if len(text) > HEADER_CHARACTERS:
         raise UsageError(f"{what} has {len(text):,} characters; give at most {HEADER_CHARACTERS:,}")
@@ -130,7 +130,7 @@ def headers(value: object) -> dict[str, str]:
     for name, text in value.items():
         if not isinstance(name, str) or _HEADER_NAME.fullmatch(name) is None:
             refuse("the name of a header of a mail", name, 'give one such as "X-Ticket"')
-        if name.lower() in _OWN_HEADERS or name.lower().startswith("content-"):
+        if name.lower() in _OWN_HEADERS or name.lower().startswith(("content-", "resent-")):
             raise UsageError(f"the header {name!r} of a mail is made from its other fields, or by the channel")
         headers[name] = one_line(text, f"the header {name!r} of a mail")
     return headers

@@ -15,6 +15,7 @@ from holdfast.model.toml_places import NotReadable, read_toml, toml_line
 from holdfast.store.text_files import text_of
 
 FILE_BYTES = 1024 * 1024
+TEMPLATE_CHARACTERS = 100_000
 
 Place = tuple[str | int, ...]
 """Keys of tables, and places in lists from 0."""
@@ -115,8 +116,11 @@ class RuleFile:
     ) -> Template:
         """A text with ``$name`` in it."""
         given = table.get(key, usual)
-        if not isinstance(given, str):
-            self.wrong((*place, key), f"{key} is {given!r:.100}; give a text")
+        if not isinstance(given, str) or "\0" in given or len(given) > TEMPLATE_CHARACTERS:
+            self.wrong(
+                (*place, key),
+                f"{key} is {given!r:.100}; give a text of at most {TEMPLATE_CHARACTERS:,} characters, without NUL",
+            )
         template = Template(given)
         if not template.is_valid():
             self.wrong((*place, key), f"{key} has a $ without a name; write $$ for a dollar sign")

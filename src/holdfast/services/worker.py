@@ -305,11 +305,13 @@ class Worker:
 
     async def _stop(self) -> None:
         self._ending = True
+        sending = asyncio.create_task(self._stop_sending(self._drain))
         try:
-            messages = asyncio.create_task(self._stop_sending(self._drain))
             clean = await self._dispatcher.drain(self._drain, self._lease)
-            await messages
+            await sending
         except BaseException:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
             await self._leave(sign_off=True)
             raise
         await self._leave(sign_off=clean)

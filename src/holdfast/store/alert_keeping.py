@@ -25,5 +25,10 @@ def sort_alerts(rows: Sequence[AlertRow]) -> tuple[list[AlertRow], list[tuple[st
         if (row.state == "resolved") is (row.resolved_at is None):
             raise Rejected(f"the alert {row.rule!r} is {row.state}, and says otherwise of when it was resolved")
         last[row.tenant, row.rule, row.about, row.since] = row
-    nothing = [key for key, row in last.items() if row.state == "resolved" and row.fired_at is None]
-    return [row for key, row in sorted(last.items()) if key not in nothing], nothing
+    kept, nothing = [], []
+    for key, row in sorted(last.items()):
+        if row.state == "resolved" and row.fired_at is None:
+            nothing.append(key)
+        else:
+            kept.append(row)
+    return kept, nothing

@@ -437,9 +437,10 @@ class Store(Protocol):
         """The tenant's tallies of stretches that begin in [since, until), in order of time."""
 
     async def tidy(self, keep_audit_us: int, limit: int) -> int:
-        """Delete up to ``limit`` rows each of what is over: answers, sessions, failed tries, tallies, lost workers, changes.
+        """Delete up to ``limit`` rows each of what is over.
 
-        Tallies of a minute are kept for six hours, those of an hour for 400 days.
+        That is: answers, sessions, failed tries, tallies, lost workers and changes. Tallies of a minute are kept for
+        six hours, those of an hour for 400 days.
 
         Returns:
             How many were deleted.

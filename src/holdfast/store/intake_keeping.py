@@ -30,6 +30,7 @@ NEWEST = b"\xff" * 17
 
 _MARK = SHADOW.encode()
 _LAST_MS = (1 << 48) - 1
+_LAST_US = (1 << 63) - 1
 
 Cursor = tuple[int, bytes, int, str]
 """Of a page of compared messages: what comes after it of the entries, and of the outcomes that have no entry."""
@@ -170,14 +171,14 @@ def read_cursor(before: bytes | None, until: int) -> Cursor:
     if before is None:
         return until, b"", until, ""
     at, kind, rest = int.from_bytes(before[:8], "big", signed=True), before[8:9], before[9:]
-    if kind == b"e":
-        return at, rest, at + 1, ""
     try:
-        if kind != b"o":
-            raise ValueError
-        return at, b"", at, rest.decode()
+        if kind == b"e" and at < _LAST_US:
+            return at, rest, at + 1, ""
+        if kind == b"o" and b"\0" not in rest:
+            return at, b"", at, rest.decode()
     except ValueError:
-        raise UsageError("that is not where a page of compared messages begins: give what a page gave") from None
+        pass
+    raise UsageError("that is not where a page of compared messages begins: give what a page gave")
 
 
 def uid_bounds(since: int, until: int) -> tuple[bytes, bytes]:

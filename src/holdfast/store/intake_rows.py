@@ -91,7 +91,7 @@ class TakenIn(NamedTuple):
 
     Attributes:
         refused: None; ``moved``: the source is at another position by now; ``setting``: the path was changed.
-        revision: of the source now.
+        revision: of the source as the call left it; by now it may be at a later one.
         outcomes: of the entries, in their order.
     """
 

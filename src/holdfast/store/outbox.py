@@ -1,7 +1,8 @@
 """The verbs of the outbox. What a run publishes is written with the run's own commit: see `Batch.messages`.
 
-Of messages with a key, only the first of each tenant, channel and key can be claimed; when it has been sent or
-discarded, the next one can. A message that failed, or is dead, keeps its place.
+Of messages with a key, only the first of each tenant, channel and key can be claimed; when it has been sent, withheld
+or discarded, the next one can. A message that failed, or is dead, keeps its place; one that was withheld and is to be
+sent after all goes to the end, several in the order in which they were published.
 """
 
 from __future__ import annotations
@@ -70,5 +71,5 @@ class OutboxStore(Protocol):
     async def prune_messages(self, tenant: str | None, before: int, limit: int) -> int:
         """Delete messages that were sent, withheld or discarded before then, with their attempts; how many.
 
-        ``tenant``: None for those of all tenants.
+        One that waits for a person, dead or for a review, stays. ``tenant``: None for those of all tenants.
         """

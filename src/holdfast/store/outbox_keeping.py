@@ -87,6 +87,7 @@ class Ending(NamedTuple):
     Attributes:
         claim_id: under which it is settled; None for one that is taken from a lost worker.
         outcome: of the attempt; None if it was none.
+        ended_at: None while it waits for a review: so it is not deleted before somebody has looked.
     """
 
     uid: bytes
@@ -97,7 +98,7 @@ class Ending(NamedTuple):
     retry_at: int | None
     doubt: bool
     began_at: int
-    ended_at: int
+    ended_at: int | None
 
 
 _SETTLED = {"sent": "sent", "failed": "failed", "dead": "dead", "withheld": "withheld", "review": "withheld"}
@@ -109,7 +110,8 @@ def ending(settlement: Settlement) -> Ending:
     status = _SETTLED[s.outcome]
     retry_at = (s.ended_at if s.retry_at is None else s.retry_at) if status == "failed" else None
     outcome = None if status == "withheld" else s.outcome
-    return Ending(s.uid, s.claim_id, status, outcome, s.detail, retry_at, s.doubt, s.began_at, s.ended_at)
+    ended_at = None if s.outcome == "review" else s.ended_at
+    return Ending(s.uid, s.claim_id, status, outcome, s.detail, retry_at, s.doubt, s.began_at, ended_at)
 
 
 def lost(uid: bytes, resend: bool, claimed_at: int, now: int) -> Ending:

@@ -109,7 +109,7 @@ class MessageRow(NamedTuple):
         doubt: it may have been sent: whoever sent it was lost before it was recorded.
         repeats: how often another publication had its id and was dropped.
         due_at: when it is tried next, while it is pending or failed.
-        ended_at: when it was sent, withheld, discarded or given up.
+        ended_at: when it was sent, withheld, discarded or given up; None while it waits, also for a review.
     """
 
     uid: bytes

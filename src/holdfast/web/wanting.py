@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from holdfast.engine.alerts import AlertView
-from holdfast.engine.intakes import SourceView
+from holdfast.engine.intake_views import SourceView
 from holdfast.engine.messages import MessageCounts
 from holdfast.web.kept import kept
 from holdfast.web.message_live import COUNTED

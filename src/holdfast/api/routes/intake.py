@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import Query
+from fastapi import Path, Query
 from starlette.responses import Response
 
 from holdfast.api import bodies, intake_views, replies
@@ -18,12 +18,13 @@ from holdfast.api.intake_shapes import (
     Rewind,
     TellOutcomes,
 )
-from holdfast.api.paging import bad_cursor, page
+from holdfast.api.paging import page
 from holdfast.api.routing import Call, Calling, Named, Route, Routes, answer, nothing
 from holdfast.api.schemas import Id, Instant, Limit, UidCursor
 from holdfast.api.shapes import Page
-from holdfast.engine.intakes import BEGINNING, ENTRIES_AT_MOST, EntryView, SourceView
-from holdfast.engine.shadowing import COMPARED_AT_MOST, CutoverReport, PathOutcome
+from holdfast.engine.intake_views import BEGINNING, ENTRIES_AT_MOST, EntryView, SourceView
+from holdfast.engine.path_views import CutoverReport, PathOutcome
+from holdfast.engine.shadowing import COMPARED_AT_MOST
 from holdfast.intake.handing import HandedEntry
 from holdfast.model.access import Role
 from holdfast.store.intake_rows import Comparison, EntryOutcome
@@ -34,8 +35,14 @@ Since = Annotated[Instant | None, Query(description="Only what came in since the
 Until = Annotated[Instant | None, Query(description="Only what came in before then.")]
 ComparedCursor = Annotated[
     str | None,
-    Query(pattern="^[0-9a-f]{18,8300}$", description="Where to go on: what the page before gave as `next`."),
+    Query(
+        max_length=8300,
+        json_schema_extra={"pattern": "^[0-6][0-9a-f]{15}65[0-9a-f]{32}$"},
+        description="Where to go on: what the page before gave as `next`.",
+    ),
 ]
+
+EntryId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 
 _ENTRY = ("entry-not-found", "entry-settled")
 
@@ -169,26 +176,26 @@ async def list_entries(
     return await _entries(call, source, outcome, message_id, run, since, until, limit, cursor)
 
 
-@routes.get("/entries/{entry_id:name}", needs=Role.VIEWER, answers=EntryView, problems=("entry-not-found",))
-async def get_entry(call: Calling, entry_id: Named) -> Response:
+@routes.get("/entries/{entry_id}", needs=Role.VIEWER, answers=EntryView, problems=("entry-not-found",))
+async def get_entry(call: Calling, entry_id: EntryId) -> Response:
     """An entry, with its content where it is dead."""
     [view] = intake_views.entries([await call.client.entry(entry_id)], call.redactor)
     return answer(view)
 
 
 @routes.post(
-    "/entries/{entry_id:name}/retry",
+    "/entries/{entry_id}/retry",
     needs=Role.OPERATOR,
     answers=RetriedEntry,
     problems=(*_ENTRY, "workflow-unknown", "payload-refused"),
 )
-async def retry_entry(call: Calling, entry_id: Named, body: RetryEntry | None = None) -> Response:
+async def retry_entry(call: Calling, entry_id: EntryId, body: RetryEntry | None = None) -> Response:
     """Take in a dead entry after all, as it was kept or as it should have been."""
     return answer(RetriedEntry(await call.client.retry_entry(entry_id, None if body is None else body.content)))
 
 
-@routes.post("/entries/{entry_id:name}/discard", needs=Role.OPERATOR, status=204, problems=_ENTRY)
-async def discard_entry(call: Calling, entry_id: Named, body: DiscardEntry) -> Response:
+@routes.post("/entries/{entry_id}/discard", needs=Role.OPERATOR, status=204, problems=_ENTRY)
+async def discard_entry(call: Calling, entry_id: EntryId, body: DiscardEntry) -> Response:
     """Give a dead entry up, with the reason."""
     await call.client.discard_entry(entry_id, body.reason)
     return nothing()
@@ -215,8 +222,6 @@ async def compare_paths(
 
     `counts` are of all messages of the time.
     """
-    if cursor is not None and len(cursor) % 2:
-        raise bad_cursor()
     client = call.client
     most = min(limit + 1, COMPARED_AT_MOST)
     found = await client.compare(workflow, since=since, until=until, which=which, limit=most, before=cursor)

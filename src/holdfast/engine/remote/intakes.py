@@ -8,31 +8,28 @@ from typing import Any
 
 import msgspec
 
-from holdfast.engine.intakes import (
+from holdfast.engine.intake_views import (
     BEGINNING,
     ENTRIES_AT_MOST,
     EntryView,
-    Intakes,
     SourceView,
     asked_at,
-    checked_reason,
     entry_filter,
     entry_uid,
     position_of,
 )
-from holdfast.engine.remote.part import RemotePart
-from holdfast.engine.remote.wire import cursor, instant_text, path
-from holdfast.engine.shadowing import (
-    COMPARED_AT_MOST,
-    OUTCOMES_AT_ONCE,
+from holdfast.engine.intakes import Intakes, checked_reason
+from holdfast.engine.path_views import (
     ComparedView,
     CutoverReport,
     PathOutcome,
-    Shadowing,
     check_comparison,
     compared_id,
     outcome_row,
 )
+from holdfast.engine.remote.part import RemotePart
+from holdfast.engine.remote.wire import cursor, instant_text, path
+from holdfast.engine.shadowing import COMPARED_AT_MOST, OUTCOMES_AT_ONCE, Shadowing
 from holdfast.errors import PayloadError
 from holdfast.model.ids import check_id
 from holdfast.model.run import instant, microseconds

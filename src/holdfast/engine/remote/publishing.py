@@ -82,14 +82,14 @@ class RemotePublishing(RemotePart, Outboxes, PublishModes):
         before: str | None = None,
     ) -> list[MessageView]:
         """See `Client.messages`."""
-        check_filter(status, channel, workflow, key)
+        check_filter(status, channel, workflow, key, doubt)
         query: dict[str, Any] = {
             "status": status,
             "channel": channel,
             "workflow": workflow,
             "run": None if run is None else check_id(run, "the id of a run"),
             "key": key,
-            "doubt": None if doubt is None else str(bool(doubt)).lower(),
+            "doubt": None if doubt is None else str(doubt).lower(),
             "cursor": None if before is None else checked_uid(before).hex(),
         }
         return await self._some("/outbox", MessageView, limit, PAGE_AT_MOST, **query)

@@ -11,6 +11,9 @@ Filter = Literal["queues", "workflows", "channels_of", "sources", "tenants"]
 
 FILTERS: tuple[Filter, ...] = ("queues", "workflows", "channels_of", "sources", "tenants")
 
+DEPTH_AT_MOST = 1_000_000
+"""Ready runs of a queue are counted up to here, where a rule asks for it."""
+
 COUNT_AT_MOST = 10_000
 """Runs in trouble, messages and entries are counted up to here, of each tenant."""
 
@@ -19,6 +22,9 @@ HELD_AT_MOST = 1_000
 
 UNDELIVERED_AT_MOST = 1_000
 """So many of a tenant's messages that are dead are told apart by channel, the newest."""
+
+LOST_AT_MOST = 1_000
+"""So many workers that were lost are counted."""
 
 TENANTS_AT_MOST = 1_000
 """So many tenants are looked at, the first by name."""
@@ -32,29 +38,31 @@ class Measure:
         unit: of its value, and of a rule's threshold.
         filters: what a rule can confine it to.
         windowed: it is of the last few minutes, which a rule can choose.
+        most: it is counted no further; None where it can be any number.
     """
 
     unit: Unit
     filters: tuple[Filter, ...]
     windowed: bool = False
+    most: int | None = None
 
 
 MEASURES: dict[str, Measure] = {
-    "queue_depth": Measure("number", ("queues",)),
+    "queue_depth": Measure("number", ("queues",), most=DEPTH_AT_MOST),
     "oldest_age": Measure("duration", ("queues",)),
     "queue_wait_p95": Measure("duration", ("workflows", "tenants"), windowed=True),
     "run_duration_p95": Measure("duration", ("workflows", "tenants"), windowed=True),
     "failure_rate": Measure("share", ("workflows", "tenants"), windowed=True),
-    "dead_letters": Measure("number", ("workflows", "tenants")),
-    "stuck": Measure("number", ("workflows", "tenants")),
-    "stranded": Measure("number", ("queues", "workflows")),
-    "lost_workers": Measure("number", (), windowed=True),
-    "unsent": Measure("number", ("channels_of",)),
+    "dead_letters": Measure("number", ("workflows", "tenants"), most=COUNT_AT_MOST),
+    "stuck": Measure("number", ("workflows", "tenants"), most=HELD_AT_MOST),
+    "stranded": Measure("number", ("queues", "workflows"), most=COUNT_AT_MOST),
+    "lost_workers": Measure("number", (), windowed=True, most=LOST_AT_MOST),
+    "unsent": Measure("number", ("channels_of",), most=COUNT_AT_MOST + 1),
     "unsent_age": Measure("duration", ("channels_of",)),
-    "undelivered": Measure("number", ("channels_of", "tenants")),
+    "undelivered": Measure("number", ("channels_of", "tenants"), most=UNDELIVERED_AT_MOST),
     "schedule_missed": Measure("duration", ("workflows", "tenants")),
     "budget": Measure("dollars", ("tenants",)),
-    "intake_failing": Measure("number", ("sources", "workflows", "tenants")),
-    "intake_dead": Measure("number", ("sources", "workflows", "tenants")),
+    "intake_failing": Measure("number", ("sources", "workflows", "tenants"), most=1),
+    "intake_dead": Measure("number", ("sources", "workflows", "tenants"), most=COUNT_AT_MOST),
 }
 """By name."""

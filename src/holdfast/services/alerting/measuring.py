@@ -23,6 +23,7 @@ from holdfast.model.tally import MINUTE, added, percentile
 from holdfast.services.alerting.measures import (
     COUNT_AT_MOST,
     HELD_AT_MOST,
+    LOST_AT_MOST,
     TENANTS_AT_MOST,
     UNDELIVERED_AT_MOST,
     Filter,
@@ -39,7 +40,6 @@ QUEUE_COUNTED = 1_000
 """`Store.list_queues` counts so far."""
 
 SCHEDULES_AT_MOST = 1_000
-LOST_AT_MOST = 1_000
 
 _HELD_BY_PEOPLE = f"{RunHeld.__module__}.{RunHeld.__qualname__}"
 

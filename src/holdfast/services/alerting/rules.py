@@ -184,4 +184,6 @@ def _above(file: RuleFile, kind: Measure, given: dict[str, Any], place: Place) -
         file.wrong((*place, "above"), f"above is {above!r:.100}; give a number, 0 or more")
     if kind.unit == "share" and above >= 1:
         file.wrong((*place, "above"), f"above is {above!r}; give a share of 1, such as 0.05")
+    if kind.most is not None and above >= kind.most:
+        file.wrong((*place, "above"), f"above is {above!r:.100}, and it is counted up to {kind.most:,}: give less")
     return float(above)

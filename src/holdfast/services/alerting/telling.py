@@ -19,6 +19,10 @@ WORKFLOW = "holdfast.alerts"
 TOLD_TOGETHER = 100
 """So many alerts are told one by one in a message; of the others their number."""
 
+TITLE_CHARACTERS = 1_000
+PARAGRAPH_CHARACTERS = 10_000
+"""So much is told of an alert: a message must not be larger than one can be, whatever stands in a rule."""
+
 _LONG = 150
 
 
@@ -37,7 +41,7 @@ def shown(value: float, unit: Unit) -> str:
 
 def title_of(rule: AlertRule, row: AlertRow) -> str:
     """What is wrong, in one line."""
-    return " ".join(rule.title.substitute(_values(rule, row)).split())
+    return " ".join(rule.title.substitute(_values(rule, row)).split())[:TITLE_CHARACTERS]
 
 
 def messages_of(rule: AlertRule, telling: Telling, rows: Sequence[AlertRow], now_us: int) -> list[NewMessage]:
@@ -73,7 +77,7 @@ def messages_of(rule: AlertRule, telling: Telling, rows: Sequence[AlertRow], now
 
 
 def _paragraph(rule: AlertRule, row: AlertRow) -> str:
-    text = rule.text.substitute(_values(rule, row)).strip()
+    text = rule.text.substitute(_values(rule, row)).strip()[:PARAGRAPH_CHARACTERS]
     return f"{row.text}\n{text}" if text else row.text
 
 
@@ -90,5 +94,5 @@ def _values(rule: AlertRule, row: AlertRow) -> dict[str, str]:
 
 
 def _short(part: str) -> str:
-    """A part of a message's id: names may be as long as ids are."""
-    return part if len(part) <= _LONG else hashlib.sha256(part.encode()).hexdigest()[:32]
+    """A part of a message's id: names may be as long as ids are, and hold what stands between the parts."""
+    return part if len(part) <= _LONG and "/" not in part else hashlib.sha256(part.encode()).hexdigest()[:32]

@@ -54,9 +54,10 @@ class Watch:
         self._core = core
         self._rules = rules
         self._holder = secrets.token_bytes(16)
-        self._lease_us = int(max(LEASE_SECONDS, 3 * rules.every_seconds) * 1e6)
+        self._took = 0.0
+        """So many seconds the last look took."""
         self._over: dict[tuple[Group, str], int] = {}
-        """Of what fires, since when it is not so any more. Whoever leads next counts anew."""
+        """Of what fires, since when it is not so any more, as it was recorded. Whoever leads next counts anew."""
         self._faults: dict[str, str] = {}
         self._pruned_at = 0
 
@@ -69,35 +70,42 @@ class Watch:
                     await self.tick()
                 except StoreError as error:
                     log.warning("whether something is wrong cannot be seen just now: %s", error)
-                took = asyncio.get_running_loop().time() - began
+                self._took = asyncio.get_running_loop().time() - began
                 # Looking must stay a small part of the time, however much there is to look at.
-                await asyncio.sleep(max(self._rules.every_seconds - took, 2 * took))
+                await asyncio.sleep(max(self._rules.every_seconds - self._took, 2 * self._took))
         finally:
             await self._leave()
 
     async def tick(self) -> bool:
         """Look once, if this worker leads. Whether it does."""
         alerts = self._core.store.alerts
-        term = await alerts.lead(DUTY, self._holder, self._lease_us)
+        # It lasts over some looks, also of those that take long.
+        lease = max(LEASE_SECONDS, 3 * self._rules.every_seconds, 6 * self._took)
+        term = await alerts.lead(DUTY, self._holder, int(lease * 1e6))
         if term is None:
-            self._over.clear()
-            note(self, None, {})
-            return False
+            return self._led_by_another()
         now = await self._core.store.now()
         look = Look(self._core.store, self._rules.tenant, now)
         measured = [(rule, await self._samples(look, rule)) for rule in self._rules.rules]
         open_ = await alerts.open_alerts()
-        rows, messages = self._decide(open_, measured, now)
+        over = dict(self._over)
+        rows, messages = self._decide(open_, measured, over, now)
         if rows or messages:
             if not await alerts.put_alerts(DUTY, term, rows, messages):
-                return False
+                return self._led_by_another()
             if messages:
                 self._core.announce(HINT)
+        self._over = over
         note(self, now / 1e6, self._firing(open_, rows))
         if now - self._pruned_at >= PRUNE_EVERY_US:
             self._pruned_at = now
             await alerts.prune_alerts(now - KEEP_US, PRUNE_AT_ONCE)
         return True
+
+    def _led_by_another(self) -> bool:
+        self._over.clear()
+        note(self, None, {})
+        return False
 
     async def _samples(self, look: Look, rule: AlertRule) -> list[Sample] | None:
         """What a rule measures; None where it cannot be measured, which must not keep others from being told."""
@@ -114,7 +122,11 @@ class Watch:
         return found
 
     def _decide(
-        self, open_: Iterable[AlertRow], measured: Iterable[tuple[AlertRule, list[Sample] | None]], now: int
+        self,
+        open_: Iterable[AlertRow],
+        measured: Iterable[tuple[AlertRule, list[Sample] | None]],
+        over: dict[tuple[Group, str], int],
+        now: int,
     ) -> tuple[list[AlertRow], list[NewMessage]]:
         standing: dict[Group, dict[str, AlertRow]] = defaultdict(dict)
         for row in open_:
@@ -128,7 +140,7 @@ class Watch:
             for group in sorted({*values, *(group for group in standing if group[0] == rule.name)}):
                 was = standing.pop(group, {})
                 if samples is not None:
-                    changed, told = self._decide_group(rule, group, was, values[group], now)
+                    changed, told = _decide_group(rule, group, was, values[group], over, now)
                     rows += changed
                     messages += told
         # Of rules that there are no more, nobody is told.
@@ -136,38 +148,6 @@ class Watch:
             row._replace(state="resolved", resolved_at=now) for group in standing.values() for row in group.values()
         ]
         return rows, messages
-
-    def _decide_group(
-        self, rule: AlertRule, group: Group, was: dict[str, AlertRow], values: dict[str, float], now: int
-    ) -> tuple[list[AlertRow], list[NewMessage]]:
-        so = {about for about, value in values.items() if value > rule.above}
-        if not so and not was:
-            return [], []
-        open_ = {
-            about: Standing(row.state, row.since, row.fired_at, self._over.get((group, about)), row.told_at)
-            for about, row in was.items()
-        }
-        decided = decide(rule.terms, open_, so, now)
-        rows = {}
-        for about, one in decided.standings.items():
-            before = was.get(about)
-            row = AlertRow(
-                tenant=group[1], rule=rule.name, about=about, state=one.state, severity=rule.severity,
-                value=values[about] if about in so or before is None else before.value, text="", since=one.since,
-                fired_at=one.fired_at, resolved_at=one.over_at if one.state == "resolved" else None,
-                told_at=one.told_at,
-            )  # fmt: skip
-            # What is over is told in the words in which it was.
-            rows[about] = row._replace(text=title_of(rule, row) if about in so or before is None else before.text)
-            self._over.pop((group, about), None)
-            if one.state == "firing" and one.over_at is not None:
-                self._over[group, about] = one.over_at
-        messages = [
-            message
-            for telling in decided.tellings
-            for message in messages_of(rule, telling, [rows[about] for about in telling.abouts], now)
-        ]
-        return [row for about, row in rows.items() if row != was.get(about)], messages
 
     def _firing(self, open_: Iterable[AlertRow], changed: Iterable[AlertRow]) -> Firing:
         """How many fire now; 0 of the rules of which none does."""
@@ -183,3 +163,43 @@ class Watch:
                 await self._core.store.alerts.lead(DUTY, self._holder, 0)
         except (StoreError, TimeoutError) as error:
             log.warning("the next worker sees to alerts only when this one's lease is over: %s", error)
+
+
+def _decide_group(
+    rule: AlertRule,
+    group: Group,
+    was: dict[str, AlertRow],
+    values: dict[str, float],
+    over: dict[tuple[Group, str], int],
+    now: int,
+) -> tuple[list[AlertRow], list[NewMessage]]:
+    """What becomes of the alerts of a rule and a tenant; ``over`` is changed: since when what fires is so no more."""
+    so = {about for about, value in values.items() if value > rule.above}
+    if not so and not was:
+        return [], []
+    open_ = {
+        about: Standing(row.state, row.since, row.fired_at, over.get((group, about)), row.told_at)
+        for about, row in was.items()
+    }
+    decided = decide(rule.terms, open_, so, now)
+    rows = {}
+    for about, one in decided.standings.items():
+        before = was.get(about)
+        row = AlertRow(
+            tenant=group[1], rule=rule.name, about=about, state=one.state, severity=rule.severity,
+            value=values[about] if about in so or before is None else before.value, text="", since=one.since,
+            fired_at=one.fired_at, resolved_at=one.over_at if one.state == "resolved" else None,
+            # Where nobody is told, whoever is to be told later hears that it fires.
+            told_at=one.told_at if rule.to else None if before is None else before.told_at,
+        )  # fmt: skip
+        # What is over is told in the words in which it was.
+        rows[about] = row._replace(text=title_of(rule, row) if about in so or before is None else before.text)
+        over.pop((group, about), None)
+        if one.state == "firing" and one.over_at is not None:
+            over[group, about] = one.over_at
+    messages = [
+        message
+        for telling in decided.tellings
+        for message in messages_of(rule, telling, [rows[about] for about in telling.abouts], now)
+    ]
+    return [row for about, row in rows.items() if row != was.get(about)], messages

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from holdfast.engine.attaching import attach, attempt
-from holdfast.engine.context import now
+from holdfast.engine.context import now, scope
 from holdfast.engine.events import send_event, wait_for_event
 from holdfast.engine.publishing import checked, new_message
 from holdfast.engine.steering import continue_as_new
@@ -100,7 +100,9 @@ async def tell(channels: list[str], title: str, body: str) -> None:
 async def digest(terms: Digest) -> None:
     """Gather what comes up, tell it together, and begin again until the day is over."""
     over = datetime.fromtimestamp((terms.day + 1) * DAY_SECONDS, UTC) + timedelta(seconds=terms.seconds)
-    first = await _next(terms, over)
+    # One that begins late, as after a night without workers, waits for what came up all the same.
+    begins = scope("a digest").execution.run.generation == 1
+    first = await _next(terms, over, late=terms.seconds if begins else 0.0)
     if first is None:
         return
     told, until = [first], now() + timedelta(seconds=terms.seconds)
@@ -113,9 +115,12 @@ async def digest(terms: Digest) -> None:
     continue_as_new(terms)
 
 
-async def _next(terms: Digest, until: datetime) -> dict[str, Any] | None:
+async def _next(terms: Digest, until: datetime, late: float = 0.0) -> dict[str, Any] | None:
+    """What comes up next; None for nothing until then, or, where it is later already, for so many seconds."""
     left = (until - now()).total_seconds()
     if left <= 0:
+        left = late
+    if not left:
         return None
     try:
         return await wait_for_event(TOLD, key=terms.rule, timeout=left, type=dict[str, Any])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import email.policy
 import hashlib
+import re
 from datetime import UTC, datetime
+from email.charset import Charset
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -13,6 +15,15 @@ from email.utils import format_datetime
 from holdfast.model.mail_parts import mailbox
 from holdfast.model.mails import Mail
 from holdfast.services.outbox.outgoing import DeliveryFailed, Outgoing, said
+
+_UTF8 = Charset("utf-8")
+_ENCODED = "=?"
+"""With this an encoded word of RFC 2047 begins."""
+
+FITS_CHARACTERS = 50
+"""An address and its name stand on one line for certain if they have no more."""
+
+_SPECIAL = re.compile(r"""=\?|[()<>@,:;."\[\]\\]""")
 
 
 def mail_bytes(mail: Mail, message: Outgoing, sender: str, *, utf8: bool = False) -> bytes:
@@ -32,20 +43,20 @@ def mail_bytes(mail: Mail, message: Outgoing, sender: str, *, utf8: bool = False
         built["Cc"] = [_address(one) for one in mail.cc]
     if mail.reply_to:
         built["Reply-To"] = [_address(one) for one in mail.reply_to]
-    built["Subject"] = mail.subject
+    built["Subject"] = _literal(mail.subject)
     built["Date"] = format_datetime(datetime.fromtimestamp(message.created_at // 1_000_000, UTC))
     domain = ascii_domain(mailbox(whose).address).rpartition("@")[2]
     built["Message-ID"] = f"<{message.digest}@{domain}>"
-    built["X-Holdfast-Message-Id"] = message.name
+    built["X-Holdfast-Message-Id"] = _literal(message.name)
     if message.draft:
         built["X-Holdfast-Draft"] = "yes"
     if mail.in_reply_to is not None:
-        built["In-Reply-To"] = mail.in_reply_to
+        built["In-Reply-To"] = _literal(mail.in_reply_to)
     if mail.references:
-        built["References"] = " ".join(mail.references)
+        built["References"] = _literal(" ".join(mail.references))
     for name, text in mail.headers.items():
         if not name.lower().startswith("x-holdfast-"):
-            built[name] = text
+            built[name] = _literal(text)
     built.set_content(mail.text, cte=_transfer(mail.text))
     if mail.html is not None:
         built.add_alternative(mail.html, subtype="html", cte=_transfer(mail.html))
@@ -53,7 +64,7 @@ def mail_bytes(mail: Mail, message: Outgoing, sender: str, *, utf8: bool = False
         kind, _, subtype = one.media_type.partition("/")
         if kind.lower() in ("message", "multipart"):  # their parts would have to be taken apart
             kind, subtype = "application", "octet-stream"
-        built.add_attachment(one.content, maintype=kind, subtype=subtype, filename=one.name)
+        built.add_attachment(one.content, maintype=kind, subtype=subtype, filename=_literal(one.name))
     # What stands between the parts is the same at each attempt. It comes from all that is in them, so that nobody who
     # writes a part of it can put it there.
     between = hashlib.sha256(message.payload).hexdigest()[:32]
@@ -85,10 +96,22 @@ def ascii_domain(address: str) -> str:
 
 def _address(text: str) -> Address:
     name, address = mailbox(text)
+    if _ENCODED in name or len(name) + len(address) > FITS_CHARACTERS:
+        # The standard library would write it without the quotes that it needs: what stands in it would be an address.
+        name = " ".join(_SPECIAL.sub(" ", name).split())
     local, _, domain = ascii_domain(address).rpartition("@")
     if local.startswith('"'):
         return Address(display_name=name, addr_spec=f"{local}@{domain}")
     return Address(display_name=name, username=local, domain=domain)
+
+
+def _literal(text: str) -> str:
+    """A text as it is assigned to a header, so that it is sent as it stands.
+
+    The standard library decodes whatever looks like an encoded word, and writes the line breaks in it as such: a
+    subject could begin another header.
+    """
+    return _UTF8.header_encode(text) if _ENCODED in text else text
 
 
 def _transfer(text: str) -> str:

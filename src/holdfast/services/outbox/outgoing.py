@@ -161,7 +161,8 @@ def said(text: object, secrets: Iterable[str] = ()) -> str:
     """What was said, as it may be stored and shown: short, on one line, and without the parts of any secret."""
     found = str(text)
     for secret in secrets:
-        parts = {secret, *_SEPARATORS.split(secret)}
+        # Of an address, everything but its scheme may be one.
+        parts = {secret, *_SEPARATORS.split(secret.partition("://")[2] or secret)}
         for part in sorted({*parts, *map(unquote, parts)}, key=len, reverse=True):
             if len(part) >= SECRET_CHARACTERS:
                 found = found.replace(part, "…")

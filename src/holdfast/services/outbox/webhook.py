@@ -10,7 +10,9 @@ import asyncio
 import contextlib
 import email.utils
 import re
+import ssl
 import time
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
@@ -59,8 +61,8 @@ class WebhookChannel:
                 ) from None
         self._terms = terms
         self._means = means
-        self._transport: httpx.AsyncHTTPTransport | None = None
-        self._opening = asyncio.Lock()
+        self._idle: list[httpx.AsyncHTTPTransport] = []
+        self._trusted: asyncio.Future[ssl.SSLContext] | None = None
 
     async def send(self, message: Outgoing) -> str:
         """Post a message; see `Channel.send`."""
@@ -69,8 +71,7 @@ class WebhookChannel:
             headers = self._headers(message)
         except UsageError as error:
             raise DeliveryFailed(str(error)) from None
-        # Everything of it may be one: who knows an address can post to it.
-        secrets = [one for one in (url, *headers.secrets) if one]
+        secrets = [*headers.secrets, *([url] if isinstance(self._means.url, Secret) else [])]
         sent = False
 
         async def heed(event: str, _: object) -> None:
@@ -80,9 +81,9 @@ class WebhookChannel:
         seconds = self._terms.timeout_seconds
         extensions = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds), "trace": heed}
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds), self._connection(url) as connection:
                 request = httpx.Request("POST", url, headers=headers.all, content=message.json, extensions=extensions)
-                response = await (await self._opened(request.url)).handle_async_request(request)
+                response = await connection.handle_async_request(request)
                 async with contextlib.aclosing(response):
                     body = await _read(response)
         except (TimeoutError, httpx.TimeoutException):
@@ -94,22 +95,27 @@ class WebhookChannel:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._transport is not None:
-            await self._transport.aclose()
-            self._transport = None
+        while self._idle:
+            await self._idle.pop().aclose()
 
-    async def _opened(self, url: httpx.URL) -> httpx.AsyncHTTPTransport:
-        """What has the connections; a client would follow what it is told, keep cookies, and log addresses."""
-        async with self._opening:
-            if self._transport is None:
-                proxy = None if proxy_bypass(url.host) else getproxies().get(url.scheme)
-                # In a thread: to read the certificates that are trusted takes a moment.
-                self._transport = await asyncio.to_thread(
-                    httpx.AsyncHTTPTransport,
-                    proxy=proxy,
-                    limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._terms.concurrency),
-                )
-        return self._transport
+    @contextlib.asynccontextmanager
+    async def _connection(self, url: str) -> AsyncIterator[httpx.AsyncHTTPTransport]:
+        """A connection that nobody else uses meanwhile, and which is used again unless something fails.
+
+        Each is a transport of its own: one with many connections looks through all of them at each request. A client
+        would follow what it is told, keep cookies, and log addresses.
+        """
+        if self._trusted is None:
+            # In a thread, and once: to read the certificates that are trusted takes a moment.
+            self._trusted = asyncio.ensure_future(asyncio.to_thread(httpx.create_ssl_context))
+        trusted = await asyncio.shield(self._trusted)
+        connection = self._idle.pop() if self._idle else _made(httpx.URL(url), trusted)
+        try:
+            yield connection
+        except BaseException:
+            await connection.aclose()
+            raise
+        self._idle.append(connection)
 
     def _judged(self, response: httpx.Response, body: bytes | None, secrets: list[str]) -> str:
         """What the receiver said, if it took the message."""
@@ -164,6 +170,11 @@ class _Headers:
     def __init__(self) -> None:
         self.all: dict[str, str] = {}
         self.secrets: list[str] = []
+
+
+def _made(url: httpx.URL, trusted: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
+    proxy = None if proxy_bypass(url.host) else getproxies().get(url.scheme)
+    return httpx.AsyncHTTPTransport(verify=trusted, proxy=proxy, limits=httpx.Limits(max_connections=1))
 
 
 async def _read(response: httpx.Response) -> bytes | None:

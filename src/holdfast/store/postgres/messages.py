@@ -41,8 +41,7 @@ async def add_messages(connection: Connection, rows: Sequence[NewMessage]) -> No
         return
     messages = stored(rows)
     lines = [(row.tenant, row.channel, row.key) for row in messages if row.key is not None and row.status == "pending"]
-    if lines:
-        await connection.execute(_SQL["lock_lines"], *columns(lines, 3))
+    await lock_lines(connection, lines)
     in_order = sorted(messages, key=lambda row: (row.tenant, row.id))
     found = {row[0] for row in await connection.fetch(_SQL["insert_messages"], in_order)}
     added, others = split(messages, found)

@@ -56,7 +56,7 @@ async def _moved(connection: Connection, asked: TakeIn, position: bytes, revisio
         again = len(await connection.fetch(_SQL["find_keys"], asked.tenant, asked.source, keys)) == len(keys)
     if not again:
         return TakenIn("moved", revision, ())
-    return TakenIn(None, revision, outcomes_of(asked.entries, uids))
+    return TakenIn(None, asked.revision + 1, outcomes_of(asked.entries, uids))
 
 
 async def _stored(connection: Connection, asked: TakeIn) -> set[bytes]:

@@ -64,16 +64,14 @@ def queue_again(connection: sqlite3.Connection, uids: Sequence[tuple[bytes]]) ->
 def change_messages(connection: sqlite3.Connection, asked: ChangeMessages) -> list[str]:
     """See `OutboxStore.change_messages`. What this change did before is found by its first record."""
     mark = asked.audits[0].uid if asked.audits else None
-    changed: list[str] = []
-    for id in dict.fromkeys(asked.ids):
-        row = connection.execute(_SQL["find_to_change"], (asked.tenant, id)).fetchone()
-        if row is None:
-            continue
-        uid, channel, key, status, verdict, due_at, change_uid = row
+    ids = list(dict.fromkeys(asked.ids))
+    rows = [connection.execute(_SQL["find_to_change"], (asked.tenant, id)).fetchone() for id in ids]
+    done: set[str] = set()
+    for uid, id, channel, key, status, verdict, due_at, change_uid in sorted(row for row in rows if row is not None):
         if mark is not None and change_uid == mark:
-            changed.append(id)
+            done.add(id)
         elif may_change(asked.change, status, verdict):
-            changed.append(id)
+            done.add(id)
             connection.execute(_SQL["drop_queue"], (channel, due_at, uid))
             if asked.change == "discard":
                 connection.execute(_SQL["discard"], (uid, asked.reason, asked.at, mark))
@@ -85,6 +83,7 @@ def change_messages(connection: sqlite3.Connection, asked: ChangeMessages) -> li
                 join_lines(connection, [(asked.tenant, channel, key, uid, asked.at)])
             else:
                 execute_many(connection, "insert_queue", [(channel, asked.at, uid)], _SQL)
+    changed = [id for id in ids if id in done]
     audits = audits_of(asked, changed)
     if audits:
         audit.record(connection, audits)

@@ -66,17 +66,17 @@ def _delete(connection: sqlite3.Connection, runs: list[tuple[bytes]], deadlines:
     kinds = "journals", "attempts", "attributes", "progress", "waits", "model_calls", "artifacts", "grants", "troubled"
     for kind in (*kinds, "runs"):
         execute_many(connection, f"delete_{kind}", runs, _SQL)
-    if deadlines:
-        execute_many(connection, "delete_deadlines", deadlines, _SQL)
+    connection.executemany(_SQL["delete_deadline"], deadlines)
 
 
 def _tidy(connection: sqlite3.Connection, limit: int) -> None:
     """Delete up to ``limit`` expired events, and what nobody uses of so many topics and lanes."""
     events = connection.execute(_SQL["expired"], (limit,)).fetchall()
     if events:
-        execute_many(connection, "delete_events", events, _SQL)
-        execute_many(connection, "delete_deliveries", [(id,) for _, _, id in events], _SQL)
-        execute_many(connection, "delete_topics", sorted({(topic,) for topic, _, _ in events}), _SQL)
+        ids = [(id,) for _, id in events]
+        execute_many(connection, "delete_events", ids, _SQL)
+        execute_many(connection, "delete_deliveries", ids, _SQL)
+        execute_many(connection, "delete_topics", sorted({(topic,) for topic, _ in events}), _SQL)
     for kind in ("topics", "lanes"):
         # From a place in the ring of ids that is another each time, so that every row has its turn.
         begin = random.randbytes(16)

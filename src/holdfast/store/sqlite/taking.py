@@ -55,7 +55,7 @@ def _moved(connection: sqlite3.Connection, asked: TakeIn, position: bytes, revis
         again = len(select_many(connection, "find_keys", rows, _SQL)) == len(keys)
     if not again:
         return TakenIn("moved", revision, ())
-    return TakenIn(None, revision, outcomes_of(asked.entries, uids))
+    return TakenIn(None, asked.revision + 1, outcomes_of(asked.entries, uids))
 
 
 def _stored(connection: sqlite3.Connection, asked: TakeIn) -> set[bytes]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from holdfast.api import intake_views, message_views
-from holdfast.engine.intakes import EntryView
+from holdfast.engine.intake_views import EntryView
 from holdfast.engine.messages import MessageView
 from holdfast.errors import RunNotFound, UsageError
 from holdfast.model.run import RunView

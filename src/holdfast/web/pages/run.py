@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
+from holdfast.api import message_views
 from holdfast.api.redaction import cleaned
 from holdfast.engine.browsing import entries_at, journal_part
 from holdfast.errors import UsageError
@@ -27,6 +28,7 @@ ENTRIES = 200
 """So many entries are on one page of a timeline."""
 
 CHILDREN = 20
+MESSAGES = 20
 
 _COMMAND = re.compile(r"; (release it|let it go on) with `[^`]*`$")
 """What an explanation advises to type; here are buttons for it."""
@@ -93,6 +95,7 @@ async def _run(page: Page, run_id: str) -> Response:
     children = await page.client.children(view.id, limit=CHILDREN + 1, after=page.query.get("children"))
     chosen = await _chosen(page, view, hidden)
     made = await made_by(page, view.id, hidden)
+    messages = await page.client.messages(run=view.id, limit=MESSAGES + 1)
     return page.render(
         "pages/run.html",
         title=view.id,
@@ -106,6 +109,8 @@ async def _run(page: Page, run_id: str) -> Response:
         made=made,
         around=days_around(view.created_at.astimezone(UTC).date(), page.now.date()),
         children=page.shown(children[:CHILDREN]),
+        messages=message_views.listed(messages[:MESSAGES], page.redactor),
+        more_messages=len(messages) > MESSAGES,
         more_children=children[CHILDREN - 1].id if len(children) > CHILDREN else None,
         actions=possible(view) if page.may("operator") else [],
         stream=_stream(page, view),

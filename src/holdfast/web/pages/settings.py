@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
 from holdfast.engine.keeping import DEFAULT_SECONDS, RetentionView
+from holdfast.engine.publish_modes import PublishSettingView
 from holdfast.errors import KeyNotFound
 from holdfast.model.access import Role
 from holdfast.web.page import Page
@@ -36,6 +38,7 @@ TABS = (
     Tab("keys", "/settings", "API keys", Role.ADMIN),
     Tab("people", "/settings/people", "People", Role.OPERATOR),
     Tab("retention", "/settings/retention", "Retention"),
+    Tab("publishing", "/settings/publishing", "Publishing"),
     Tab("searches", "/settings/searches", "Kept searches"),
     Tab("server", "/settings/server", "This server"),
 )
@@ -54,6 +57,11 @@ def need(page: Page, role: Role, *, shared: bool = False) -> None:
     """
     assert page.principal is not None
     page.principal.need(role, shared=shared)
+
+
+def setting_of(settings: Sequence[PublishSettingView], workflow: str) -> PublishSettingView:
+    """How a workflow publishes; the first of the settings is what counts where nothing is said of one."""
+    return next((one for one in settings if one.workflow == (workflow or None)), settings[0])
 
 
 # API keys

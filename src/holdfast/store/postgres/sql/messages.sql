@@ -1,7 +1,7 @@
 -- Messages as they are published, as they stand in line, and as people change them; inside the caller's transaction.
 --
--- Locks, in this order: the lines of messages with a key, in order of tenant, channel and key; the messages; what is
--- queued of them. A line is locked by one statement that also makes it, if it is missing; everything else of it is read
+-- Locks, in this order: the lines of messages with a key, in order of tenant, channel and key; the messages, new ones in
+-- order of tenant and id, then those that were there in order of uid; what is queued of them. A line is locked by one statement that also makes it, if it is missing; everything else of it is read
 -- and changed by later ones, which see what was committed before the lock was had. One that is left without a head is
 -- deleted before the transaction ends. Unlike SQLite, where writers take turns, a message whose id is published by
 -- another process just now is waited for.
@@ -124,8 +124,15 @@ DELETE FROM holdfast.message_queue WHERE ctid = ANY (ARRAY(
 SELECT tenant, channel, key FROM holdfast.messages WHERE tenant = $1 AND id = ANY ($2::text[]) AND key IS NOT NULL
 
 -- name: lock_to_change
-SELECT id, uid, channel, key, status, verdict, due_at, change_uid FROM holdfast.messages
-WHERE tenant = $1 AND id = ANY ($2::text[]) ORDER BY tenant, id FOR UPDATE
+SELECT m.* FROM (
+    SELECT m.uid FROM unnest($2::text[]) AS v (id)
+    CROSS JOIN LATERAL (SELECT m.uid FROM holdfast.messages AS m WHERE m.tenant = $1 AND m.id = v.id OFFSET 0) AS m
+    ORDER BY m.uid
+) AS v
+CROSS JOIN LATERAL (
+    SELECT id, uid, channel, key, status, verdict, due_at, change_uid FROM holdfast.messages AS m
+    WHERE m.uid = v.uid FOR UPDATE
+) AS m
 
 -- Guarantees: it is as if it had just been published.
 -- name: send_again

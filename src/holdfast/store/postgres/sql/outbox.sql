@@ -124,7 +124,7 @@ UPDATE holdfast.publish_settings
 SET mode = $3, path = $4, path_since = $5, copies_until = $6, revision = $7, changed_by = $8, changed_at = $9
 WHERE tenant = $1 AND workflow = $2 AND revision = $7 - 1
 
--- Those that are dead wait for a person, however long. Who has locked one is not waited for.
+-- Those that are dead, or for a review, which are not over, wait for a person, however long. Who has locked one is not waited for.
 -- name: prune
 WITH old AS MATERIALIZED (
     SELECT uid FROM holdfast.messages

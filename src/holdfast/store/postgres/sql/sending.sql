@@ -96,8 +96,12 @@ INSERT INTO holdfast.message_queue (channel, due_at, uid)
 SELECT channel, due_at, uid FROM ended WHERE status = 'failed'
 
 -- name: lock_claims
-SELECT s.uid FROM unnest($1::bytea[]) AS v (claim_id)
-CROSS JOIN LATERAL (SELECT s.uid FROM holdfast.message_sends AS s WHERE s.claim_id = v.claim_id FOR UPDATE) AS s
+SELECT s.uid FROM (
+    SELECT s.uid FROM unnest($1::bytea[]) AS v (claim_id)
+    CROSS JOIN LATERAL (SELECT s.uid FROM holdfast.message_sends AS s WHERE s.claim_id = v.claim_id OFFSET 0) AS s
+    ORDER BY s.uid
+) AS v
+CROSS JOIN LATERAL (SELECT s.uid FROM holdfast.message_sends AS s WHERE s.uid = v.uid FOR UPDATE) AS s
 
 -- name: hand_back
 WITH gone AS (

@@ -2,7 +2,7 @@
 --
 -- Guarantees: each is a look into an index, and none counts further than its limit. Locks: nothing.
 
--- The next tenant after each, so that it is one look, however much a tenant has.
+-- The next tenant after each, so that it is one look, however much a tenant has; and no further than asked.
 -- name: tenants
 WITH RECURSIVE running (tenant) AS (
     SELECT min(tenant) FROM holdfast.runs
@@ -19,7 +19,11 @@ WITH RECURSIVE running (tenant) AS (
     SELECT (SELECT min(tenant) FROM holdfast.messages WHERE tenant > k.tenant)
     FROM sending AS k WHERE k.tenant IS NOT NULL
 )
-SELECT tenant FROM (SELECT tenant FROM running UNION SELECT tenant FROM reading UNION SELECT tenant FROM sending) AS k
+SELECT tenant FROM (
+    (SELECT tenant FROM running LIMIT $1)
+    UNION (SELECT tenant FROM reading LIMIT $1)
+    UNION (SELECT tenant FROM sending LIMIT $1)
+) AS k
 WHERE tenant IS NOT NULL ORDER BY tenant LIMIT $1
 
 -- name: depths

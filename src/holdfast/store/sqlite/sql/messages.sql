@@ -63,7 +63,7 @@ INSERT INTO message_queue (channel, due_at, uid)
 SELECT channel, due_at, uid FROM messages WHERE uid IN (VALUES /*rows*/ (?))
 
 -- name: find_to_change
-SELECT uid, channel, key, status, verdict, due_at, change_uid FROM messages WHERE tenant = ? AND id = ?
+SELECT uid, id, channel, key, status, verdict, due_at, change_uid FROM messages WHERE tenant = ? AND id = ?
 
 -- Guarantees: it is as if it had just been published.
 -- name: send_again

@@ -100,7 +100,7 @@ UPDATE publish_settings
 SET mode = ?3, path = ?4, path_since = ?5, copies_until = ?6, revision = ?7, changed_by = ?8, changed_at = ?9
 WHERE tenant = ?1 AND workflow = ?2 AND revision = ?7 - 1
 
--- Those that are dead wait for a person, however long.
+-- Those that are dead, or for a review, which are not over, wait for a person, however long.
 -- name: old
 SELECT uid FROM messages
 WHERE (?1 IS NULL OR tenant = ?1) AND ended_at < ?2 AND status IN ('sent', 'withheld', 'discarded')

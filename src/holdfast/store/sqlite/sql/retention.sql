@@ -1,5 +1,6 @@
 -- Retention: what is set, and the deletion of what was kept long enough. Each call looks at a bounded number of
--- rows, the oldest first.
+-- rows, the oldest first. SQLite looks through all of a table for a list of rows that are known by several columns:
+-- each is deleted by a key of one column, or by a statement of its own.
 
 -- name: set
 INSERT INTO retention (workflow, status, seconds) VALUES (?, ?, ?)
@@ -51,15 +52,15 @@ DELETE FROM troubled WHERE (tenant, status, run) IN (
     SELECT tenant, status, uid FROM runs WHERE uid IN (VALUES /*rows*/ (?))
 )
 
--- name: delete_deadlines
-DELETE FROM deadlines WHERE (at, run) IN (VALUES /*rows*/ (?, ?))
+-- name: delete_deadline
+DELETE FROM deadlines WHERE at = ? AND run = ?
 
 -- name: expired
-SELECT topic, sent_at, id FROM events WHERE expires_at <= (SELECT holdfast_now_us() + offset_us FROM clock)
+SELECT topic, id FROM events WHERE expires_at <= (SELECT holdfast_now_us() + offset_us FROM clock)
 ORDER BY expires_at LIMIT ?
 
 -- name: delete_events
-DELETE FROM events WHERE (topic, sent_at, id) IN (VALUES /*rows*/ (?, ?, ?))
+DELETE FROM events WHERE id IN (VALUES /*rows*/ (?))
 
 -- name: delete_deliveries
 DELETE FROM deliveries WHERE event IN (VALUES /*rows*/ (?))

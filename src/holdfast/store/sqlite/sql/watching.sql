@@ -1,6 +1,6 @@
 -- What alerts are measured by, over all tenants. Each is a look into an index, and none counts further than its limit.
 
--- The next tenant after each, so that it is one look, however much a tenant has.
+-- The next tenant after each, so that it is one look, however much a tenant has; and no further than asked.
 -- name: tenants
 WITH RECURSIVE running (tenant) AS (
     SELECT min(tenant) FROM runs
@@ -14,7 +14,11 @@ WITH RECURSIVE running (tenant) AS (
     UNION ALL
     SELECT (SELECT min(tenant) FROM messages WHERE tenant > k.tenant) FROM sending AS k WHERE k.tenant IS NOT NULL
 )
-SELECT tenant FROM (SELECT tenant FROM running UNION SELECT tenant FROM reading UNION SELECT tenant FROM sending)
+SELECT tenant FROM (
+    SELECT * FROM (SELECT tenant FROM running LIMIT :limit)
+    UNION SELECT * FROM (SELECT tenant FROM reading LIMIT :limit)
+    UNION SELECT * FROM (SELECT tenant FROM sending LIMIT :limit)
+)
 WHERE tenant IS NOT NULL ORDER BY tenant LIMIT :limit
 
 -- name: depth
