@@ -147,6 +147,18 @@ async def test_alerts_of_a_rule_that_is_gone_are_over_and_nobody_is_told(store_u
         assert await looked.told() == ["queue_depth: a"]
 
 
+async def test_what_is_over_is_forgotten_after_a_while(store_url: str, tmp_path: Path) -> None:
+    async with looking(store_url, tmp_path, rule("queue_depth", 0)) as looked:
+        runs = await pile(looked, "a")
+        await looked.firing()
+        await clear(looked, runs)
+        for days, left in ((89, 1), (2, 0)):
+            await looked.firing()
+            await move(looked.client, days * 86_400)
+            await looked.firing()
+            assert len(await looked.client.alerts()) == left
+
+
 async def test_one_of_several_looks_and_another_when_it_is_gone(disk_url: str, tmp_path: Path) -> None:
     async with looking(disk_url, tmp_path, rule("queue_depth", 0)) as looked, hf.connect(disk_url) as other:
         next_one = Watch(other.core, rules_of(tmp_path, rule("queue_depth", 0)))

@@ -15,6 +15,7 @@ import pytest
 import holdfast as hf
 from holdfast.api import following, live, streams
 from holdfast.api.streams import Follower
+from holdfast.store.alerts import AlertRow
 from tests.api.kit import V1, Served, declined, listening, serving, working
 
 PATIENCE = 20.0
@@ -301,6 +302,38 @@ async def test_lists_and_topics_say_when_they_change(shop: Served, address: str)
                 while True:
                     await same.next()
         assert len(same.events) <= 1  # once more, at most, lest something came and went in between
+
+
+@pytest.mark.slow
+async def test_messages_and_alerts_say_when_they_change(shop: Served, address: str) -> None:
+    client, alerts = shop.local(), shop.server.core.store.alerts
+    async with (
+        watch(address, "live/outbox") as outbox,
+        watch(address, "live/alerts") as fired,
+        watch(address, "live/intake") as intake,
+        watch(address, "live/overview") as overview,
+    ):
+        first = {one: await one.next() for one in (outbox, fired, intake, overview)}
+
+        async def another(watching: Watching) -> None:
+            event = await watching.next()
+            while event.id == first[watching].id:  # a busy server may tell the same twice
+                event = await watching.next()
+            first[watching] = event
+
+        await client.publish("crm", 1, delay="1h")
+        await another(outbox)
+        await another(overview)
+        term = await alerts.lead("alerts", b"somebody's id 16", 60_000_000)
+        assert term is not None
+        at = client.core.now_us()
+        row = AlertRow("default", "rule", "it", "firing", "warning", 1.0, "it is wrong", at, at, None, None)
+        assert await alerts.put_alerts("alerts", term, [row], [])
+        await another(fired)
+        await another(overview)
+        await client.core.store.intake.open_source("default", "orders", "jsonl", "ticking")
+        await another(intake)
+        await another(overview)
 
 
 @pytest.mark.slow

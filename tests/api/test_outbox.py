@@ -174,5 +174,5 @@ async def test_runs_are_started_in_shadow(shop: Served) -> None:
     assert started.json()["attributes"] == {}
     await (await shop.local().handle("s")).result("60s")
     assert (await http.get(f"{V1}/runs/s")).json()["shadow"] is True
-    message = (await http.get(f"{V1}/outbox/dun%2F1")).json()
+    message = (await http.get(f"{V1}/outbox/shadow%2Fdun%2F1")).json()
     assert (message["verdict"], message["status"]) == ("shadow", "withheld")

@@ -21,6 +21,8 @@ READS: dict[str, Ask] = {
     "messages of a channel": lambda s, tenant, uid: s.messages(tenant, MessageFilter(channel=f"of {tenant}"), limit=9),
     "messages of a key": lambda s, tenant, uid: s.messages(tenant, MessageFilter(key="k"), limit=9),
     "messages of a workflow": lambda s, tenant, uid: s.messages(tenant, MessageFilter(workflow="flow"), limit=9),
+    "messages of a status": lambda s, tenant, uid: s.messages(tenant, MessageFilter(statuses=("sending",)), limit=9),
+    "messages of a run": lambda s, tenant, uid: s.messages(tenant, MessageFilter(run=RUN[tenant]), limit=9),
     "count_messages": lambda s, tenant, uid: s.count_messages(tenant, EVERY, cap=9),
     "publish_settings": lambda s, tenant, uid: s.publish_settings(tenant),
 }
@@ -33,7 +35,9 @@ async def settle_in(store: Store, tenant: str) -> bytes:
     await publish(store, first, *(message(id, tenant=tenant, channel=channel, key="k") for id in ("second", "third")))
     await settle(store, await take(store, channel), "failed", retry_at=AT)
     await take(store, channel)
-    await publish(store, message("queued", tenant=tenant, channel=channel))
+    run = (await running(store, "run"))._replace(tenant=tenant)
+    RUN[tenant] = run.uid
+    await publish(store, message("queued", run, channel=channel))
     await store.outbox.put_publish_setting(setting()._replace(tenant=tenant), audit("flow", tenant))
     return first.uid
 

@@ -119,13 +119,13 @@ async def test_a_run_goes_with_all_that_belongs_to_it(store: Store) -> None:
     )
     await commit(store, settles=[settle(run, "failed", tenant="t")])  # as if it had nothing to listen for
     assert await prune(store) == 1
+    assert await deadlines(store) == 0
     assert await left(store) == []
     assert await store.load_journals([run.uid]) == ([], [])
     condition = parse("attributes.order = 'o-1'", NOON)
     assert await store.count_runs("t", condition, cap=9) == 0
     assert await store.count_runs("t", parse("status = 'failed'", NOON), cap=9) == 0
     assert await store.due_deadlines(9) == []
-    assert await deadlines(store) == 0
     assert (await commit(store, events=[event()])).events[0].cancels == 0
     # The id is free again.
     await make(store, start("a"))

@@ -56,6 +56,23 @@ async def test_a_run_in_shadow_and_all_its_descendants_send_nothing(store_url: s
         assert len(await client.list(where="attributes.order = 'o-1'")) == 1
 
 
+@hf.workflow
+async def answers(order: str) -> list[str]:
+    return [await hf.publish("pages", order, id=f"reply/{order}"), await hf.publish("pages", order, id="x" * 512)]
+
+
+async def test_what_a_run_in_shadow_publishes_keeps_no_other_from_being_sent(store_url: str) -> None:
+    async with serving(store_url, answers) as client:
+        shadow = [await outcome(client, answers.options(shadow=True), "o-1") for _ in range(2)]
+        sent = await outcome(client, answers, "o-1")
+        assert sent == ["reply/o-1", "x" * 512]
+        assert shadow[0] == shadow[1]
+        assert shadow[0][0] == "shadow/reply/o-1"
+        assert not set(sent) & set(shadow[0])
+        found = {one.id: (one.verdict, one.repeats) for one in await client.messages()}
+        assert found == dict.fromkeys(shadow[0], ("shadow", 1)) | dict.fromkeys(sent, ("mode", 0))
+
+
 async def test_other_runs_are_not_in_shadow() -> None:
     async with serving("memory://", family) as client:
         await outcome(client, family.options(attributes={"note": f"not {SHADOW}"}))

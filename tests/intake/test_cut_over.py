@@ -65,7 +65,7 @@ async def test_in_shadow_the_old_path_answers_and_gets_what_came_in(disk_url: st
         await until(lambda: _ended(client, 2))
         assert await handed(client) == {"o-1": "primary", "o-2": "copy"}
         replies = {row.id: row.status for row in await messages(client, "replies")}
-        assert replies == {"reply/o-1": "withheld", "reply/o-2": "pending"}
+        assert replies == {"shadow/reply/o-1": "withheld", "reply/o-2": "pending"}
         # When that time is over it gets nothing more.
         await client.cut_over("desk", rollback_window=0)
         append(tmp_path, orders(3))

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from aiosmtpd.smtp import SMTP as Server
 
@@ -206,7 +206,7 @@ async def post(handler: type[Post] = Post, **options: Any) -> AsyncIterator[Post
         server.close()
         for one in made:
             if one.transport is not None:
-                one.transport.abort()
+                cast(asyncio.Transport, one.transport).abort()
         # Each connection has a task that ends when it is gone.
         tasks = [one._handler_coroutine for one in made if one._handler_coroutine is not None]
         for task in tasks:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast.services.outbox import folder
 from holdfast.services.outbox.outgoing import Channel, DeliveryFailed
 from tests.outbox.kit import channel_of, outgoing
 
@@ -69,11 +68,11 @@ async def test_a_file_that_cannot_be_written_is_not_there_at_all(
     def full(fd: int) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DeliveryFailed, match="it cannot be written: No space left on device") as caught:
         await channel.send(outgoing("x"))
     assert not caught.value.final
-    monkeypatch.setattr(folder.os, "fsync", real)
+    monkeypatch.setattr(os, "fsync", real)
     assert list((tmp_path / "out/deep").iterdir()) == []
     (tmp_path / "out/deep").rmdir()
     (tmp_path / "out").rmdir()

@@ -1,6 +1,6 @@
 """What is counted of messages is what happened to them."""
 
-from collections.abc import Iterator
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,12 @@ from tests.outbox.receivers import Reply, web
 
 
 @pytest.fixture(autouse=True)
-def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "on", None)
     counting.begin()
-    monkeypatch.setattr(measures._counts, "attempts", type(measures._counts.attempts)(counting.new_numbers))
-    monkeypatch.setattr(measures._counts, "ends", type(measures._counts.ends)(int))
+    monkeypatch.setattr(measures._counts, "attempts", defaultdict(counting.new_numbers))
+    monkeypatch.setattr(measures._counts, "ends", defaultdict(int))
     monkeypatch.setattr(measures._counts, "backlog", {})
-    yield
 
 
 def shown() -> dict[str, Any]:

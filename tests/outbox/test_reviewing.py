@@ -36,7 +36,7 @@ async def asked(client: hf.Client, count: int = 1) -> list[Any]:
 
 
 async def finished(client: hf.Client, id: str) -> Any:
-    run = await client.handle(f"review/{(await message(client, id)).uid.hex()}")
+    run: hf.RunHandle[Any] = await client.handle(f"review/{(await message(client, id)).uid.hex()}")
     return await run.result(timeout="20s")
 
 
@@ -138,7 +138,7 @@ async def test_what_is_no_message_any_more_is_asked_for_again(
         await hf.work_queue(client).complete(item.id, wrong)
 
         async def again() -> bool:
-            return (await asked(client))[0].id != item.id
+            return bool((await asked(client))[0].id != item.id)
 
         await until(again)
         [other] = await asked(client)
@@ -182,8 +182,8 @@ async def test_what_somebody_decided_meanwhile_stands(store_url: str, tmp_path: 
 async def test_nobody_is_asked_about_what_a_run_in_shadow_publishes(store_url: str, tmp_path: Path) -> None:
     @hf.workflow
     async def shadowed() -> None:
-        await hf.publish("crm", {"text": "a"}, id="shadow/1")
-        await hf.publish("crm", {"text": "b"}, id="shadow/2", review="look")
+        await hf.publish("crm", {"text": "a"}, id="1")
+        await hf.publish("crm", {"text": "b"}, id="2", review="look")
 
     async with web() as receiver, sending(store_url, tmp_path, hook(receiver), shadowed, mode="draft") as client:
         run = await client.start(shadowed.options(shadow=True))

@@ -137,7 +137,7 @@ async def test_an_end_that_cannot_be_recorded_is_kept_and_the_message_not_sent_a
             await until_all(client, 20, "sent")
             await client.publish("crm", 20, id="m/20")
             await until_all(client, 21, "sent")
-            assert away.calls > 6
+            assert away.calls >= 3
         for n in range(21):
             assert [one.outcome for one in await attempts(client, f"m/{n}")] == ["sent"]
     assert len(receiver.requests) == len(set(receiver.ids)) == 21

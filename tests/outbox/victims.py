@@ -11,13 +11,14 @@ import contextlib
 import os
 import signal
 import sys
+from typing import Any
 
 import holdfast as hf
 from holdfast.services.outbox.channel_files import read_channels
 from holdfast.services.outbox.channels import make_channel
 from tests.outbox.kit import nothing
 
-LEASE: dict[str, float] = {"lease": 1.0, "beat": 0.2}
+LEASE: dict[str, Any] = {"lease": 1.0, "beat": 0.2}
 
 
 async def work(url: str, file: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import holdfast as hf
 from holdfast.model.mail_parts import mailbox
-from holdfast.model.mails import MAIL_BYTES
+from holdfast.model.mails import MAIL_BYTES, STORED_BYTES
 from holdfast.model.payload import codec_of
 
 TO = "ada@shop.example"
@@ -164,6 +164,11 @@ def test_a_mail_has_at_most_25_megabytes() -> None:
         mail(text="ü" * (half + 1))
     with pytest.raises(hf.UsageError, match="characters"):
         mail(subject="x" * 2001)
+    with pytest.raises(hf.UsageError, match="25,000,000"):
+        mail(headers={f"X-{n}": "x" * 2000 for n in range(12_500)})
+    with pytest.raises(hf.UsageError, match=r"as JSON, and at most 50,000,000"):
+        mail(text="\x01" * 10_000_000).encoded()
+    assert len(fits.encoded()) < STORED_BYTES
 
 
 @pytest.mark.parametrize(

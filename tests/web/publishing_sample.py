@@ -23,13 +23,6 @@ id = "id"
 when = "entry.total > 0"
 poll = "50ms"
 
-[sources.suggestions]
-kind = "jsonl"
-path = "suggestions.jsonl"
-workflow = "order_desk"
-id = "id"
-poll = "50ms"
-
 [sources.scans]
 kind = "directory"
 path = "scans"
@@ -85,6 +78,10 @@ async def publishing(url: str, client: hf.Client, folder: Path) -> None:
                 await asyncio.sleep(0.1)
         await _outcomes(client)
         await _messages(client)
+    intake = client.core.store.intake
+    await intake.open_source(client.tenant, "mailbox", "imap", "order_desk")
+    why = "imap.example.com:993 did not answer: connection refused"
+    await intake.note_source(client.tenant, "mailbox", "failing", why, client.core.now_us())
     await _alerts(client)
 
 

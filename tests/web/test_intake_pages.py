@@ -50,7 +50,8 @@ async def test_there_is_none_yet() -> None:
 async def test_a_source_says_how_far_it_is_read_and_each_number_leads_to_its_entries(tmp_path: Path) -> None:
     async with taking(tmp_path) as shown:
         seen = await shown.get("/intake")
-        for said in ("orders", "jsonl", "desk"):
+        read = (tmp_path / "orders.jsonl").stat().st_size
+        for said in ("orders", "jsonl", "desk", f"{read:,} bytes of its file"):
             assert said in seen.text
         source = await shown.get(seen.link("orders"))
         for label, many in {

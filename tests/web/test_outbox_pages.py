@@ -150,7 +150,7 @@ async def test_one_of_a_run_in_shadow_says_so() -> None:
     async with dashboard() as shown, hf.Worker(shown.client, [careful], drain=0):
         run = await shown.client.start(careful.options(shadow=True), "o-1")
         await run.result(timeout="20s")
-        seen = await at(shown, "looked-at/o-1")
+        seen = await at(shown, "shadow/looked-at/o-1")
         assert "the run that published it works in shadow" in seen.text
         assert not seen.has_link("Send it")
 

@@ -58,9 +58,10 @@ class StepFrame:
         attached: kinds and rows of a batch that are committed with what becomes of the attempt; None while there are
             none. See `holdfast.engine.attaching`.
         over: the attempt has ended; what its code attaches later would be lost.
+        published: how many messages are attached.
     """
 
-    __slots__ = ("attached", "attempt", "execution", "over", "position", "step")
+    __slots__ = ("attached", "attempt", "execution", "over", "position", "published", "step")
 
     def __init__(self, execution: Execution, position: bytes, attempt: int, step: str) -> None:
         self.execution = execution
@@ -69,6 +70,7 @@ class StepFrame:
         self.step = step
         self.attached: list[tuple[str, object]] | None = None
         self.over = False
+        self.published = 0
 
 
 place: ContextVar[Scope | StepFrame | None] = ContextVar("holdfast_place", default=None)

@@ -7,6 +7,7 @@ a durable call, committed with its entry. Either way it costs one row, and nothi
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import secrets
 import threading
@@ -20,7 +21,7 @@ from holdfast.engine.context import Scope, place
 from holdfast.engine.shadow import in_shadow
 from holdfast.errors import UsageError
 from holdfast.model.duration import Duration, seconds
-from holdfast.model.ids import check_id, derived_bytes, uuid7
+from holdfast.model.ids import MAX_ID_CHARACTERS, check_id, derived_bytes, uuid7
 from holdfast.model.keys import check_key
 from holdfast.model.mails import Mail
 from holdfast.model.payload import HEADER, codec_of
@@ -92,7 +93,7 @@ def publish(
         channel: by which it is sent, as the file of channels names it.
         message: an ``hf.Mail``, plain JSON, a pydantic model or a dataclass.
         id: unique within the tenant; a message whose id is known is not published again. Unless given, it is made of
-            the run and the place in its code.
+            the run and the place in its code. In a run in shadow ``shadow/`` comes before it.
         key: a text, a whole number or a UUID; messages of a channel with the same key are sent in the order in which
             they were published.
         delay: not before so long from now, in seconds or as text such as ``"5m"``.
@@ -124,12 +125,12 @@ def publish(
         )
     execution = here.execution
     with _counting:  # of a plain step's threads
-        if given.id is None:
-            count = sum(kind == "messages" for kind, _ in here.attached or ())
-            given = given._replace(id=_derived_id(execution.run, here.position, count))
+        count = here.published
+        here.published += 1
         # Of an attempt that is tried aside, or was cut off, nothing is committed.
-        attach(here, "messages", None if execution.dead else _of_run(execution, here.position, given))
-    return _Attached(str(given.id))
+        row = None if execution.dead else _of_run(execution, here.position, given, count)
+        attach(here, "messages", row)
+    return _Attached(given.id or _derived_id(execution.run, here.position, count) if row is None else row.id)
 
 
 async def _publish(execution: Execution, position: bytes, given: Given) -> str:
@@ -137,9 +138,7 @@ async def _publish(execution: Execution, position: bytes, given: Given) -> str:
     entry = execution.recorded(position, PUBLISH, given.channel)
     if entry is None:
         await execution.may_go_on(position)
-        if given.id is None:
-            given = given._replace(id=_derived_id(execution.run, position, 0))
-        message = _of_run(execution, position, given)
+        message = _of_run(execution, position, given, 0)
         run, now = execution.run, message.created_at
         said = {"key": given.key, "review": given.reason if given.verdict == "review" else None}
         row = (
@@ -163,13 +162,15 @@ async def _publish(execution: Execution, position: bytes, given: Given) -> str:
     return id
 
 
-def _of_run(execution: Execution, position: bytes, given: Given) -> NewMessage:
+def _of_run(execution: Execution, position: bytes, given: Given, count: int) -> NewMessage:
     run = execution.run
+    id = given.id or _derived_id(run, position, count)
     if in_shadow(execution.attributes):
         said = {"mode": "", "review": f"review: {given.reason}", "refused": f"refused: {given.reason}"}
         given = given._replace(verdict="shadow", reason=said[given.verdict])
+        id = id if given.id is None else _shadow_id(id)
     return new_message(
-        given, run.tenant, execution.core.now_us(), workflow=run.workflow, run=run.uid, run_id=run.id,
+        given._replace(id=id), run.tenant, execution.core.now_us(), workflow=run.workflow, run=run.uid, run_id=run.id,
         position=position, generation=run.generation, epoch=run.epoch,
     )  # fmt: skip
 
@@ -177,6 +178,12 @@ def _of_run(execution: Execution, position: bytes, given: Given) -> NewMessage:
 def _derived_id(run: ClaimedRun, position: bytes, count: int) -> str:
     """The same over attempts and crashes, another for each call that is executed anew."""
     return derived_bytes(run.uid, run.generation, position, b"message %d" % count)[:16].hex()
+
+
+def _shadow_id(id: str) -> str:
+    """Another id than the one that was given, so that the message keeps no other from being sent."""
+    named = f"shadow/{id}"
+    return named if len(named) <= MAX_ID_CHARACTERS else f"shadow/{hashlib.sha256(id.encode()).hexdigest()}"
 
 
 def new_message(
@@ -220,6 +227,7 @@ def checked(
     if review is not None and refuse is not None:
         raise UsageError(f"a message on {channel!r} has review and refuse: give one of them, since refused is not sent")
     verdict: Verdict = "mode" if review is None and refuse is None else "review" if refuse is None else "refused"
+    why, what = (review, "review") if refuse is None else (refuse, "refuse")
     body = encode(message, f"the message on {channel!r}")
     return Given(
         channel=channel,
@@ -227,7 +235,7 @@ def checked(
         key=None if key is None else check_key(key, "the key of a message"),
         delay_us=0 if delay is None else int(seconds(delay, what="the delay of a message") * 1e6),
         verdict=verdict,
-        reason=_why(review if refuse is None else refuse, "review" if refuse is None else "refuse"),
+        reason="" if why is None else check_reason(why, f"{what} of a message"),
         body=body,
         digest=text_digest(msgspec.json.decode(body[len(HEADER) :])),
     )
@@ -238,15 +246,12 @@ def encode(message: Any, what: str) -> bytes:
 
     Raises:
         PayloadError: it cannot be stored; the place inside it is named.
+        UsageError: a mail that is too large to be stored.
     """
     if isinstance(message, Mail):  # it has checked itself, and may have attachments
-        return HEADER + msgspec.json.encode(message.to_json())
+        return HEADER + message.encoded()
     plain = message is None or isinstance(message, str | int | float | bool | dict | list)
     return (_ANY if plain else codec_of(type(message))).encode(message, what)
-
-
-def _why(reason: str | None, what: str) -> str:
-    return "" if reason is None else check_reason(reason, f"{what} of a message")
 
 
 def check_reason(reason: object, what: str) -> str:

@@ -75,6 +75,7 @@ class Sender:
         self._asked: ClaimMessages | None = None
         self._places = 0
         self._more = True
+        self._found_nothing = False
         self._wake = asyncio.Event()
         self._alarm: asyncio.TimerHandle | None = None
         self._stopped = asyncio.Event()
@@ -106,7 +107,7 @@ class Sender:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS * (0.75 + random.random() / 2)):
                     await self._wake.wait()
-            if self._free():
+            if self._found_nothing:
                 await asyncio.sleep(began + REST_SECONDS - time.monotonic())
 
     async def tick(self) -> bool:
@@ -116,6 +117,7 @@ class Sender:
             StoreError: the database is away.
         """
         self._wake.clear()
+        self._found_nothing = False
         worker, free = self._worker(), self._free()
         if not worker or not free or self._stopped.is_set():
             return False
@@ -123,6 +125,7 @@ class Sender:
             if not self._more:
                 due = await self.core.store.outbox.next_due([self.terms.name])
                 if due is None or due > self.core.now_us():
+                    self._found_nothing = True
                     self._expect(due)
                     return False
             if not await self._place(free):
@@ -134,6 +137,7 @@ class Sender:
         if self._stopped.is_set():
             return False  # nobody has begun to send them: whoever closes hands them back
         self._asked = None
+        self._found_nothing = not claimed
         self._more = len(claimed) >= asked.limit
         # A place that nobody needed is not kept for later: every worker would keep one.
         self._places = self._places - len(claimed) if self._more else 0

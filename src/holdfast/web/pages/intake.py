@@ -12,6 +12,7 @@ from holdfast.engine.intake_views import ENTRY_OUTCOMES, EntryView, SourceView
 from holdfast.errors import SourceNotFound, UsageError
 from holdfast.web.page import Page
 from holdfast.web.section import Section
+from holdfast.web.text import in_line
 
 site = Section("intake")
 
@@ -63,6 +64,7 @@ async def intake(page: Page) -> Response:
         "pages/intake.html",
         title="Intake",
         sources=sources,
+        position_of=position_of,
         workflows=sorted({one.workflow for one in sources}),
     )
 
@@ -76,6 +78,7 @@ async def source(page: Page) -> Response:
         "pages/source.html",
         title=view.name,
         source=view,
+        position_of=position_of,
         **await _entries(page, replace(filters, source=view.name), {"name": view.name, **filters.given}, "/source"),
     )
 
@@ -95,6 +98,22 @@ async def entry(page: Page) -> Response:
     view = await page.client.entry(page.query.get("id", ""))
     [shown] = intake_views.entries([view], page.redactor)
     return page.render("pages/entry.html", title=view.place or view.id, entry=shown, outcomes=OUTCOMES)
+
+
+def position_of(source: SourceView) -> str:
+    """How far a source is read, in words."""
+    at = source.position
+    if source.kind == "http":
+        return "it is handed its entries"
+    if not isinstance(at, dict):
+        return "at the beginning"
+    if isinstance(at.get("offset"), int):
+        return f"{at['offset']:,} bytes of its file"
+    if isinstance(at.get("uid"), int):
+        return f"message {at['uid']:,} of its folder"
+    if "seen" in at:
+        return "all that it saw in its folder"
+    return in_line(at, 80)
 
 
 async def source_named(page: Page, name: str) -> SourceView:
