@@ -1,9 +1,9 @@
 """The outbox: webhooks in flight at once with few and very many pending, and claims with very many sent before.
 
-A receiver in a process of its own answers each webhook after half a second, give or take a half of it, and counts how many wait for it at
-each moment. A worker whose channel may send a hundred at once is given a thousand pending messages, then very many;
-what is told is the mean in flight from when the first have been answered on. The first hundred and the last are left
-out, in which it begins and comes to its end.
+A receiver in a process of its own answers each webhook after half a second, give or take a half of it, and counts how
+many wait for it at each moment. A worker whose channel may send a hundred at once is given a thousand pending messages,
+then very many; what is told is the mean in flight from when the first have been answered on. The first hundred and the
+last are left out, in which it begins and comes to its end.
 
 Claims are timed at the level of the store: a hundred messages each, one commit; a rate is a hundred by the median time.
 First none were sent before, then very many; what was claimed is settled in between, untimed. Beside each claim a bare

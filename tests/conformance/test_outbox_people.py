@@ -71,6 +71,17 @@ async def test_what_may_be_sent_again_is(store: Store) -> None:
     assert [one.attempt for one in await store.outbox.attempts("t", taken[0].uid, limit=9)][:1] == [1]
 
 
+async def test_a_change_that_is_repeated_is_not_made_again(store: Store) -> None:
+    await publish(store, message("x"))
+    await settle(store, await take(store), "dead")
+    asked = change("send", "x")
+    assert await store.outbox.change_messages(asked) == ["x"]
+    await settle(store, await take(store), "dead")
+    assert await store.outbox.change_messages(asked) == ["x"]
+    assert await statuses(store) == {"x": "dead"}
+    assert await take(store) == []
+
+
 async def test_what_may_be_discarded_is(store: Store) -> None:
     await in_every_status(store)
     ids = list(await statuses(store))

@@ -10,9 +10,13 @@ from holdfast.store.base import Store
 from holdfast.store.confined import OUTBOX_VERBS
 from holdfast.store.outbox import OutboxStore
 from holdfast.store.outbox_rows import MessageFilter
+from tests.conformance.kit import running
 from tests.conformance.outbox_kit import AT, EVERY, audit, message, publish, setting, settle, take
 
 Ask = Callable[[OutboxStore, str, bytes], Awaitable[Any]]
+
+RUN: dict[str, bytes] = {}
+"""A run of each tenant that published something."""
 
 READS: dict[str, Ask] = {
     "message": lambda s, tenant, uid: s.message(tenant, "first"),
@@ -35,7 +39,7 @@ async def settle_in(store: Store, tenant: str) -> bytes:
     await publish(store, first, *(message(id, tenant=tenant, channel=channel, key="k") for id in ("second", "third")))
     await settle(store, await take(store, channel), "failed", retry_at=AT)
     await take(store, channel)
-    run = (await running(store, "run"))._replace(tenant=tenant)
+    run = await running(store, "run", tenant=tenant)
     RUN[tenant] = run.uid
     await publish(store, message("queued", run, channel=channel))
     await store.outbox.put_publish_setting(setting()._replace(tenant=tenant), audit("flow", tenant))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
+from holdfast.engine.publishing import encode
 from holdfast.model.mail_parts import mailbox
 from holdfast.model.mails import MAIL_BYTES, STORED_BYTES
 from holdfast.model.payload import codec_of
@@ -166,9 +167,9 @@ def test_a_mail_has_at_most_25_megabytes() -> None:
         mail(subject="x" * 2001)
     with pytest.raises(hf.UsageError, match="25,000,000"):
         mail(headers={f"X-{n}": "x" * 2000 for n in range(12_500)})
-    with pytest.raises(hf.UsageError, match=r"as JSON, and at most 50,000,000"):
-        mail(text="\x01" * 10_000_000).encoded()
-    assert len(fits.encoded()) < STORED_BYTES
+    with pytest.raises(hf.PayloadError, match=r"it takes 60,.* as JSON, and at most 50,000,000"):
+        encode(mail(text="\x01" * 10_000_000), "it")
+    assert len(encode(fits, "it")) < STORED_BYTES
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from holdfast.engine.incoming import Incoming
+from holdfast.engine.incoming import INCOMING_BYTES, Incoming
 from holdfast.engine.starting import start_row
 from holdfast.engine.workflow import StartOptions, Workflow
 from holdfast.errors import UsageError
-from holdfast.model.payload import codec_of
+from holdfast.model.payload import Codec
 from holdfast.model.publishing import text_digest
 from holdfast.model.schema import input_from, terms_of
 from holdfast.model.terms import Terms
@@ -30,7 +30,7 @@ MESSAGE_ID = "message_id"
 Role = Literal["primary", "copy"]
 """Whether the other path is to answer what it is given, or only to keep up."""
 
-_PLAIN = codec_of(dict[str, Any])
+_PLAIN = Codec(dict[str, Any], most_bytes=INCOMING_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Target:
         given = {self.argument: _plain(entry)}
         if self.typed:
             return _PLAIN.encode(given, f"{self.name}() input")
-        return input_from(self.name, self.description, given)
+        return input_from(self.name, self.description, given, _PLAIN)
 
 
 def target_of(row: WorkflowRow, code: Workflow[Any, Any] | None) -> Target:

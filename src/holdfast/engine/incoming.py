@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from holdfast.model.publishing import PublishPath
+
+
+INCOMING_BYTES = 40 * 1024 * 1024
+"""So much the payload of an entry may take, whose bytes are a third larger there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class Incoming:
         data: the content as plain JSON, of sources that bring JSON; None for the others.
         raw: the content as bytes, of sources that bring mails or files; None for the others.
     """
+
+    __payload_bytes__: ClassVar[int] = INCOMING_BYTES
 
     source: str
     id: str

@@ -19,11 +19,11 @@ import msgspec
 from holdfast.engine.attaching import attach
 from holdfast.engine.context import Scope, place
 from holdfast.engine.shadow import in_shadow
-from holdfast.errors import UsageError
+from holdfast.errors import PayloadError, UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.ids import MAX_ID_CHARACTERS, check_id, derived_bytes, uuid7
 from holdfast.model.keys import check_key
-from holdfast.model.mails import Mail
+from holdfast.model.mails import STORED_BYTES, Mail
 from holdfast.model.payload import HEADER, codec_of
 from holdfast.model.publishing import Verdict, text_digest
 from holdfast.model.run import Kind, Outcome
@@ -246,10 +246,12 @@ def encode(message: Any, what: str) -> bytes:
 
     Raises:
         PayloadError: it cannot be stored; the place inside it is named.
-        UsageError: a mail that is too large to be stored.
     """
     if isinstance(message, Mail):  # it has checked itself, and may have attachments
-        return HEADER + message.encoded()
+        body = HEADER + msgspec.json.encode(message.to_json())
+        if len(body) > STORED_BYTES:
+            raise PayloadError(what, f"takes {len(body):,} bytes as JSON, and at most {STORED_BYTES:,} are stored")
+        return body
     plain = message is None or isinstance(message, str | int | float | bool | dict | list)
     return (_ANY if plain else codec_of(type(message))).encode(message, what)
 

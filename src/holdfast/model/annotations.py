@@ -47,6 +47,14 @@ def is_builtin_only(annotation: Any) -> bool:
     return annotation in (None, *SCALARS)
 
 
+def most_bytes_of(annotation: Any, usual: int) -> int:
+    """How large a payload may be: as usual, or as a class says in ``__payload_bytes__`` that the annotation names."""
+    if get_origin(annotation) is Literal:
+        return usual
+    own = getattr(annotation, "__payload_bytes__", usual) if isinstance(annotation, type) else usual
+    return max(own, *(most_bytes_of(part, usual) for part in get_args(annotation)), usual)
+
+
 def adapted(annotation: Any, *, widen: bool) -> Any:
     """The annotation with float as int | float, and typing's TypedDict as the one pydantic takes before Python 3.12."""
     if annotation is float:

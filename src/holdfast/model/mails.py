@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from pydantic_core import core_schema
 
 from holdfast.errors import UsageError
@@ -170,23 +169,12 @@ class Mail:
             raise UsageError(f"a mail has at most {REFERENCES_AT_MOST} references; leave those in the middle out")
         size = len(self.text.encode()) + len((self.html or "").encode())
         size += sum(len(f"{name}{text}".encode()) for name, text in self.headers.items())
-        size += sum(len(one.name.encode()) + len(one.content) for one in self.attachments)
+        size += sum(len(one.content) for one in self.attachments)
         if size > MAIL_BYTES:
             raise UsageError(
-                f"the texts, headers and attachments of a mail have {size:,} bytes, and at most {MAIL_BYTES:,} are sent: keep "
-                "large files elsewhere, and send their address"
+                f"the texts, headers and attachments of a mail have {size:,} bytes, and at most {MAIL_BYTES:,} are "
+                "sent: keep large files elsewhere, and send their address"
             )
-
-    def encoded(self) -> bytes:
-        """Its plain JSON, encoded.
-
-        Raises:
-            UsageError: it is too large to be stored.
-        """
-        body = msgspec.json.encode(self.to_json())
-        if len(body) > STORED_BYTES:
-            raise UsageError(f"a mail takes {len(body):,} bytes as JSON, and at most {STORED_BYTES:,} are stored")
-        return body
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON; what is empty is left out."""

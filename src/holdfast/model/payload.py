@@ -26,11 +26,18 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import from_json
 
 from holdfast.errors import PayloadError, UsageError
-from holdfast.model.annotations import SCALARS, adapted, is_builtin_only, open_container, scalar_members
+from holdfast.model.annotations import (
+    SCALARS,
+    adapted,
+    is_builtin_only,
+    most_bytes_of,
+    open_container,
+    scalar_members,
+)
 from holdfast.model.exactness import MAX_DEPTH, Fault, difference, member, plain_fault, scalar_fault, unstorable
 
 MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
-"""The largest payload that is stored, header included."""
+"""The largest payload that is stored, header included, unless the class of the value says more, see `most_bytes_of`."""
 
 HEADER = b"\x01"
 """Format 1: UTF-8 JSON, no codec."""
@@ -48,13 +55,17 @@ class Codec:
     Attributes:
         annotation: the annotation, resolved.
         scalars: the exact types whose values come back from JSON as they are, so that the check may be skipped.
+        most_bytes: so large may a payload be, header included.
     """
 
-    __slots__ = ("_adapter", "_closed", "_countable", "_outer", "_plain", "annotation", "scalars", "unresolved")
+    __slots__ = (
+        "_adapter", "_closed", "_countable", "_outer", "_plain", "annotation", "most_bytes", "scalars", "unresolved",
+    )  # fmt: skip
 
-    def __init__(self, annotation: Any, *, unresolved: str = "") -> None:
+    def __init__(self, annotation: Any, *, unresolved: str = "", most_bytes: int | None = None) -> None:
         self.annotation = Any if annotation in _OPEN else annotation
         self.unresolved = unresolved
+        self.most_bytes = most_bytes or most_bytes_of(self.annotation, MAX_PAYLOAD_BYTES)
         self._adapter: TypeAdapter[Any] | None = None
         self._outer = open_container(self.annotation)
         kinds = scalar_members(self.annotation)
@@ -102,7 +113,7 @@ class Codec:
             if len(data) < 600:
                 return data, value
             if kind is not int:
-                _check_size(len(data), place)
+                check_size(len(data), place, self.most_bytes)
                 return data, value
             # As many digits as this may be more than another process reads back: take the whole trip.
         return self._settle_plain(value, place) if self._plain else self._settle_typed(value, place)
@@ -167,7 +178,7 @@ class Codec:
             fault = plain_fault(value, place) or difference(value, back, place)
             if fault is not None:
                 raise self._refused(fault)
-        _check_size(len(body) + len(HEADER), place)
+        check_size(len(body) + len(HEADER), place, self.most_bytes)
         if len(body) > 2 * MAX_DEPTH:
             _check_depth(value, body, place)
         return HEADER + body, back
@@ -178,7 +189,7 @@ class Codec:
             body = adapter.serializer.to_json(value, warnings=False, round_trip=True)
         except Exception as error:
             raise self._refused(unstorable(value, place, str(error))) from error
-        _check_size(len(body) + len(HEADER), place)
+        check_size(len(body) + len(HEADER), place, self.most_bytes)
         if len(body) > 2 * MAX_DEPTH:
             _check_depth(value, body, place)
         back = self._validate(body, place, value)
@@ -249,19 +260,29 @@ def body_of(data: bytes, place: str) -> bytes:
     return data[1:]
 
 
+def check_size(size: int, place: str, most: int) -> None:
+    """See that a payload is not too large.
+
+    Args:
+        size: in bytes, header included.
+        place: what it is, for messages.
+        most: see `Codec.most_bytes`.
+
+    Raises:
+        PayloadError: it is.
+    """
+    if size > most:
+        raise PayloadError(
+            place,
+            f"takes {size:,} bytes, and at most {most:,} are stored: "
+            "keep it in a file or an object store, and pass its address",
+        )
+
+
 def _adapter_of(annotation: Any) -> TypeAdapter[Any]:
     # NewType, because pydantic takes no configuration beside a dataclass or TypedDict, but does so beside an alias.
     alias: Any = NewType
     return TypeAdapter(alias("Value", annotation), config=_CONFIG)
-
-
-def _check_size(size: int, place: str) -> None:
-    if size > MAX_PAYLOAD_BYTES:
-        raise PayloadError(
-            place,
-            f"takes {size:,} bytes, and at most {MAX_PAYLOAD_BYTES:,} are stored: "
-            "keep it in a file or an object store, and pass its address",
-        )
 
 
 def _check_depth(value: object, body: bytes, place: str) -> None:

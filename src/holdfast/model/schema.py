@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from holdfast.errors import PayloadError, UsageError
-from holdfast.model.payload import codec_of
+from holdfast.model.payload import Codec, codec_of
 from holdfast.model.signature import KEYWORDS, Signature
 from holdfast.model.terms import Terms
 
@@ -41,13 +41,14 @@ def _elsewhere(*args: object, **kwargs: object) -> object:
     raise UsageError("this key is a function in code that is not here")
 
 
-def input_from(name: str, description: bytes, value: Mapping[str, Any]) -> bytes:
+def input_from(name: str, description: bytes, value: Mapping[str, Any], codec: Codec = _PLAIN) -> bytes:
     """The stored input of a run from a plain JSON object.
 
     Args:
         name: of the workflow, for messages.
         description: as registered.
         value: arguments by name; those that are left out take their defaults.
+        codec: of plain JSON; says how large the input may be.
 
     Raises:
         UsageError: an argument is missing or unknown.
@@ -77,7 +78,7 @@ def input_from(name: str, description: bytes, value: Mapping[str, Any]) -> bytes
         rest = {argument: value[argument] for argument in value if argument not in whole}
         if KEYWORDS in reader.schema:
             whole[reader.schema[KEYWORDS]] = rest
-    return _PLAIN.encode(whole, f"{name}() input")
+    return codec.encode(whole, f"{name}() input")
 
 
 _PLAINLY: dict[str, tuple[type, ...]] = {

@@ -22,7 +22,7 @@ from pydantic.errors import PydanticUserError
 
 from holdfast.errors import PayloadError, UsageError
 from holdfast.model.annotations import of_parameter, resolve_hints
-from holdfast.model.payload import HEADER, MAX_PAYLOAD_BYTES, Codec, body_of, codec_of
+from holdfast.model.payload import HEADER, MAX_PAYLOAD_BYTES, Codec, body_of, check_size, codec_of
 
 _EMPTY = inspect.Parameter.empty
 _POSITIONAL_ONLY = inspect.Parameter.POSITIONAL_ONLY
@@ -285,12 +285,8 @@ class Signature:
                 value = list(value)
             parts.append(slot.key + slot.codec.encode(value, slot.place)[1:])
         body = b"{" + b",".join(parts) + b"}"
-        if len(body) >= MAX_PAYLOAD_BYTES:
-            raise PayloadError(
-                f"{self.name}() input",
-                f"takes {len(body):,} bytes, and at most {MAX_PAYLOAD_BYTES:,} are stored: "
-                "keep it in a file or an object store, and pass its address",
-            )
+        most = max((slot.codec.most_bytes for slot in plan.slots), default=MAX_PAYLOAD_BYTES)
+        check_size(len(body) + len(HEADER), f"{self.name}() input", most)
         return HEADER + body
 
     def _misfit(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
