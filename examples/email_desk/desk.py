@@ -24,11 +24,9 @@ async def mail_desk(mail: hf.Incoming) -> Outcome:
         mail: as a source of intake brings it; its content is a part of the run, which does not depend on a file that
             may change or go.
     """
-    if mail.raw is None:
-        raise hf.Fatal("the mail desk takes mails; this entry has no bytes")
     by_model = await assign()
     _tell("intake")
-    message = await intake(mail.raw)
+    message = await intake(mail)
     _tell("tier")
     level = await tier(message)
     _tell("context")

@@ -29,8 +29,11 @@ async def assign() -> list[str]:
 
 
 @hf.step(retry=once)
-def intake(raw: bytes) -> Message:
-    return parse(raw)
+def intake(mail: hf.Incoming) -> Message:
+    """Takes the entry, and not its bytes alone: of an entry more is stored than of other values."""
+    if mail.raw is None:
+        raise hf.Fatal("the mail desk takes mails; this entry has no bytes")
+    return parse(mail.raw)
 
 
 @hf.step(retry=once)

@@ -68,7 +68,7 @@ async def test_what_has_no_id_is_known_by_what_the_request_calls_itself(tmp_path
         http, address = served.http(), f"{V1}/intake/requested"
         plain = {"Content-Type": "text/plain; charset=utf-8"}
         ids = []
-        for headers in (plain, plain, {**plain, "Idempotency-Key": "a"}, {**plain, "Idempotency-Key": "a"}):
+        for headers in (plain, plain, {**plain, "Idempotency-Key": "a"}, {**plain, "Idempotency-Key": '"a"'}):
             ids.append((await http.post(address, content=b"Hello", headers=headers)).json()["run_id"])
         assert len(set(ids)) == 3
         assert ids[2] == ids[3]
@@ -189,3 +189,23 @@ async def test_two_paths_are_compared(tmp_path: Path) -> None:
 async def _ended(http: httpx.AsyncClient, number: int) -> bool:
     counted = await http.get(f"{V1}/runs:count", params={"workflow": "desk", "status": "succeeded"})
     return bool(counted.json()["runs"] == number)
+
+
+async def test_what_came_in_and_was_answered_is_hidden_from_whom_fields_are_hidden(tmp_path: Path) -> None:
+    async with serving(auth=True, redact=("card",)) as served:
+        local = served.local()
+        await local.roll_back("desk")
+        async with hf.Worker(served.url, [desk], intake=write(tmp_path)):
+            append(tmp_path, [*orders(1), '{"card": "4111-1111", '])
+
+            async def taken_in() -> bool:
+                done = (await local.count(workflow="desk", status="succeeded")).runs
+                return done == 1 and [one.dead for one in await local.sources()] == [1]
+
+            await until(taken_in)
+        await local.record_outcomes("desk", [hf.PathOutcome("o-1", "sent", "About: card 4111-1111")])
+        [dead] = await local.entries(outcome="dead")
+        looks, operates = [served.http(await served.key(role)) for role in ("viewer", "operator")]
+        for path in (f"{V1}/entries/{dead.id}", f"{V1}/shadow/desk/comparison"):
+            assert "4111" not in (await looks.get(path)).text, path
+            assert "4111" in (await operates.get(path)).text, path

@@ -253,6 +253,15 @@ async def test_a_settlement_counts_once(store: Store) -> None:
     assert await store.outbox.settle([]) == []
 
 
+async def test_of_two_settlements_of_a_claim_the_first_counts(store: Store) -> None:
+    await publish(store, message("x"))
+    taken = await take(store)
+    both = [settlement(taken, "dead", detail="gone"), settlement(taken, "sent", detail="ok")]
+    assert await store.outbox.settle(both) == [True, True]
+    row = await found(store, "x")
+    assert (row.status, row.attempts, row.error) == ("dead", 1, "gone")
+
+
 async def test_attempts_are_numbered_and_doubt_stays_until_it_is_sent(store: Store) -> None:
     await publish(store, message("x"))
     outcomes = [("failed", "slow", True), ("failed", "busy", False), ("sent", "ok", False)]

@@ -197,7 +197,8 @@ async def test_messages_are_found_by_what_is_known_of_them(store: Store) -> None
     page = await store.outbox.messages("t", MessageFilter(workflow="flow"), limit=9, before=page[0].uid)
     assert [row.id for row in page] == ["a"]
     assert await store.outbox.count_messages("t", EVERY, cap=3) == 3
-    assert await store.outbox.messages("nobody", EVERY, limit=9) == []
+    for which in (EVERY, MessageFilter(run=run.uid), MessageFilter(key="k"), MessageFilter(channel="replies")):
+        assert await store.outbox.messages("nobody", which, limit=9) == []
     assert await store.outbox.message("nobody", "a") is None
 
 

@@ -39,15 +39,17 @@ async def settle_in(store: Store, tenant: str) -> bytes:
     await publish(store, first, *(message(id, tenant=tenant, channel=channel, key="k") for id in ("second", "third")))
     await settle(store, await take(store, channel), "failed", retry_at=AT)
     await take(store, channel)
-    run = await running(store, "run", tenant=tenant)
-    RUN[tenant] = run.uid
-    await publish(store, message("queued", run, channel=channel))
+    await publish(store, message("queued", tenant=tenant, channel=channel))
     await store.outbox.put_publish_setting(setting()._replace(tenant=tenant), audit("flow", tenant))
     return first.uid
 
 
 async def test_a_tenant_reads_its_own_and_nothing_else(store: Store, looking: Store) -> None:
     ours, theirs = await settle_in(store, "t"), await settle_in(store, "u")
+    for tenant in ("t", "u"):
+        run = await running(store, "run", tenant=tenant)
+        RUN[tenant] = run.uid
+        await publish(store, message("of a run", run))
     within = looking.under_policy("t").outbox
     for name, ask in READS.items():
         known = await ask(store.outbox, "t", ours)

@@ -150,9 +150,9 @@ async def test_a_run_goes_on_by_the_rules_that_it_began_with(tmp_path: Path) -> 
     known = phases(tmp_path, "draft")
     with desk(tmp_path), pytest.MonkeyPatch.context() as patch:
 
-        def meanwhile(raw: bytes) -> Message:
+        def meanwhile(mail: hf.Incoming) -> Message:
             patch.setattr(settings, "phases", known)
-            return parse(raw)
+            return parse(mail.raw or b"")
 
         async with Environment([mail_desk], fakes={"intake": meanwhile}) as env:
             assert (await env.run(mail_desk, incoming(letter()))).outcome == "published"
@@ -163,9 +163,9 @@ async def test_a_run_that_began_with_models_says_that_a_worker_has_none(tmp_path
     answering()
     with desk(tmp_path, phases=phases(tmp_path, "draft")), pytest.MonkeyPatch.context() as patch:
 
-        def meanwhile(raw: bytes) -> Message:
+        def meanwhile(mail: hf.Incoming) -> Message:
             patch.setattr(settings, "phases", None)
-            return parse(raw)
+            return parse(mail.raw or b"")
 
         async with Environment([mail_desk], fakes={"intake": meanwhile}) as env:
             with pytest.raises(hf.RunFailed) as failed:

@@ -77,7 +77,7 @@ async def test_a_message_with_25_megabytes_of_attachments(tmp_path: Path) -> Non
     attached = b"--b\nContent-Type: image/png; name=a.png\nContent-Transfer-Encoding: base64\n\n" + file * 330_000
     whole = head + b"\n\n--b\nContent-Type: text/plain\n\nSee attached.\n" + attached + b"\n--b--\n"
     assert len(whole) > 25_000_000
-    message = intake.fn(whole)
+    message = intake.fn(incoming(whole))
     assert (message.text, message.attachments) == ("See attached.", ("a.png",))
 
 

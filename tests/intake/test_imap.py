@@ -155,3 +155,21 @@ async def test_a_server_that_is_down_or_says_nothing_is_told_and_tried_again(kit
     kit.add("b")
     assert ids((await read_on(source, first.position))[0]) == ["<b@shop.example>"]
     await source.close()
+
+
+async def test_a_large_folder_is_searched_piece_by_piece(kit: ImapKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.intake.imap.SEARCHED_AT_ONCE", 3)
+    for number in range(12):
+        kit.add(f"m-{number}")
+    kit.connection.select("Work")
+    kit.connection.store("2:8", "+FLAGS", r"(\Deleted)")  # a gap that is wider than a piece
+    kit.connection.expunge()
+    kit.connection.unselect()
+    source = kit.open()
+    entries, position = await read_on(source, b"", 2)
+    assert ids(entries) == [f"<m-{number}@shop.example>" for number in (0, 8, 9, 10, 11)]
+    first = await source.read(b"", 100)
+    assert (ids(first.entries), first.more) == (["<m-0@shop.example>"], True)
+    kit.add("m-12")
+    assert ids((await read_on(source, position))[0]) == ["<m-12@shop.example>"]
+    await source.close()

@@ -1,6 +1,7 @@
 """Mailboxes in files: an mbox that is cut off anywhere or written anew, a maildir whose messages move, a folder."""
 
 import asyncio
+import errno
 import fcntl
 import json
 import os
@@ -8,6 +9,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from holdfast.intake.reading import SourceUnavailable
 from tests.intake.kit import DirectoryKit, JsonlKit, MaildirKit, MboxKit, ids, mail, read_on, read_until
 
 MBOX = (
@@ -257,3 +261,29 @@ async def test_only_the_reader_of_a_kind_marks_what_is_its_own(tmp_path: Path) -
     before = kit.path.read_bytes()
     await source.taken([*entries, replace(entries[0], handle="x")])
     assert kit.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", [MaildirKit, DirectoryKit])
+async def test_a_machine_in_trouble_makes_no_file_dead(
+    tmp_path: Path, kind: type[MaildirKit | DirectoryKit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit = kind(tmp_path)
+    kit.create()
+    for one in ("a", "b"):
+        kit.add(one)
+    source, opened = kit.open(), 0
+    real = os.open
+
+    def few(path: str, flags: int, *more: int) -> int:
+        nonlocal opened
+        opened += 1
+        if opened == 2:
+            raise OSError(errno.EMFILE, "Too many open files", os.fspath(path))
+        return real(path, flags, *more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("holdfast.intake.positions.os.open", few)
+        with pytest.raises(SourceUnavailable, match="cannot be read: Too many open files"):
+            await source.read(b"", 10)
+    entries, _ = await read_on(source, b"")
+    assert [(found.message_id, found.problem) for found in entries] == [(kit.id(one), None) for one in ("a", "b")]

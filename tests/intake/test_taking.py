@@ -202,25 +202,6 @@ async def test_mail_is_given_as_bytes(sqlite_url: str, tmp_path: Path) -> None:
         assert run.output == f"message/rfc822 <a@b.example> {len(mail)}"
 
 
-async def test_a_mail_that_no_run_can_hold_is_dead_and_stops_no_other(disk_url: str, tmp_path: Path) -> None:
-    for name in ("tmp", "new", "cur"):
-        (tmp_path / "box" / name).mkdir(parents=True)
-    large = b"Message-ID: <large@b.example>\n\n" + b"x" * 13_000_000
-    (tmp_path / "box" / "new" / "1.a").write_bytes(large)
-    (tmp_path / "box" / "new" / "2.b").write_bytes(b"Message-ID: <small@b.example>\n\nHello\n")
-    write(tmp_path, '[sources.box]\nkind = "maildir"\npath = "box"\nworkflow = "desk"\n', old_path="legacy")
-    async with hf.connect(disk_url) as client:
-        await registered(client, desk)
-        await client.roll_back("desk")
-        assert counts(await once(client, tmp_path)) == (1, 0, 0, 1)
-        [dead] = await client.entries(outcome="dead")
-        assert dead.message_id == "<large@b.example>"
-        assert "at most 16,777,216 are stored" in dead.reason
-        assert len((await client.entry(dead.id)).content or "") == len(large)
-        # Neither can the other path be handed it; what it can be is.
-        assert len(await client.messages(channel="legacy")) == 1
-
-
 async def test_a_source_goes_to_another_worker_when_its_own_leaves(disk_url: str, tmp_path: Path) -> None:
     path = write(tmp_path)
     append(tmp_path, orders(1))

@@ -142,6 +142,9 @@ async def test_a_dead_entry_is_taken_in_after_all_or_given_up(disk_url: str, tmp
         one, two = reversed(await client.entries(outcome="dead"))
         with pytest.raises(hf.PayloadError, match="is no JSON that can be read"):
             await client.retry_entry(one.id)
+        for broken, reason in ((b'"\xff"', "codec can't decode"), (b"[" * 100_000, "recursion depth")):
+            with pytest.raises(hf.PayloadError, match=reason):
+                await client.retry_entry(one.id, broken)
         run_id = await client.retry_entry(one.id, json.dumps({"id": "o-7", "text": "mended"}))
         async with hf.Worker(client, [desk]):
             assert await (await client.handle(run_id)).result("20s") == "primary"

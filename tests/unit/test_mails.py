@@ -167,7 +167,7 @@ def test_a_mail_has_at_most_25_megabytes() -> None:
         mail(subject="x" * 2001)
     with pytest.raises(hf.UsageError, match="25,000,000"):
         mail(headers={f"X-{n}": "x" * 2000 for n in range(12_500)})
-    with pytest.raises(hf.PayloadError, match=r"it takes 60,.* as JSON, and at most 50,000,000"):
+    with pytest.raises(hf.PayloadError, match=r"it: takes 60,.* as JSON, and at most 50,000,000"):
         encode(mail(text="\x01" * 10_000_000), "it")
     assert len(encode(fits, "it")) < STORED_BYTES
 

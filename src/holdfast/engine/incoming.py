@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from holdfast.model.publishing import PublishPath
 
-
 INCOMING_BYTES = 40 * 1024 * 1024
 """So much the payload of an entry may take, whose bytes are a third larger there."""
 

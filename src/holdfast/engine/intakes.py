@@ -200,7 +200,7 @@ def _incoming(source: SourceRow, row: EntryRow, content: bytes, path: PublishPat
     if source.kind in ("jsonl", "http"):
         try:
             data, raw, media_type = msgspec.json.decode(content), None, "application/json"
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             if source.kind == "jsonl":
                 raise PayloadError(
                     f"the content of entry {row.uid.hex()}", f"is no JSON that can be read: {error}"

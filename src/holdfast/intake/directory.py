@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from holdfast.errors import UsageError
 from holdfast.intake.entry_keys import KEPT_BYTES, digest, entry_key, too_large
 from holdfast.intake.opening import path_of
-from holdfast.intake.positions import open_regular
+from holdfast.intake.positions import open_regular, unreadable
 from holdfast.intake.reading import BATCH_BYTES, Found, Reading, SourceUnavailable
 from holdfast.intake.seen import SeenNames
 from holdfast.intake.terms import SourceTerms
@@ -115,8 +115,7 @@ class DirectorySource(ThreadedSource):
                 content = file.read(KEPT_BYTES if large else listed.size)
                 after = os.fstat(file.fileno())
         except (OSError, SourceUnavailable) as error:
-            reason = f"it cannot be read: {getattr(error, 'strerror', None) or error}"
-            return Found("", name, where, b"", media_type=media_type, size=listed.size, problem=reason)
+            return Found("", name, where, b"", media_type=media_type, size=listed.size, problem=unreadable(error))
         if (after.st_mtime_ns, after.st_size) != (listed.changed, listed.size):
             return None
         try:

@@ -10,7 +10,7 @@ from holdfast.intake.terms import Dedupe
 from holdfast.model.keys import check_key
 
 KEPT_BYTES = 64 * 1024
-"""So much is kept of an entry that is too large."""
+"""So much is read of an entry that is too large; it is kept where that is all of it."""
 
 
 def digest(*parts: bytes) -> bytes:

@@ -22,7 +22,8 @@ T = TypeVar("T")
 
 FILE_BYTES = 1024 * 1024
 
-LARGEST_ENTRY_BYTES = 256 * 1024 * 1024
+LARGEST_ENTRY_BYTES = 30_000_000
+"""What a run can be given: see `holdfast.engine.incoming.INCOMING_BYTES`."""
 
 _OUTCOME_KEYS = ("kind", "path", "outcomes_of", "tenant", "batch", "max_bytes", "poll")
 _COMMON_KEYS = (
@@ -108,7 +109,7 @@ class _Table:
             if found is not None and found[2].lower() in _UNITS:
                 value = int(float(found[1]) * _UNITS[found[2].lower()])
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_ENTRY_BYTES:
-                raise UsageError(f"{key} is {value!r:.100}; give bytes up to 256 MiB, such as '26MB'")
+                raise UsageError(f"{key} is {value!r:.100}; give bytes up to 30 MB, such as '26MB'")
             return value
 
         return self.own(key, check, default)

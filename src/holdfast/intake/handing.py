@@ -11,7 +11,7 @@ from holdfast.engine.core import Core
 from holdfast.engine.part import PATIENCE_SECONDS
 from holdfast.errors import PayloadError, SourceNotFound, StoreUnavailable
 from holdfast.intake.making import Maker
-from holdfast.intake.reading import Found
+from holdfast.intake.reading import BATCH_BYTES, Found
 from holdfast.intake.requests import found_in_request
 from holdfast.intake.terms import SourceTerms
 from holdfast.store.base import Rejected
@@ -74,7 +74,8 @@ class _Requested:
         part: list[Coming] = []
         try:
             while self._coming:
-                part, self._coming = self._coming[: self.terms.batch], self._coming[self.terms.batch :]
+                count = _together(self._coming, self.terms.batch)
+                part, self._coming = self._coming[:count], self._coming[count:]
                 try:
                     await self._take(part)
                 except Exception as error:
@@ -149,6 +150,16 @@ class _Requested:
 
     def _refusal(self, reason: str) -> PayloadError:
         return PayloadError(f"an entry of source {self.terms.name!r}", reason)
+
+
+def _together(coming: Sequence[Coming], most: int) -> int:
+    """How many entries are taken in at once: they are bounded by their bytes as well, as those that are read."""
+    total = 0
+    for number, (found, _) in enumerate(coming[:most], 1):
+        total += len(found.content)
+        if total >= BATCH_BYTES:
+            return number
+    return min(len(coming), most)
 
 
 def _refuse(future: asyncio.Future[HandedEntry], error: Exception) -> None:

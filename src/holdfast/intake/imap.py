@@ -36,6 +36,9 @@ _ERRORS = (OSError, imaplib.IMAP4.error, imap_tools.ImapToolsError, UsageError)
 IDLE_SECONDS = 300.0
 """For how long the server is listened to at once; it forgets clients that say nothing for half an hour."""
 
+SEARCHED_AT_ONCE = 50_000
+"""For so many UIDs it is asked at once which of them there are: the answer is one line, however many messages wait."""
+
 FETCHED_AT_ONCE = 50
 FETCHED_BYTES = 1024 * 1024
 
@@ -105,8 +108,10 @@ class ImapSource(ThreadedSource):
         if at is None or at.validity != validity:
             note = "" if at is None else "the server numbers the folder anew, and it is read from its beginning"
             at = ImapPosition(validity, 0)
-        found = sorted(int(uid) for uid in box.uids(f"UID {at.uid + 1}:*", charset=None))
-        uids = [uid for uid in found if uid > at.uid]  # the last message is always among those that are found
+        until = at.uid + SEARCHED_AT_ONCE
+        more = until < self._highest(box)
+        found = sorted(int(uid) for uid in box.uids(f"UID {at.uid + 1}:{until if more else '*'}", charset=None))
+        uids = [uid for uid in found if uid > at.uid]  # up to * the last message is always among those that are found
         entries: list[Found] = []
         last, total = at.uid, 0
         for group in _groups(box, uids[:limit]):
@@ -118,7 +123,16 @@ class ImapSource(ThreadedSource):
                     entries.append(self._entry(validity, uid, size, content))
                     total += len(entries[-1].content)
             last = group[-1][0]
-        return Reading(entries, stored(ImapPosition(validity, last)), bool(uids) and last < uids[-1], note)
+        if uids and last < uids[-1]:
+            more = True
+        elif more:
+            last = until
+        return Reading(entries, stored(ImapPosition(validity, last)), more, note)
+
+    def _highest(self, box: Any) -> int:
+        """The highest UID that may be there; 0 where the server does not say."""
+        _, told = box.client.response("UIDNEXT")
+        return int(told[0]) - 1 if told and told[0] is not None else 0
 
     def _contents(self, box: Any, group: list[tuple[int, int]]) -> dict[int, bytes | str]:
         """The messages of a group that are still there: the bytes, the first of them, or why there are none."""

@@ -13,7 +13,7 @@ from typing import Any
 from holdfast.intake.entry_keys import KEPT_BYTES, digest
 from holdfast.intake.mails import HEADER_BYTES, MEDIA_TYPE, mail_entry
 from holdfast.intake.opening import path_of
-from holdfast.intake.positions import open_regular
+from holdfast.intake.positions import open_regular, unreadable
 from holdfast.intake.reading import BATCH_BYTES, Found, Reading, SourceUnavailable
 from holdfast.intake.seen import SeenNames
 from holdfast.intake.terms import SourceTerms
@@ -92,8 +92,7 @@ class MaildirSource(ThreadedSource):
                 size = os.fstat(file.fileno()).st_size
                 content = file.read(size if size <= self.terms.max_bytes else max(KEPT_BYTES, HEADER_BYTES))
         except (OSError, SourceUnavailable) as error:
-            reason = f"it cannot be read: {getattr(error, 'strerror', None) or error}"
-            return Found("", place, where, b"", media_type=MEDIA_TYPE, problem=reason, handle=name)
+            return Found("", place, where, b"", media_type=MEDIA_TYPE, problem=unreadable(error), handle=name)
         return mail_entry(self.terms, place, where, content, max(size, len(content)), name)
 
 

@@ -121,7 +121,7 @@ class Maker:
             message_id=storable(found.message_id),
             place=storable(found.place),
             outcome=outcome,
-            reason=storable(reason)[:REASON_CHARACTERS],
+            reason=_reason(reason),
             content=kept(found) if outcome == "dead" else None,
             start=start,
         )
@@ -140,7 +140,7 @@ class Maker:
         assert terms.old_path is not None
         assert setting is not None
         role = role_for(setting, now_us)
-        if role is None:
+        if role is None or (made.outcome == "dead" and not kept(found)):  # there is nothing to answer in it
             return made
         # A dead entry is found by its own id when a person takes it in after all: it goes on where it began.
         id = handed_id(terms.name, made.uid if made.outcome == "dead" else made.key)
@@ -151,7 +151,7 @@ class Maker:
             if role == "copy" or made.outcome == "dead":
                 return made
             # Nobody would answer it: the other path does not get it, and ours works in shadow.
-            return made._replace(outcome="dead", reason=storable(str(error)), content=found.content, start=None)
+            return made._replace(outcome="dead", reason=_reason(str(error)), content=found.content, start=None)
         return made._replace(messages=(message,))
 
 
@@ -159,6 +159,16 @@ def kept(found: Found) -> bytes | None:
     """The bytes of an entry; None where they are not all there, as it is too large. A line's end is none of them."""
     cut_off = len(found.content) <= KEPT_BYTES < found.size - len(b"\r\n")
     return None if cut_off else found.content
+
+
+def given_up(source: str, found: Found, entry: NewEntry, reason: str) -> NewEntry:
+    """An entry of a source that the database refuses, as a dead one. Another path is given it all the same."""
+    messages = tuple(message._replace(id=handed_id(source, entry.uid)) for message in entry.messages)
+    return entry._replace(outcome="dead", reason=_reason(reason), content=kept(found), start=None, messages=messages)
+
+
+def _reason(text: str) -> str:
+    return storable(text)[:REASON_CHARACTERS]
 
 
 def storable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -14,6 +15,9 @@ from holdfast.intake.reading import SourceUnavailable
 
 MARKED_BYTES = 1024
 """So many bytes at the beginning of a file, and behind which reading goes on, are told by its mark."""
+
+_OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.ESTALE, errno.ETIMEDOUT)
+"""Too many open files, no memory, a server of files that is away: what passes, and is no fault of a file."""
 
 P = TypeVar("P", bound=msgspec.Struct)
 
@@ -96,6 +100,17 @@ def open_regular(path: Path, *, follow: bool = True) -> BinaryIO | None:
         os.close(descriptor)
         raise SourceUnavailable(f"{path} is no regular file")
     return os.fdopen(descriptor, "rb", buffering=256 * 1024)
+
+
+def unreadable(error: OSError | SourceUnavailable) -> str:
+    """Why one of many files cannot be read.
+
+    Raises:
+        OSError: it has to do with the machine, and with no file.
+    """
+    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+        raise error
+    return f"it cannot be read: {getattr(error, 'strerror', None) or error}"
 
 
 def stored(position: msgspec.Struct) -> bytes:

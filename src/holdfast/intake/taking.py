@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from holdfast.engine.core import Core
 from holdfast.errors import HoldfastError, StoreFull, StoreReadOnly, StoreUnavailable
-from holdfast.intake.making import REASON_CHARACTERS, Made, Maker, kept, storable
+from holdfast.intake.making import Made, Maker, given_up
 from holdfast.intake.outcomes import OutcomeMaker
 from holdfast.intake.reading import Found, Source, SourceUnavailable
 from holdfast.intake.room import Room
@@ -196,12 +196,16 @@ class Taker:
                 first = await self._commit(made._replace(entries=entries[:half]), self._row.position)
                 rest = None if first is None else await self._commit(made._replace(entries=entries[half:]), position)
                 return None if first is None or rest is None else (*first, *rest)
-            if not entries or entries[0][1].outcome == "dead":
+            if not entries:
                 raise
             [(found, entry)] = entries
-            reason = storable(str(error))[:REASON_CHARACTERS]
-            dead = entry._replace(outcome="dead", reason=reason, content=kept(found), start=None, messages=())
-            return await self._commit(made._replace(entries=[(found, dead)]), position)
+            if entry.outcome != "dead":
+                entry = given_up(self.terms.name, found, entry, str(error))
+            elif entry.messages:  # is it what another path is given that is refused?
+                entry = entry._replace(messages=())
+            else:
+                raise
+            return await self._commit(made._replace(entries=[(found, entry)]), position)
         if taken.refused == "setting":
             await self._maker.decide()
             return await self._commit(self._maker.make([found for found, _ in entries]), position)

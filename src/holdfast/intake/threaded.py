@@ -55,14 +55,14 @@ class ThreadedSource(ABC):
             try:
                 return self.read_now(position, limit)
             except OSError as error:
-                raise SourceUnavailable(f"{self.terms.path} cannot be read: {error.strerror or error}") from error
+                raise SourceUnavailable(_said(self.terms, "read", error)) from error
 
     def _take(self, entries: Sequence[Found]) -> None:
         with self._lock:
             try:
                 self.take_now(entries)
             except OSError as error:
-                raise SourceUnavailable(f"{self.terms.path} cannot be changed: {error.strerror or error}") from error
+                raise SourceUnavailable(_said(self.terms, "changed", error)) from error
 
     @abstractmethod
     def read_now(self, position: bytes, limit: int) -> Reading:
@@ -74,3 +74,7 @@ class ThreadedSource(ABC):
 
     def take_now(self, entries: Sequence[Found]) -> None:  # noqa: B027
         """Do what is to be done with entries that are taken in; nothing, if not said otherwise."""
+
+
+def _said(terms: SourceTerms, what: str, error: OSError) -> str:
+    return f"{error.filename or terms.path} cannot be {what}: {error.strerror or error}"

@@ -52,7 +52,7 @@ def most_bytes_of(annotation: Any, usual: int) -> int:
     if get_origin(annotation) is Literal:
         return usual
     own = getattr(annotation, "__payload_bytes__", usual) if isinstance(annotation, type) else usual
-    return max(own, *(most_bytes_of(part, usual) for part in get_args(annotation)), usual)
+    return max(usual, own, *(most_bytes_of(part, usual) for part in get_args(annotation)))
 
 
 def adapted(annotation: Any, *, widen: bool) -> Any:

@@ -88,7 +88,9 @@ def _compiled(text: str) -> Any:
     try:
         import cel  # here: it loads slowly, and few rules need it
     except ImportError:
-        raise UsageError("this rule needs a library: pip install 'holdfast[work]'") from None
+        raise UsageError(
+            "this rule needs a library: pip install 'holdfast[work]', or 'holdfast[intake]' for sources alone"
+        ) from None
     try:
         return cel.compile(text)
     except ValueError as error:

@@ -26,6 +26,7 @@ from holdfast.engine.intake_views import BEGINNING, ENTRIES_AT_MOST, EntryView, 
 from holdfast.engine.path_views import CutoverReport, PathOutcome
 from holdfast.engine.shadowing import COMPARED_AT_MOST
 from holdfast.intake.handing import HandedEntry
+from holdfast.intake.requests import IDEMPOTENCY_KEY
 from holdfast.model.access import Role
 from holdfast.store.intake_rows import Comparison, EntryOutcome
 
@@ -92,8 +93,10 @@ async def hand_in(call: Calling, source: Named) -> Response:
     requests = call.server.requests
     requests.source(call.principal.tenant, source)
     body = await bodies.read(call.request)
-    replies.key_of(call.request)
-    found = await requests.take(call.principal.tenant, source, body, call.request.headers)
+    headers = dict(call.request.headers)
+    if (key := replies.key_of(call.request)) is not None:
+        headers[IDEMPOTENCY_KEY] = key
+    found = await requests.take(call.principal.tenant, source, body, headers)
     if found.outcome != "run":
         return answer(found)
     assert found.run_id is not None
