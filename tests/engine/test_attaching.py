@@ -90,3 +90,25 @@ async def test_outside_a_step_nothing_is_attached(store_url: str) -> None:
         assert await outcome(client, plain)
     record_requests("talk", [request("ok", 7)])
     assert attempt() is None
+
+
+@hf.step(retry=ONCE)
+async def steady() -> str:
+    record_requests("talk", [request("ok", 7)])
+    made("said.txt", b"again")
+    return "done"
+
+
+@hf.workflow
+async def steadily() -> str:
+    return await steady()
+
+
+async def test_a_step_that_is_tried_aside_records_nothing(store_url: str) -> None:
+    async with serving(store_url, steadily) as client:
+        run = await client.start(steadily)
+        assert await run.result(timeout="60s") == "done"
+        again = await client.replay_step(run.id, steady)
+        assert (again.output, again.error, again.difference) == ("done", None, "")
+        assert len(await client.model_calls(run.id)) == 1
+        assert len(await client.artifacts(run.id)) == 1

@@ -1,6 +1,7 @@
 """The file of sources: what it says is understood or told with the line, and its page names every key."""
 
 import re
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -196,3 +197,9 @@ def test_what_no_rule_can_tell_is_dead_with_the_reason(tmp_path: Path) -> None:
     assert sort_out(terms, Found("", "here", b"", b"", problem="too large"), TODAY) == ("dead", "too large")
     while deep:  # or taking it apart would recurse as deep
         deep = deep["a"]  # type: ignore[assignment]
+
+
+def test_a_rule_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cel", None)
+    with pytest.raises(UsageError, match=r"intake.toml, line 5: this rule needs a library: .*'holdfast\[intake\]'"):
+        intake(tmp_path, JSONL + "when = \"entry.x.matches('[a-z]')\"")

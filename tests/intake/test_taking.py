@@ -97,17 +97,17 @@ async def test_an_entry_that_is_known_makes_no_second_run(disk_url: str, tmp_pat
             await client.rewind_source("orders", 12)
 
 
-async def test_no_more_is_read_while_enough_waits(disk_url: str, tmp_path: Path) -> None:
+async def test_no_more_is_read_while_enough_waits(sqlite_url: str, tmp_path: Path) -> None:
     write(tmp_path, max_waiting=7, batch=5)
     append(tmp_path, orders(*range(20)))
-    async with hf.connect(disk_url) as client:
+    async with hf.connect(sqlite_url) as client:
         await registered(client, desk)
         report = await once(client, tmp_path)
         assert (report.runs, report.state, report.note) == (7, "full", "7 runs wait in queue 'default'")
         assert (await once(client, tmp_path)).runs == 0
         [source] = await client.sources()
         assert (source.state, source.runs) == ("full", 7)
-    async with serving(disk_url, desk, intake=tmp_path / "intake.toml") as client:
+    async with serving(sqlite_url, desk, intake=tmp_path / "intake.toml") as client:
         await until(lambda: _ended(client, 20))
         await until(lambda: _is(client, "orders", "waiting"))
 
@@ -117,13 +117,13 @@ async def _is(client: hf.Client, name: str, state: str, note: str = "") -> bool:
     return name in found and found[name].state == state and note in found[name].note
 
 
-async def test_what_is_wrong_with_one_source_stops_no_other(disk_url: str, tmp_path: Path) -> None:
+async def test_what_is_wrong_with_one_source_stops_no_other(sqlite_url: str, tmp_path: Path) -> None:
     late = ORDERS.replace("orders", "late").replace('"desk"', '"later"')
     gone = ORDERS.replace("orders", "gone")
     two = ORDERS.replace("orders", "two").replace('"desk"', '"takes_two"')
     for name in ("orders", "late", "two"):
         append(tmp_path, orders(1), f"{name}.jsonl")
-    async with serving(disk_url, desk, takes_two, intake=write(tmp_path, gone, late, two, ORDERS)) as client:
+    async with serving(sqlite_url, desk, takes_two, intake=write(tmp_path, gone, late, two, ORDERS)) as client:
         await until(lambda: _ended(client, 1))
         await until(lambda: _is(client, "gone", "failing", "there is no file"))
         await until(lambda: _is(client, "late", "failing", "no worker has registered workflow 'later'"))

@@ -99,24 +99,29 @@ async def _at_least(client: hf.Client, number: int) -> bool:
 async def test_each_line_becomes_one_run_whenever_its_readers_are_killed(disk_url: str, tmp_path: Path) -> None:
     async with hf.connect(disk_url) as client:
         await registered(client, desk)
-        await kill_at_random(client, disk_url, tmp_path, 300, 4, seed=1)
-        assert await check_position(client, tmp_path) == 300
-        assert await ids_of_runs(client) == sorted(f"o-{number}" for number in range(300))
+        await kill_at_random(client, disk_url, tmp_path, 200, 2, seed=1)
+        assert await check_position(client, tmp_path) == 200
+        assert await ids_of_runs(client) == sorted(f"o-{number}" for number in range(200))
         [source] = await client.sources()
-        assert (source.runs, source.repeated, source.dead) == (300, 0, 0)
+        assert (source.runs, source.repeated, source.dead) == (200, 0, 0)
 
 
-@pytest.mark.parametrize("death", ["before", "after"])
-async def test_a_reader_that_dies_at_its_commit_passes_nothing_over(disk_url: str, tmp_path: Path, death: str) -> None:
+@pytest.mark.parametrize(
+    ("death", "store"), [("before", "sqlite_url"), ("after", "sqlite_url"), ("after", "postgres_database")]
+)
+async def test_a_reader_that_dies_at_its_commit_passes_nothing_over(
+    request: pytest.FixtureRequest, tmp_path: Path, death: str, store: str
+) -> None:
+    url = request.getfixturevalue(store)
     write(tmp_path, batch=3)
     append(tmp_path, orders(*range(20)))
     (tmp_path / "reckless").touch()
-    async with hf.connect(disk_url) as client:
+    async with hf.connect(url) as client:
         await registered(client, desk)
-        async with taking(disk_url, tmp_path, "a", death) as process:
+        async with taking(url, tmp_path, "a", death) as process:
             await asyncio.wait_for(process.wait(), 60)
         assert await check_position(client, tmp_path) == (9 if death == "after" else 6)
-        async with taking(disk_url, tmp_path, "b"):
+        async with taking(url, tmp_path, "b"):
             await until(lambda: _at_least(client, 20))
         assert await ids_of_runs(client) == sorted(f"o-{number}" for number in range(20))
         [source] = await client.sources()

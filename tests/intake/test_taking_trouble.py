@@ -44,7 +44,7 @@ async def test_an_answer_that_is_lost_is_asked_for_again(
     disk_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, batch=4)
-    append(tmp_path, orders(*range(30)))
+    append(tmp_path, orders(*range(14)))
     async with hf.connect(disk_url) as client:
         await registered(client, desk)
         intake, asked = client.core.store.intake, []
@@ -60,19 +60,19 @@ async def test_an_answer_that_is_lost_is_asked_for_again(
             return done
 
         monkeypatch.setattr(intake, "take_in", lossy)
-        assert counts(await once(client, tmp_path)) == (30, 0, 0, 0)
-        assert len(asked) == 3 * 8
-        assert await ids_of_runs(client) == sorted(f"o-{number}" for number in range(30))
+        assert counts(await once(client, tmp_path)) == (14, 0, 0, 0)
+        assert len(asked) == 3 * 4
+        assert await ids_of_runs(client) == sorted(f"o-{number}" for number in range(14))
         [source] = await client.sources()
-        assert counts(source) == (30, 0, 0, 0)
+        assert counts(source) == (14, 0, 0, 0)
 
 
 async def test_while_the_store_is_out_nothing_is_lost(
-    disk_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path)
     append(tmp_path, orders(1))
-    async with hf.connect(disk_url) as client:
+    async with hf.connect(sqlite_url) as client:
         await registered(client, desk)
         store, out = client.core.store, asyncio.Event()
         tries = 0

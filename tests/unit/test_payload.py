@@ -460,6 +460,19 @@ def test_what_is_too_large_is_refused_with_its_size() -> None:
         assert "object store" in error.reason
 
 
+class Roomy:
+    """Says how large its payloads may be."""
+
+    __payload_bytes__ = MAX_PAYLOAD_BYTES + 10
+
+
+def test_a_class_says_how_large_its_payload_may_be() -> None:
+    for annotation in (Roomy, Roomy | None, list[Roomy], dict[str, tuple[Roomy, ...]]):
+        assert codec_of(annotation).most_bytes == MAX_PAYLOAD_BYTES + 10
+    for annotation in (Any, str, list[str], Literal["Roomy"], Cat | Dog):
+        assert codec_of(annotation).most_bytes == MAX_PAYLOAD_BYTES
+
+
 def test_a_replay_sees_what_the_first_run_saw() -> None:
     value = {"a": [1]}
     _, seen = codec_of(Any).settle(value, PLACE)

@@ -200,6 +200,19 @@ def test_the_whole_input_is_bounded() -> None:
             Signature(bare).encode_input(args, {})
 
 
+def test_an_input_may_be_as_large_as_its_largest_argument() -> None:
+    class Roomy(str):
+        __payload_bytes__ = MAX_PAYLOAD_BYTES + 1000
+
+    async def takes(a: str, b: Roomy | None) -> None: ...
+
+    fits = "x" * (MAX_PAYLOAD_BYTES - 10)
+    data = Signature(takes, names={"Roomy": Roomy}).encode_input((fits, None), {})
+    assert len(data) > MAX_PAYLOAD_BYTES
+    with pytest.raises(PayloadError, match=r"argument 'a': takes .* at most 16,777,216"):
+        Signature(takes, names={"Roomy": Roomy}).encode_input((fits + "x" * 10, None), {})
+
+
 def test_code_that_changed_since_the_input_was_stored() -> None:
     async def before(a: int, b: int) -> None: ...
 

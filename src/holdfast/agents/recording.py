@@ -38,7 +38,7 @@ class Request:
 
 
 def record_requests(phase: str, requests: Iterable[Request], *, workflow: str | None = None) -> None:
-    """Record requests with the attempt that is under way; outside a step nothing is recorded.
+    """Record requests with the attempt that is under way. Outside a step, and of one that is tried aside, nothing is.
 
     Args:
         phase: what they were for.
@@ -46,7 +46,7 @@ def record_requests(phase: str, requests: Iterable[Request], *, workflow: str | 
         workflow: of the run that they were made for, if it is another than the one that made them.
     """
     frame = attempt()
-    if frame is None:
+    if frame is None or frame.execution.dead:
         return
     run = frame.execution.run
     before = sum(kind == "model_calls" for kind, _ in frame.attached or ())
@@ -68,7 +68,7 @@ def record_artifact(
     location: str | None = None,
     content: bytes | None = None,
 ) -> None:
-    """Record a file or blob with the attempt that is under way; outside a step nothing is recorded.
+    """Record a file or blob with the attempt that is under way, where `record_requests` records.
 
     Args:
         name: within the run, such as ``draft/prompt.md``.
@@ -77,7 +77,7 @@ def record_artifact(
         content: its bytes, for the database to keep.
     """
     frame: StepFrame | None = attempt()
-    if frame is None:
+    if frame is None or frame.execution.dead:
         return
     run = frame.execution.run
     attach(frame, "artifacts", Artifact(
