@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from email_desk.crm import Crm
-from email_desk.demo import SAMPLE
+from email_desk.demo import SAMPLE, send_by_itself
 from email_desk.desk import mail_desk
 from email_desk.settings import settings
 from email_desk.specialists import CHANNEL
@@ -20,14 +20,35 @@ ENDED = ("succeeded", "failed", "cancelled")
 
 SOURCE = "inbox"
 
+OUT = (CHANNEL, "warehouse")
+"""The channels of the face: the second one leads to a system that is switched off."""
+
+CHANNELS = """\
+[channels.{replies}]
+type = "file"
+folder = {drafts}
+review = {{ group = "desk", due = "1d" }}
+
+[channels.warehouse]
+type = "webhook"
+url = "http://127.0.0.1:9/"
+attempts = 2
+backoff = {{ initial = "1s" }}
+
+[channels.lookout]
+type = "file"
+folder = {alerts}
+"""
+
 
 def prepared(folder: Path, drafts: Path) -> dict[str, str]:
     """Write the files that say where mail comes in, and where it goes out; the worker's arguments for them."""
     inbox = folder / SOURCE
     inbox.mkdir(parents=True, exist_ok=True)
     files = {
-        "channels": f'[channels.{CHANNEL}]\ntype = "file"\nfolder = {json.dumps(str(drafts))}\n'
-        f'[channels.lookout]\ntype = "file"\nfolder = {json.dumps(str(folder / "alerts"))}\n',
+        "channels": CHANNELS.format(
+            replies=CHANNEL, drafts=json.dumps(str(drafts)), alerts=json.dumps(str(folder / "alerts"))
+        ),
         "intake": f'[sources.{SOURCE}]\nkind = "directory"\npath = {json.dumps(str(inbox))}\npattern = "*.eml"\n'
         f'workflow = "{mail_desk.name}"\n',
         "alerts": 'defaults = true\nto = ["lookout"]\n',
@@ -47,9 +68,11 @@ def face(folder: Path) -> Face:
 
     async def work(stage: Stage) -> str:
         samples = sorted(SAMPLE.glob("*.eml"))
-        await stage.client.set_publish_mode("auto", workflow=mail_desk.name)
+        await send_by_itself(stage.client)
         with Crm() as crm:
             settings.crm = crm.url
+            parcel = {"parcel": "48213", "hold": True}
+            await stage.client.publish(OUT[1], parcel, id="parcel-48213", workflow=mail_desk.name)
             for number, sample in zip(itertools.count(1), itertools.cycle(samples), strict=False):
                 if number > len(samples):
                     if stage.once:
@@ -63,7 +86,7 @@ def face(folder: Path) -> Face:
     return Face(
         name="mail desk",
         title="Was this mail answered?",
-        text="Mail becomes runs, checked before answers go out; what is delicate waits for you, with a draft to edit.",
+        text="Mail becomes runs, checked before answers go out; what is delicate waits under My work, to be edited.",
         path="/runs?q=workflow:mail_desk",
         workflows=[mail_desk, *(settings.phases.workflows if settings.phases else ())],
         work=work,
@@ -77,18 +100,24 @@ def arrive(sample: Path, inbox: Path) -> None:
     coming.rename(inbox / sample.name)
 
 
-async def told(stage: Stage, messages: int) -> str:
+async def told(stage: Stage, many: int) -> str:
     """Wait until each message has become what it becomes, and say what."""
     client = stage.client
     while True:
         runs = await client.list(workflow=mail_desk.name, limit=1000)
-        if len(runs) >= messages and all(run.status in ENDED for run in runs):
+        if len(runs) >= many and all(run.status in ENDED for run in runs):
             break
         await asyncio.sleep(0.1)
     while True:
-        became = Counter(one.status for one in await client.messages(channel=CHANNEL, limit=1000))
-        if not became.keys() & {"pending", "sending", "failed"}:
+        messages = [one for channel in OUT for one in await client.messages(channel=channel, limit=1000)]
+        if not {one.status for one in messages} & {"pending", "sending", "failed"}:
             break
         await asyncio.sleep(0.1)
-    failed = sum(run.status == "failed" for run in runs)
-    return f"{messages} messages: {became['sent']} answered, {became['withheld']} held back, {failed} cannot be read"
+    became = Counter(
+        "review" if (one.status, one.verdict) == ("withheld", "review") else one.status for one in messages
+    )
+    return (
+        f"{many} mails: {became['sent']} answered, {became['review']} wait for a person, "
+        f"{became['withheld']} held back, {sum(run.status == 'failed' for run in runs)} cannot be read; "
+        f"{became['dead']} message not delivered"
+    )

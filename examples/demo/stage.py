@@ -14,6 +14,12 @@ import holdfast as hf
 HURRY = 0.05
 """What is left of a pause where somebody waits for the end."""
 
+ME = "local"
+"""Whoever looks at the demonstration: the dashboard asks nobody who they are."""
+
+GROUPS = ("desk", "surveyors", "accounts")
+"""Of theirs: those who look at answers, reports and large renewals."""
+
 
 @dataclass
 class Stage:

@@ -67,7 +67,7 @@ async def run_demo(
         settings.crm = crm.url
         try:
             async with hf.connect(url) as client:
-                await _send_by_itself(client)
+                await send_by_itself(client)
                 workflows = [mail_desk, *(settings.phases.workflows if settings.phases else ())]
                 async with hf.Worker(client, workflows, channels=channels, lease=LEASE, beat=BEAT):
                     taker = Taker(client, source, out, report, stop)
@@ -96,7 +96,7 @@ def _prepared(out: Path) -> Path:
     return channels
 
 
-async def _send_by_itself(client: hf.Client) -> None:
+async def send_by_itself(client: hf.Client) -> None:
     """Answers go out without a person, unless somebody has chosen otherwise: here they are only files."""
     if all(setting.workflow != mail_desk.name for setting in await client.publish_settings()):
         await client.set_publish_mode("auto", workflow=mail_desk.name)

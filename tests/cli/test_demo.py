@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import holdfast as hf
 from holdfast.cli import demo
 from holdfast.cli.demo import find_examples
 from tests.cli.tool import call, inside, running, stop, until
@@ -22,18 +23,48 @@ def test_the_examples_are_found() -> None:
     assert (find_examples() / "email_desk" / "demo.py").is_file()
 
 
-def test_five_faces_work_to_an_end_and_go_on_there(tmp_path: Path) -> None:
+async def test_five_faces_work_to_an_end_and_go_on_there(tmp_path: Path) -> None:
     first = call(tmp_path, "demo", "--exit", "--port", "0", url="sqlite:///configured.db").stdout
     assert {line[:17].strip() for line in first.splitlines()[1:-1]} == FACES
     assert first.startswith("The dashboard is at http://127.0.0.1:")
-    assert "14 messages: 7 answered, 5 held back, 1 cannot be read" in first
+    assert "14 mails: 7 answered, 2 wait for a person, 3 held back, 1 cannot be read; 1 message not delivered" in first
     drafts = sorted(path.name for path in (tmp_path / "drafts").iterdir())
     assert len(drafts) == 7
+    await assert_there_is_something_to_do(f"sqlite:///{tmp_path}/holdfast-demo.db")
     again = json.loads(call(tmp_path, "demo", "--exit", "--json", "--port", "0").stdout)
     assert again["faces"].keys() == FACES
     assert sorted(path.name for path in (tmp_path / "drafts").iterdir()) == drafts
     assert (tmp_path / "holdfast-demo.db").exists()
     assert not (tmp_path / "configured.db").exists()
+
+
+async def assert_there_is_something_to_do(url: str) -> None:
+    """Whoever looks has a queue of their own and of their groups; what failed is there, and nothing else fires."""
+    async with hf.connect(url) as client:
+        titles = {item.title for item in await hf.work_queue(client).queue("local")}
+        assert {"Keep a customer at risk", "Review: Re: Late again", "Review: Re: The lamps in our lobby"} <= titles
+        assert [one.channel for one in await client.messages(status="dead")] == ["warehouse"]
+        assert [run.workflow for run in await client.list(status="failed")] == ["mail_desk"]
+        firing = await client.alerts("firing")
+        assert {(one.rule, one.about) for one in firing} <= {("messages undelivered", "warehouse")}
+        assert (await client.model_costs()).total.cost > 0
+
+
+@pytest.mark.verify
+def test_all_of_it_works_on_postgresql(tmp_path: Path, empty_postgres_database: str) -> None:
+    told = call(tmp_path, "demo", "--exit", "--json", "--port", "0", "--url", empty_postgres_database).stdout
+    assert json.loads(told)["faces"].keys() == FACES
+    assert len(list((tmp_path / "drafts").iterdir())) == 7
+
+
+def test_it_can_be_stopped_before_it_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object, **__: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "_show", stopped)
+    inside("demo", code=0)
+    inside("demo", "--exit", code=130)
 
 
 def test_it_works_until_it_is_stopped_and_has_a_tour(tmp_path: Path) -> None:

@@ -73,6 +73,12 @@ def test_what_was_taken_in_is_told(source: str) -> None:
     inside("intake", "entries", source, "--outcome", "lost", code=2)
 
 
+def test_a_source_that_cannot_be_read_is_told_by_how_it_ends(source: str, tmp_path: Path, place: Place) -> None:
+    (tmp_path / "orders.jsonl").unlink()
+    told = inside("intake", "run", "intake.toml", "--once", "--url", place.url, code=1)[0]
+    assert told.startswith(f"{source}: 0 runs, 0 filtered, 0 known, 0 dead; there is no file")
+
+
 def test_a_dead_entry_is_taken_in_after_all_or_given_up(source: str) -> None:
     [entry] = said("intake", "entries", source, "--outcome", "dead")
     assert said("intake", "entry", entry["id"])["content"] == "not json"

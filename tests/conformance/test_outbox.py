@@ -25,6 +25,7 @@ from tests.conformance.kit import settle as end
 from tests.conformance.outbox_kit import (
     AT,
     Taken,
+    change,
     claiming,
     found,
     message,
@@ -179,10 +180,10 @@ async def test_what_is_due_first_is_taken_first_and_nothing_before_it_is_due(sto
         message("first", due_at=AT),
     )
     assert (await take(store)).ids == ["first", "second"]
-    assert await store.outbox.next_due(["replies"]) == now + 3_600_000_000
-    assert await store.outbox.next_due(["replies", "pages", "none"]) == AT
-    assert await store.outbox.next_due(["none"]) is None
-    assert await store.outbox.next_due([]) is None
+    assert await store.outbox.next_due(["replies"]) == {"replies": now + 3_600_000_000}
+    assert await store.outbox.next_due(["replies", "pages", "none"]) == {"replies": now + 3_600_000_000, "pages": AT}
+    assert await store.outbox.next_due(["none"]) == {}
+    assert await store.outbox.next_due([]) == {}
 
 
 async def test_what_comes_later_and_is_due_earlier_is_not_left_behind(store: Store) -> None:
@@ -280,7 +281,7 @@ async def test_what_failed_waits_until_it_is_to_be_tried_again(store: Store) -> 
     later = await store.now() + 3_600_000_000
     await settle(store, await take(store), "failed", retry_at=later)
     assert await take(store) == []
-    assert await store.outbox.next_due(["replies"]) == later
+    assert await store.outbox.next_due(["replies"]) == {"replies": later}
 
 
 async def test_what_is_dead_is_not_tried_again(store: Store) -> None:
@@ -351,7 +352,7 @@ async def test_what_a_lost_worker_was_sending_is_sent_again_or_in_doubt(store: S
     await store.outbox.rescue_messages(9)
     assert await store.outbox.rescue_messages(9) == (0, 0)
     assert await statuses(store) == {"a": "sending", "b": "failed", "c": "dead", "d": "dead", "e": "pending"}
-    assert await settle(store, theirs) == [False, False]
+    assert await settle(store, theirs, "failed", retry_at=AT) == [False, False]
     assert await settle(store, again) == [False]
     row = await found(store, "c")
     assert (row.doubt, row.attempts) == (True, 1)
@@ -365,6 +366,42 @@ async def test_what_a_lost_worker_was_sending_is_sent_again_or_in_doubt(store: S
     assert [(one.id, one.attempt) for one in await take(store, "crm")] == [("b", 2)]
     assert await take(store) == []  # what is dead keeps the head of its line
     assert await settle(store, mine) == [True]
+
+
+async def test_that_one_in_doubt_was_sent_is_believed_however_late(store: Store) -> None:
+    ids = ("plain", "keyed", "behind", "again", "decided")
+    await publish(store, *(message(id, key="k" if id in ("keyed", "behind") else None) for id in ids))
+    await store.register_worker(OTHER, "elsewhere", 1, 1, LEASE_US, 10)
+    lost = await take(store, worker=OTHER)
+    assert lost.ids == ["plain", "keyed", "again", "decided"]
+    await store.remove_worker(OTHER)
+    assert await store.outbox.rescue_messages(10) == (0, 4)
+    assert await store.outbox.change_messages(change("send", "again")) == ["again"]
+    assert await store.outbox.change_messages(change("discard", "decided")) == ["decided"]
+    failed = [settlement(lost, "failed", number=n, retry_at=AT) for n in range(4)]
+    assert await store.outbox.settle(failed) == [False] * 4
+    other = await take(store, limit=1)
+    assert other.ids == ["again"]
+    sent = [settlement(lost, number=n, detail="250 ok") for n in (1, 0, 2, 3)]
+    for _ in range(2):
+        assert await store.outbox.settle(sent) == [True, True, False, False]
+    assert await statuses(store) == {
+        "plain": "sent", "keyed": "sent", "behind": "pending", "again": "sending", "decided": "discarded"
+    }  # fmt: skip
+    row = await found(store, "plain")
+    assert (row.doubt, row.error, row.ended_at) == (False, None, AT + 6)
+    assert [(one.outcome, one.doubt) for one in await store.outbox.attempts("t", row.uid, limit=9)] == [
+        ("sent", False), ("lost", True)
+    ]  # fmt: skip
+    assert (await take(store)).ids == ["behind"]
+
+
+async def test_uids_are_found_by_ids_of_the_tenant(store: Store) -> None:
+    a, b, other = message("a"), message("b"), message("a", tenant="u")
+    await publish(store, a, b, other)
+    assert sorted(await store.outbox.uids("t", ["a", "none", "b"])) == sorted([a.uid, b.uid])
+    assert await store.outbox.uids("u", ["a", "b"]) == [other.uid]
+    assert await store.outbox.uids("t", []) == []
 
 
 async def test_a_worker_whose_lease_is_over_is_lost(store: Store) -> None:

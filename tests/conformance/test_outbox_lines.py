@@ -68,7 +68,7 @@ async def test_what_follows_is_due_when_it_was_to_be(store: Store) -> None:
     await publish(store, message("a", key="k"), message("b", key="k", due_at=later), message("c", key="k"))
     await settle(store, await take(store))
     assert await take(store) == []
-    assert await store.outbox.next_due(["replies"]) == later
+    assert await store.outbox.next_due(["replies"]) == {"replies": later}
 
 
 async def test_a_line_ends_with_its_last_message_and_begins_again(store: Store) -> None:

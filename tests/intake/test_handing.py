@@ -14,6 +14,7 @@ from holdfast.intake.files import read_intake
 from holdfast.intake.handing import HandedEntry, Requests
 from holdfast.store.base import Rejected
 from holdfast.store.intake_rows import TakeIn, TakenIn
+from tests.engine.helpers import serving, until
 from tests.intake.taking_kit import counts, desk, ids_of_runs, registered, write
 
 pytestmark = pytest.mark.slow
@@ -106,3 +107,12 @@ async def test_a_store_that_stays_away_is_told(
             with pytest.raises(hf.StoreUnavailable, match="it is away"):
                 await hand_in(requests, 1)
         assert (await hand_in(requests, 1)).outcome == "run"
+
+
+async def test_a_source_that_takes_requests_is_shown_before_the_first_one(sqlite_url: str, tmp_path: Path) -> None:
+    async with serving(sqlite_url, desk, intake=write(tmp_path, FORMS)) as client:
+        await until(lambda: _shown(client))
+
+
+async def _shown(client: hf.Client) -> bool:
+    return [(source.name, source.kind) for source in await client.sources()] == [("forms", "http")]

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -287,3 +288,46 @@ async def test_a_machine_in_trouble_makes_no_file_dead(
             await source.read(b"", 10)
     entries, _ = await read_on(source, b"")
     assert [(found.message_id, found.problem) for found in entries] == [(kit.id(one), None) for one in ("a", "b")]
+
+
+@pytest.mark.parametrize("kind", [MaildirKit, DirectoryKit])
+async def test_what_was_read_long_ago_is_not_given_again_after_a_restart(
+    tmp_path: Path, kind: type[MaildirKit | DirectoryKit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.intake.seen.SURE_NS", 0)
+    monkeypatch.setattr("holdfast.intake.seen.BUCKETS", 1)  # whatever comes, the sum of the others is another
+    kit = kind(tmp_path)
+    kit.create()
+    for number in range(5):
+        kit.add(f"old-{number}")
+    source = kit.open()
+    first = await source.read(b"", 3)
+    behind, position = await read_on(source, first.position)
+    read_at, probe = time.time_ns(), tmp_path / "probe"
+    while not probe.exists() or probe.stat().st_ctime_ns <= read_at:  # the clock of files goes in steps
+        probe.write_text("")
+    kit.add("new")
+    assert ids([*first.entries, *behind]) == [kit.id(f"old-{number}") for number in range(5)]
+    assert ids((await read_on(kit.open(), position))[0]) == [kit.id("new")]
+    # While some of the folder was not read yet, nothing is taken for read; nor where another folder is read.
+    assert len((await read_on(kit.open(), first.position))[0]) == 6
+    kit.path.rename(tmp_path / "moved")
+    assert len((await read_on(kit.open(path=tmp_path / "moved"), position))[0]) == 6
+
+
+async def test_a_file_that_is_not_still_is_not_taken_for_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.intake.seen.SURE_NS", 0)
+    monkeypatch.setattr("holdfast.intake.seen.BUCKETS", 1)
+    kit = DirectoryKit(tmp_path)
+    kit.create()
+    kit.add("a")
+    source = kit.open(settle_seconds=0.2)
+    assert (await source.read(b"", 10)).entries == []
+    entries: list[str] = []
+    position = b""
+    while not entries:
+        kit.path.joinpath("b.txt").write_text("Hello")  # it is written again and again
+        reading = await source.read(position, 10)
+        entries, position = ids(reading.entries), reading.position
+    assert entries == ["a.txt"]
+    assert "b.txt" in ids((await read_until(kit.open(), position, 1))[0])

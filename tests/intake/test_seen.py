@@ -3,38 +3,47 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.intake.seen import SeenNames, _dealt
+from holdfast.intake.seen import SURE_NS, SeenNames, _dealt
+
+
+def just_now(name: str) -> int:
+    """When a name came that has been there for a moment."""
+    return 10**30
+
 
 NAMES = st.integers(0, 40).map("name-{}".format)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["come", "go", "read", "restart", "forget"]), st.lists(NAMES, max_size=8))))
-def test_every_name_that_stays_is_given_and_none_twice_without_a_crash(deeds: list[tuple[str, list[str]]]) -> None:
-    seen, position, there = SeenNames(), b"", set[str]()
-    known, given_again = set[str](), False
+@given(
+    st.lists(st.tuples(st.sampled_from(["come", "go", "read", "restart", "forget"]), st.lists(NAMES, max_size=8))),
+    st.booleans(),
+)
+def test_every_name_that_stays_is_given_and_none_twice(deeds: list[tuple[str, list[str]]], clock: bool) -> None:
+    seen, position, there = SeenNames(), b"", dict[str, int]()
+    known, unsure = set[str](), False
     committed = [(position, known)]
-    for deed, names in [*deeds, ("read", [])]:
+    for now, (deed, names) in enumerate([*deeds, ("read", [])], 1):
         if deed == "come":
-            there |= set(names)
+            there |= {name: now for name in names if name not in there}
         elif deed == "go":
-            there -= set(names)
-            known = known - set(names)  # a name that comes back is another file
+            there = {name: since for name, since in there.items() if name not in names}
         elif deed == "restart":
-            seen, given_again = SeenNames(), True
+            seen, unsure = SeenNames(), unsure or not clock
         elif deed == "forget" and len(committed) > 1:
             committed.pop()
             position, known = committed[-1]
-            given_again = True
+            unsure = True
         elif deed == "read":
-            new = seen.new(position, there)
-            assert there - known <= new
-            if not given_again:
-                assert new == there - known
-            position = seen.after(sorted(new))
-            known = there.copy()
+            known = known & there.keys()
+            new = seen.new(position, there, there.__getitem__, "folder")
+            assert there.keys() - known <= new
+            if not unsure:
+                assert new == there.keys() - known
+            position = seen.after(sorted(new), now + SURE_NS if clock else None)
+            known = set(there)
             committed.append((position, known))
-    assert seen.new(position, there) == set()
-    assert SeenNames().new(position, there) == set()
+    assert seen.new(position, there, there.__getitem__, "folder") == set()
+    assert SeenNames().new(position, there, there.__getitem__, "folder") == set()
 
 
 def test_names_that_went_leave_those_of_their_bucket_known() -> None:
@@ -45,14 +54,23 @@ def test_names_that_went_leave_those_of_their_bucket_known() -> None:
         if other != name:
             break
     seen = SeenNames()
-    assert seen.new(b"", [name, other]) == {name, other}
-    position = seen.after([name, other])
-    assert seen.new(position, [name, "new"]) == {"new"}
-    position = seen.after(["new"])
-    assert SeenNames().new(position, [name, "new"]) == set()
-    assert SeenNames().new(position, ["new"]) <= {"new"}
+    assert seen.new(b"", [name, other], just_now, "folder") == {name, other}
+    position = seen.after([name, other], None)
+    assert seen.new(position, [name, "new"], just_now, "folder") == {"new"}
+    position = seen.after(["new"], None)
+    assert SeenNames().new(position, [name, "new"], just_now, "folder") == set()
+    assert SeenNames().new(position, ["new"], just_now, "folder") <= {"new"}
 
 
 def test_sums_of_another_form_begin_anew() -> None:
     for position in (b'{"seen": "AAAA"}', b'{"seen": "no base64!"}'):
-        assert SeenNames().new(position, ["a"]) == {"a"}
+        assert SeenNames().new(position, ["a"], just_now, "folder") == {"a"}
+
+
+def test_what_was_there_for_long_is_known_in_the_folder_that_was_read_alone() -> None:
+    seen = SeenNames()
+    assert seen.new(b"", ["a", "b"], lambda _: 1, "folder") == {"a", "b"}
+    behind = seen.after(["a", "b"], SURE_NS + 10)
+    there = {"a": 9, "b": 9, **{f"old-{number}": 9 for number in range(2000)}, "new": 10}
+    assert SeenNames().new(behind, there, there.__getitem__, "folder") == {"new"}
+    assert SeenNames().new(behind, there, there.__getitem__, "other") >= there.keys() - {"a", "b"}

@@ -11,6 +11,7 @@ import pytest
 
 import holdfast as hf
 from holdfast.intake.tending import run_intake
+from holdfast.store.intake_rows import TakeIn, TakenIn
 from tests.engine.helpers import serving, until
 from tests.intake.taking_kit import ORDERS, append, counts, desk, ids_of_runs, once, orders, registered, write
 
@@ -169,7 +170,7 @@ async def test_an_entry_takes_the_lane_of_its_key(sqlite_url: str, tmp_path: Pat
 
 async def test_a_key_that_is_code_is_told_where_the_code_is(sqlite_url: str, tmp_path: Path) -> None:
     write(tmp_path, ORDERS.replace('"desk"', '"keyed_by_code"'))
-    append(tmp_path, [{"id": "o-1", "customer": "ann"}])
+    append(tmp_path, [{"id": "o-2"}, {"id": "o-1", "customer": "ann"}])
     async with hf.connect(sqlite_url) as client:
         await registered(client, keyed_by_code)
         report = await once(client, tmp_path)
@@ -179,6 +180,9 @@ async def test_a_key_that_is_code_is_told_where_the_code_is(sqlite_url: str, tmp
             await until(lambda: _count(client, "keyed_by_code"))
         [run] = await client.list(workflow="keyed_by_code")
         assert run.lane == "keyed_by_code=ann"
+        # One whose key the code cannot tell stops nothing.
+        [dead] = await client.entries(outcome="dead")
+        assert (dead.message_id, dead.reason[-27:]) == ("o-2", "of it: KeyError: 'customer'")
 
 
 async def _count(client: hf.Client, workflow: str) -> bool:
@@ -200,6 +204,41 @@ async def test_mail_is_given_as_bytes(sqlite_url: str, tmp_path: Path) -> None:
         await until(lambda: _ended(client, 1))
         [run] = await client.list()
         assert run.output == f"message/rfc822 <a@b.example> {len(mail)}"
+
+
+async def test_mail_is_marked_when_it_is_taken_in(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("tmp", "new", "cur"):
+        (tmp_path / "box" / name).mkdir(parents=True)
+    (tmp_path / "box" / "new" / "1.a").write_bytes(b"Message-ID: <a@b.example>\n\nHello\n")
+    write(tmp_path, '[sources.box]\nkind = "maildir"\npath = "box"\nworkflow = "desk"\n', mark=True)
+    async with hf.connect(sqlite_url) as client:
+        await registered(client, desk)
+
+        async def refused(asked: TakeIn) -> TakenIn:
+            return TakenIn("moved", asked.revision, ())
+
+        with monkeypatch.context() as patched:
+            patched.setattr(client.core.store.intake, "take_in", refused)
+            assert counts(await once(client, tmp_path)) == (0, 0, 0, 0)
+        assert (tmp_path / "box" / "new" / "1.a").exists()
+        assert counts(await once(client, tmp_path)) == (1, 0, 0, 0)
+        assert [path.name for path in (tmp_path / "box").glob("*/*")] == ["1.a:2,S"]
+
+
+async def test_a_source_that_is_put_back_while_it_is_read_is_read_again(sqlite_url: str, tmp_path: Path) -> None:
+    append(tmp_path, orders(1, 2, 3))
+    async with serving(sqlite_url, desk, intake=write(tmp_path)) as client:
+        await until(lambda: _ended(client, 3))
+        await client.rewind_source("orders")
+        await until(lambda: _repeated(client, 3))
+        append(tmp_path, orders(4))
+        await until(lambda: _ended(client, 4))
+
+
+async def _repeated(client: hf.Client, number: int) -> bool:
+    return [source.repeated for source in await client.sources()] == [number]
 
 
 async def test_a_source_goes_to_another_worker_when_its_own_leaves(disk_url: str, tmp_path: Path) -> None:

@@ -133,6 +133,34 @@ async def test_what_the_database_refuses_is_dead_alone(
         assert counts(await once(client, tmp_path)) == (0, 0, 0, 0)
 
 
+async def test_a_crash_in_the_middle_of_a_batch_that_is_refused_loses_nothing(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, batch=4)
+    append(tmp_path, orders(1, 2, 3, 4))
+    async with hf.connect(sqlite_url) as client:
+        await registered(client, desk)
+        intake, written = client.core.store.intake, 0
+        take_in = intake.take_in
+
+        async def dies(one: TakeIn) -> TakenIn:
+            nonlocal written
+            if len(one.entries) > 2:
+                raise Rejected("it holds what is not stored")
+            if written == 2:
+                raise asyncio.CancelledError
+            written += len(one.entries)
+            return await take_in(one)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(intake, "take_in", dies)
+            with pytest.raises(asyncio.CancelledError):
+                await once(client, tmp_path)
+        assert await ids_of_runs(client) == ["o-1", "o-2"]
+        assert counts(await once(client, tmp_path)) == (2, 0, 2, 0)
+        assert await ids_of_runs(client) == ["o-1", "o-2", "o-3", "o-4"]
+
+
 async def test_a_dead_entry_is_taken_in_after_all_or_given_up(disk_url: str, tmp_path: Path) -> None:
     write(tmp_path)
     append(tmp_path, ["{one", "{two", *orders(1)])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import holdfast as hf
+from holdfast.engine.publishing import Given, new_message
 from holdfast.engine.workflow import Workflow
 from holdfast.model.payload import codec_of
 from holdfast.model.publishing import PublishMode
@@ -67,6 +68,12 @@ async def set_mode(client: hf.Client, mode: PublishMode | None) -> None:
     row = PublishSettingRow(TENANT, "", mode, "primary", now, 0, revision, "test", now)
     audit = Audit(now.to_bytes(16, "big"), TENANT, "test", "publish.set", "", b"{}", now)
     assert await outbox.put_publish_setting(row, audit)
+
+
+async def put(client: hf.Client, channel: str, id: str, body: bytes) -> None:
+    """Publish a message with such bytes, whatever they are."""
+    given = Given(channel, id, None, 0, "mode", "", body, b"d" * 16)
+    await client.core.committer.submit("messages", new_message(given, TENANT, client.core.now_us(), workflow=""))
 
 
 async def message(client: hf.Client, id: str) -> MessageRow:

@@ -20,7 +20,7 @@ import pytest
 import holdfast as hf
 from holdfast.store.outbox_rows import MessageFilter, MessageRow
 from tests.outbox import victims
-from tests.outbox.kit import TENANT, channels_file, set_mode
+from tests.outbox.kit import TENANT, channels_file, set_mode, until_status
 from tests.outbox.receivers import Reply, Request, post, web
 
 pytestmark = [pytest.mark.slow]
@@ -34,6 +34,37 @@ async def test_no_message_is_lost_when_processes_are_killed(disk_url: str, tmp_p
 @pytest.mark.timeout(3000)
 async def test_no_message_of_ten_thousand_is_lost_in_a_hundred_kills(disk_url: str, tmp_path: Path) -> None:
     await kill(disk_url, tmp_path, hooks=9_000, mails=1_000, kills=100, seed=9)
+
+
+async def test_a_mail_of_a_process_that_was_frozen_is_told_as_sent(disk_url: str, tmp_path: Path) -> None:
+    async with post() as server, hf.connect(disk_url) as client:
+        held, came = asyncio.Event(), asyncio.Event()
+
+        async def hold(envelope: object) -> None:
+            came.set()
+            await held.wait()
+
+        server.on_data = hold
+        file = channels_file(
+            tmp_path,
+            f'[channels.mail]\ntype = "smtp"\nhost = "127.0.0.1"\nport = {server.port}\nsecurity = "none"\n'
+            f'sender = "d@shop.example"\n',
+        )
+        await set_mode(client, "auto")
+        await client.publish("mail", hf.Mail(to="a@b.example", subject="s", text="x"), id="m")
+        async with launched(disk_url, file, tmp_path) as begin:
+            frozen = await begin()
+            async with asyncio.timeout(60):
+                await came.wait()
+            os.kill(frozen, signal.SIGSTOP)
+            await begin()  # it finds that the lease of the other is over
+            row = await until_status(client, "m", "dead")
+            assert row.doubt
+            os.kill(frozen, signal.SIGCONT)
+            held.set()
+            row = await until_status(client, "m", "sent")
+            assert not row.doubt
+    assert len(server.taken) == 1
 
 
 async def kill(url: str, folder: Path, *, hooks: int, mails: int, kills: int, seed: int) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from tests.outbox.kit import message, sending, until, until_status
+from holdfast.store.outbox_rows import ChangeMessages
+from tests.outbox.kit import TENANT, message, put, sending, until, until_status
 from tests.outbox.receivers import Web, post, web
 
 REVIEW = 'review = { group = "desk", due = "1d", escalate_to = ["boss"] }'
@@ -27,7 +28,9 @@ async def asked(client: hf.Client, count: int = 1) -> list[Any]:
 
     async def there() -> bool:
         found[:] = [
-            one for one in await hf.work_queue(client).list(kind="ask") if one.status not in ("completed", "skipped")
+            one
+            for one in await hf.work_queue(client).list(kind="ask")
+            if one.status not in ("completed", "skipped", "cancelled")
         ]
         return len(found) >= count
 
@@ -161,14 +164,70 @@ async def test_a_message_too_long_to_edit_is_let_pass_as_it_is(tmp_path: Path) -
     assert len(receiver.requests[0].json["text"]) == 200_000
 
 
+async def test_nobody_is_asked_any_more_what_somebody_has_decided(store_url: str, tmp_path: Path) -> None:
+    async with web() as receiver, sending(store_url, tmp_path, hook(receiver), mode="draft") as client:
+        for id in ("sent", "gone", "open"):
+            await client.publish("crm", {"text": id}, id=id)
+        items = {(await hf.work_queue(client).get(one.id)).data["text"]: one.id for one in await asked(client, 3)}
+        assert await client.send_again(["sent"]) == ["sent"]
+        await client.discard_message("gone", "by hand")
+
+        async def closed() -> bool:
+            return [one.id for one in await asked(client)] == [items["open"]]
+
+        await until(closed)
+        await until_status(client, "sent", "sent")
+        for id in ("sent", "gone"):
+            with pytest.raises(hf.RunCancelled, match="the message was decided about"):
+                await finished(client, id)
+        assert (await hf.work_queue(client).get(items["gone"])).status == "cancelled"
+    assert receiver.ids == ["sent"]
+
+
+async def test_what_cannot_be_read_can_be_discarded(store_url: str, tmp_path: Path) -> None:
+    async with web() as receiver, sending(store_url, tmp_path, hook(receiver), mode="draft") as client:
+        await put(client, "crm", "bad", b"\2{}")
+        [item] = await asked(client)
+        assert "cannot be read, and can only be discarded" in (await hf.work_queue(client).get(item.id)).text
+        await hf.work_queue(client).complete(item.id, {})
+
+        async def again() -> bool:
+            return bool((await asked(client))[0].id != item.id)
+
+        await until(again)
+        [item] = await asked(client)
+        await hf.work_queue(client).skip(item.id, "nonsense")
+        assert (await until_status(client, "bad", "discarded")).reason == "nonsense"
+    assert receiver.requests == []
+
+
+async def test_a_mail_with_large_files_is_edited_too(tmp_path: Path) -> None:
+    content = bytes(13_000_000)  # as it is stored, more than any other message may have
+    mail = hf.Mail("a@b.example", "s", "t", attachments=[hf.MailAttachment("a.bin", "application/zip", content)])
+    async with sending(
+        "memory://", tmp_path, '[channels.out]\ntype = "file"\nfolder = "out"\n', mode="draft"
+    ) as client:
+        await client.publish("out", mail, id="m")
+        [item] = await asked(client)
+        await hf.work_queue(client).complete(item.id, {"subject": "s", "text": "changed"})
+        await until_status(client, "m", "sent")
+    written = (tmp_path / "out" / "m.eml").read_bytes()
+    assert b"changed" in written
+    assert len(written) > len(content)
+
+
 async def test_what_somebody_decided_meanwhile_stands(store_url: str, tmp_path: Path) -> None:
     async with web() as receiver, sending(store_url, tmp_path, hook(receiver), mode="draft") as client:
         for id in ("sent", "gone"):
             await client.publish("crm", {"text": id}, id=id)
         items = {(await hf.work_queue(client).get(one.id)).data["text"]: one.id for one in await asked(client, 2)}
-        await client.send_again("sent")
+        # Just when the person answers, so that the review still goes on.
+        for id, what in (("sent", "send"), ("gone", "discard")):
+            now = client.core.now_us()
+            changed = ChangeMessages(TENANT, (id,), what, "by hand", None, "ann", now, ())  # type: ignore[arg-type]
+            assert await client.core.store.outbox.change_messages(changed) == [id]
+        client.core.announce("message")
         await until_status(client, "sent", "sent")
-        await client.discard_message("gone", "by hand")
         await hf.work_queue(client).complete(items["gone"], {"text": "changed"})
         await hf.work_queue(client).skip(items["sent"], "too late")
         assert await finished(client, "gone") == "released"

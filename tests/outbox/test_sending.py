@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from tests.outbox.kit import attempts, message, sending, until, until_all, until_status
+from tests.outbox.kit import attempts, channels_file, message, put, sending, set_mode, until, until_all, until_status
 from tests.outbox.receivers import Reply, Request, Web, post, web
 
 QUICK = 'backoff = { initial = "10ms", maximum = "20ms" }'
@@ -231,6 +231,52 @@ async def test_nobody_is_sent_twice_what_may_have_been_sent(store_url: str, tmp_
             await client.send_again("hook")
             assert not (await until_status(client, "hook", "sent")).doubt
     assert len(mails.taken) == 1
+
+
+async def test_what_cannot_be_read_is_dead_and_holds_up_nobody(store_url: str, tmp_path: Path) -> None:
+    async with web() as receiver, post() as mails:
+        channels = hook(receiver) + (
+            f'[channels.mail]\ntype = "smtp"\nhost = "127.0.0.1"\nport = {mails.port}\nsecurity = "none"\n'
+            f'sender = "d@shop.example"\nto = "a@b.example"\n'
+        )
+        async with sending(store_url, tmp_path, channels) as client:
+            for channel in ("crm", "mail"):
+                for id, body in (("format", b"\2{}"), ("cut", b'\1{"n": ')):
+                    await put(client, channel, f"{channel}/{id}", body)
+                await client.publish(channel, "good", id=f"{channel}/good")
+            rows = [await until_status(client, f"{channel}/format", "dead") for channel in ("crm", "mail")]
+            rows.append(await until_status(client, "mail/cut", "dead"))
+            await until_status(client, "crm/good", "sent")
+            await until_status(client, "mail/good", "sent")
+    assert {(row.attempts, row.doubt) for row in rows} == {(1, False)}
+    assert all((row.error or "").startswith("it cannot be read: a message: the stored bytes") for row in rows)
+
+
+async def test_channels_that_wait_ask_together(store_url: str, tmp_path: Path) -> None:
+    names = sorted(f"c{n}" for n in range(20))
+    channels = "".join(f'[channels.{name}]\ntype = "file"\nfolder = "out"\n' for name in names)
+    asked: list[list[str]] = []
+    async with hf.connect(store_url) as client:
+        outbox: Any = client.core.store.outbox
+        real = outbox.next_due
+
+        async def next_due(channels: list[str]) -> dict[str, int]:
+            asked.append(channels)
+            return dict(await real(channels))
+
+        outbox.next_due = next_due
+        try:
+            await set_mode(client, "auto")
+            async with hf.Worker(client, [desk], channels=channels_file(tmp_path, channels), drain=0):
+
+                async def together() -> bool:
+                    return asked.count(names) >= 3
+
+                await until(together)
+                await client.publish("c7", 1, id="m")
+                await until_status(client, "m", "sent")
+        finally:
+            del outbox.next_due
 
 
 async def test_a_message_for_a_channel_that_is_not_there_waits(store_url: str, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,58 @@ async def test_what_was_claimed_and_not_begun_is_handed_back(store_url: str, tmp
     assert receiver.requests == []
 
 
+async def test_what_was_claimed_under_a_lease_that_is_over_is_not_begun(store_url: str, tmp_path: Path) -> None:
+    async with web() as receiver, hf.connect(store_url) as client:
+        await set_mode(client, "auto")
+        await client.publish("crm", 1, id="m")
+        holds = [b"w" * 16]
+        await client.core.store.register_worker(holds[0], "here", 1, 1, 60_000_000, 1)
+        outbox = Outbox(client.core, read_channels(channels_file(tmp_path, hook(receiver))), lambda: holds[0])
+        await outbox.tick()
+        holds[0] = b""  # the process was frozen just when the claim was answered
+        await outbox.stop(5)
+        [tried] = await attempts(client, "m")
+        assert (tried.outcome, tried.detail, tried.doubt) == ("failed", sender.LAPSED, False)
+        assert receiver.requests == []
+        async with hf.Worker(client, [nothing], channels=tmp_path / "channels.toml", drain=0):
+            await until_all(client, 1, "sent")
+    assert receiver.ids == ["m"]
+
+
+@pytest.mark.parametrize("kind", ["smtp", "webhook"])
+async def test_what_is_cut_off_before_it_was_sent_is_in_no_doubt(store_url: str, tmp_path: Path, kind: str) -> None:
+    async with listening() as (port, came), hf.connect(store_url) as client:
+        await set_mode(client, "auto")
+        terms = {
+            "smtp": f'host = "127.0.0.1"\nport = {port}\nsecurity = "none"\nsender = "d@shop.example"\nto = "a@b.example"',
+            "webhook": f'url = "https://127.0.0.1:{port}/in"\nresend = false',
+        }
+        file = channels_file(tmp_path, f'[channels.x]\ntype = "{kind}"\n{terms[kind]}\n{QUICK}\n')
+        async with hf.Worker(client, [nothing], channels=file, drain=0):
+            await client.publish("x", "text", id="m")
+            await came.wait()
+        [tried] = await attempts(client, "m")
+        assert (tried.outcome, tried.detail, tried.doubt) == ("failed", "the worker stopped before it was sent", False)
+
+
+@asynccontextmanager
+async def listening() -> AsyncIterator[tuple[int, asyncio.Event]]:
+    """A server that says nothing, with what tells that somebody came."""
+    came, over = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.set()
+        await over.wait()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], came
+    finally:
+        over.set()
+        server.close()
+
+
 class Away:
     """A database whose answers are lost, or that does nothing, for some calls of a verb."""
 
@@ -178,8 +231,10 @@ async def test_one_end_that_cannot_be_stored_does_not_keep_the_others(
         await held(receiver, 3)
         receiver.held.set()
         await until_all(client, 2, "sent")
-        assert (await message(client, "bad")).status == "sending"
         del outbox.settle
+        await until_all(client, 1, "dead")
+        row = await message(client, "bad")
+        assert (row.error, row.doubt) == (settling.NOT_RECORDED, True)
     assert "cannot be recorded" in caplog.text
 
 

@@ -125,6 +125,7 @@ async def answer(
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     logging.getLogger("uvicorn").setLevel(logging.DEBUG if debug else logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_worth_telling)
     server = _Server(config, ready)
     serving = asyncio.create_task(_serve(server, listener), name="holdfast-http")
     stopping = asyncio.create_task(stop.wait())
@@ -135,6 +136,11 @@ async def answer(
         ending.stop()
         server.should_exit = True
         await serving
+
+
+def _worth_telling(record: logging.LogRecord) -> bool:
+    """Not that the application was cancelled: whoever ends the process at once knows."""
+    return not record.getMessage().rstrip().endswith("CancelledError")
 
 
 async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:

@@ -69,20 +69,46 @@ def demo(
     folder = find_examples()
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
-    if mail is not None:
-        desk = importlib.import_module("email_desk.demo")
-        code = asyncio.run(
-            desk.run_demo(
-                mail=Path(mail),
-                url=url,
-                out=Path(out),
-                exit_when_done=exit,
-                json_output=context.output.as_json,
-                stdout=context.output.stream,
-                stderr=sys.stderr,
-            )
+    try:
+        if mail is not None:
+            return _answer(context, url, Path(mail), Path(out), once=exit)
+        return _show(context, url, Path(out).absolute(), port, browser=browser, once=exit)
+    except KeyboardInterrupt:  # before the demonstration listens for it, or for the second time
+        return INTERRUPTED if exit else 0
+
+
+def find_examples() -> Path:
+    """The folder with the examples: in the installed package, else in the repository that it is installed from.
+
+    Raises:
+        Missing: it is in neither.
+    """
+    package = Path(__file__).parents[1]
+    for folder in (package / "examples", package.parents[1] / "examples"):
+        if (folder / "demo" / "driver.py").is_file():
+            return folder
+    raise Missing("the examples are not part of this installation")
+
+
+def _answer(context: Context, url: str, mail: Path, out: Path, *, once: bool) -> int:
+    """Let the mail desk answer the mail at a path."""
+    desk = importlib.import_module("email_desk.demo")
+    code = asyncio.run(
+        desk.run_demo(
+            mail=mail,
+            url=url,
+            out=out,
+            exit_when_done=once,
+            json_output=context.output.as_json,
+            stdout=context.output.stream,
+            stderr=sys.stderr,
         )
-        return int(code)
+    )
+    return int(code)
+
+
+def _show(context: Context, url: str, out: Path, port: int | None, *, browser: bool, once: bool) -> int:
+    """Let the five faces work, with the dashboard."""
     from holdfast.cli.serving import listen
 
     for package in NEEDED:
@@ -99,20 +125,7 @@ def demo(
     from holdfast.cli.watched import watched
 
     with listener, watched(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_play(context, url, Path(out).absolute(), listener, browser=browser, once=exit))
-
-
-def find_examples() -> Path:
-    """The folder with the examples: in the installed package, else in the repository that it is installed from.
-
-    Raises:
-        Missing: it is in neither.
-    """
-    package = Path(__file__).parents[1]
-    for folder in (package / "examples", package.parents[1] / "examples"):
-        if (folder / "demo" / "driver.py").is_file():
-            return folder
-    raise Missing("the examples are not part of this installation")
+        return runner.run(_play(context, url, out, listener, browser=browser, once=once))
 
 
 async def _play(context: Context, url: str, out: Path, listener: socket.socket, *, browser: bool, once: bool) -> int:

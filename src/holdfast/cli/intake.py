@@ -9,6 +9,7 @@ import typer
 
 from holdfast.cli.command import Context, command
 from holdfast.cli.inputs import json_value
+from holdfast.cli.output import FAILED
 from holdfast.cli.show import coloured, instant, short
 from holdfast.errors import UsageError
 
@@ -45,10 +46,11 @@ def run(
     once: Annotated[
         bool, typer.Option("--once", help="End when all that is there is taken in, or where there is no room for more.")
     ] = False,
-) -> None:
+) -> int:
     """Take in the sources of a file until Ctrl-C, without a worker's other duties.
 
-    The workflows are those that workers have registered in the database.
+    The workflows are those that workers have registered in the database. With --once it ends with 1 if a source could
+    not be read.
     """
     from holdfast.cli.databases import no_server
     from holdfast.intake.tending import run_intake
@@ -61,15 +63,16 @@ def run(
     try:
         reports = context.ask(work)
     except asyncio.CancelledError:
-        return
+        return 0
     if context.output.as_json:
         context.output.json(reports)
-        return
-    for one in reports:
-        context.output.text(
-            f"{one.source}: {one.runs} runs, {one.filtered} filtered, {one.repeated} known, {one.dead} dead"
-            f"{f'; {one.note}' if one.note else ''}"
-        )
+    else:
+        for one in reports:
+            context.output.text(
+                f"{one.source}: {one.runs} runs, {one.filtered} filtered, {one.repeated} known, {one.dead} dead"
+                f"{f'; {one.note}' if one.note else ''}"
+            )
+    return FAILED if any(one.state == "failing" for one in reports) else 0
 
 
 @command(group, "status")

@@ -12,7 +12,7 @@ import msgspec
 from holdfast.engine.incoming import INCOMING_BYTES, Incoming
 from holdfast.engine.starting import start_row
 from holdfast.engine.workflow import StartOptions, Workflow
-from holdfast.errors import UsageError
+from holdfast.errors import HoldfastError, UsageError
 from holdfast.model.payload import Codec
 from holdfast.model.publishing import text_digest
 from holdfast.model.schema import input_from, terms_of
@@ -65,23 +65,30 @@ class Target:
 
         Raises:
             PayloadError: the entry is too large, or the workflow does not take it.
-            UsageError: it has no key for the workflow's lane.
+            UsageError: it has no key for the workflow's lane, or the code that tells it failed.
         """
         attributes: dict[str, Any] = {SOURCE: entry.source}
         if entry.id:
             attributes[MESSAGE_ID] = entry.id
         shadow = entry.path == "shadow"
-        return start_row(
-            tenant=tenant,
-            workflow=self.name,
-            version=self.version,
-            terms=self.terms,
-            options=StartOptions(id=run_id, priority=priority, attributes=attributes, shadow=shadow),
-            given=self._input(entry),
-            now_us=now_us,
-            args=(entry,),
-            kwargs={},
-        )
+        try:
+            return start_row(
+                tenant=tenant,
+                workflow=self.name,
+                version=self.version,
+                terms=self.terms,
+                options=StartOptions(id=run_id, priority=priority, attributes=attributes, shadow=shadow),
+                given=self._input(entry),
+                now_us=now_us,
+                args=(entry,),
+                kwargs={},
+            )
+        except HoldfastError:
+            raise
+        except Exception as error:  # whatever the workflow's own code raises: one entry stops none of the others
+            raise UsageError(
+                f"the key of workflow {self.name!r} cannot be told of it: {type(error).__name__}: {error}"
+            ) from error
 
     def _input(self, entry: Incoming) -> bytes:
         given = {self.argument: _plain(entry)}

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from holdfast.engine.asking import cancel_runs
 from holdfast.engine.messages import MessageCount, MessageCounts, MessageView, message_view
 from holdfast.engine.part import Part, check_whole
 from holdfast.engine.publishing import check_reason, checked, new_message
 from holdfast.errors import MessageNotFound, MessageNotPossible, UsageError
 from holdfast.model.duration import Duration
 from holdfast.model.ids import check_id
-from holdfast.model.publishing import MESSAGE_STATUSES, MessageStatus
+from holdfast.model.publishing import MESSAGE_STATUSES, MessageStatus, review_of
 from holdfast.store.outbox_rows import MESSAGES_AT_ONCE, ChangeMessages, MessageFilter
 
 PAGE_AT_MOST = 1000
@@ -189,10 +190,18 @@ class Outboxes(Part):
                 self.tenant, tuple(some), change, reason, None, actor if change == "send" else None,
                 self.core.now_us(), tuple(audits),
             )  # fmt: skip
-            changed += await self._patiently(self.core.store.outbox.change_messages(asked))
+            done = await self._patiently(self.core.store.outbox.change_messages(asked))
+            if done:
+                await self._patiently(self._close_reviews(done))
+            changed += done
         if isinstance(ids, str) and not changed:
             raise not_possible(await self.message(ids), change)
         return changed
+
+    async def _close_reviews(self, ids: Sequence[str]) -> None:
+        """Ask nobody any more what is to become of messages about which it is decided."""
+        uids = await self.core.store.outbox.uids(self.tenant, ids)
+        await cancel_runs(self.core, self.tenant, [review_of(uid) for uid in uids], "the message was decided about")
 
 
 def check_filter(status: object, channel: object, workflow: object, key: object, doubt: object) -> None:

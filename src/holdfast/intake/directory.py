@@ -19,18 +19,19 @@ from holdfast.intake.entry_keys import KEPT_BYTES, digest, entry_key, too_large
 from holdfast.intake.opening import path_of
 from holdfast.intake.positions import open_regular, unreadable
 from holdfast.intake.reading import BATCH_BYTES, Found, Reading, SourceUnavailable
-from holdfast.intake.seen import SeenNames
+from holdfast.intake.seen import SeenNames, identity_of
 from holdfast.intake.terms import SourceTerms
 from holdfast.intake.threaded import ThreadedSource
 from holdfast.model.ids import check_id
 
 
 class _Listed(NamedTuple):
-    """A file as a look found it."""
+    """A file as a look found it; ``since`` then it is where it is, and as it is."""
 
     changed: int
     name: str
     size: int
+    since: int
 
     @property
     def key(self) -> str:
@@ -49,6 +50,9 @@ class DirectorySource(ThreadedSource):
         """Of what was there, new and still, what has not been read yet; the next one last."""
         self._still: dict[str, float] = {}
         """Since when each file that is not read yet has been as it is, by its key."""
+        self._settled = 0
+        """How many of them were still when it was looked last."""
+        self._looked_at = 0
 
     def signs(self) -> Any:
         """See `ThreadedSource`: a file may have become still."""
@@ -69,15 +73,20 @@ class DirectorySource(ThreadedSource):
                 entries.append(found)
                 read.append(listed.key)
                 total += len(found.content)
-        return Reading(entries, self._seen.after(read), bool(read) and bool(self._waiting))
+        whole = None if self._waiting or len(self._still) > self._settled else self._looked_at
+        return Reading(entries, self._seen.after(read, whole), bool(read) and bool(self._waiting))
 
     def _look_for(self, position: bytes) -> None:
         """Look which files are new and still."""
+        self._looked_at = time.time_ns()
         there = {listed.key: listed for listed in self._list()}
         now = time.monotonic()
-        self._still = {key: self._still.get(key, now) for key in self._seen.new(position, there)}
+        of = identity_of(self._path, self.terms.pattern)
+        new = self._seen.new(position, there, lambda key: there[key].since, of)
+        self._still = {key: self._still.get(key, now) for key in new}
         still = [there[key] for key, since in self._still.items() if self._has_settled(since, now)]
         self._waiting = sorted(still, reverse=True)
+        self._settled = len(still)
 
     def _has_settled(self, since: float, now: float) -> bool:
         return now - since >= self.terms.settle_seconds
@@ -98,7 +107,7 @@ class DirectorySource(ThreadedSource):
                 except FileNotFoundError:
                     continue
                 if stat.S_ISREG(one.st_mode):
-                    found.append(_Listed(one.st_mtime_ns, entry.name, one.st_size))
+                    found.append(_Listed(one.st_mtime_ns, entry.name, one.st_size, one.st_ctime_ns))
         return found
 
     def _entry(self, listed: _Listed) -> Found | None:

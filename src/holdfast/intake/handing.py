@@ -47,7 +47,7 @@ class _Requested:
     """One source that takes requests."""
 
     def __init__(self, core: Core, terms: SourceTerms) -> None:
-        self.terms = terms
+        self._terms = terms
         self._core = core
         self._maker = Maker(core, terms)
         self._row: SourceRow | None = None
@@ -57,11 +57,11 @@ class _Requested:
 
     async def take(self, body: bytes, headers: Mapping[str, str]) -> HandedEntry:
         """Take one in."""
-        found = found_in_request(self.terms, body, headers)
+        found = found_in_request(self._terms, body, headers)
         future: asyncio.Future[HandedEntry] = asyncio.get_running_loop().create_future()
         self._coming.append((found, future))
         if self._taking is None:
-            self._taking = asyncio.create_task(self._take_all(), name=f"holdfast-intake-{self.terms.name}")
+            self._taking = asyncio.create_task(self._take_all(), name=f"holdfast-intake-{self._terms.name}")
         return await future
 
     async def close(self) -> None:
@@ -74,7 +74,7 @@ class _Requested:
         part: list[Coming] = []
         try:
             while self._coming:
-                count = _together(self._coming, self.terms.batch)
+                count = _together(self._coming, self._terms.batch)
                 part, self._coming = self._coming[:count], self._coming[count:]
                 try:
                     await self._take(part)
@@ -90,7 +90,7 @@ class _Requested:
         if time.monotonic() > self._looked_at + LOOK_SECONDS:
             await self._maker.look()
             self._looked_at = time.monotonic()
-        terms, intake = self.terms, self._core.store.intake
+        terms, intake = self._terms, self._core.store.intake
         while True:
             if self._row is None:
                 self._row = await intake.open_source(terms.tenant, terms.name, terms.kind, terms.workflow)
@@ -149,7 +149,7 @@ class _Requested:
             await asyncio.sleep(AGAIN_SECONDS)
 
     def _refusal(self, reason: str) -> PayloadError:
-        return PayloadError(f"an entry of source {self.terms.name!r}", reason)
+        return PayloadError(f"an entry of source {self._terms.name!r}", reason)
 
 
 def _together(coming: Sequence[Coming], most: int) -> int:
@@ -179,14 +179,6 @@ class Requests:
         requested = [terms for terms in sources if terms.kind == "http"]
         self._sources = {(terms.tenant, terms.name): _Requested(core, terms) for terms in requested}
 
-    def source(self, tenant: str, name: str) -> SourceTerms:
-        """A tenant's source that takes requests.
-
-        Raises:
-            SourceNotFound: there is none of this name.
-        """
-        return self._source(tenant, name).terms
-
     async def take(self, tenant: str, name: str, body: bytes, headers: Mapping[str, str]) -> HandedEntry:
         """Take in what a request brings.
 
@@ -202,14 +194,11 @@ class Requests:
             UnknownWorkflow: no worker has registered the source's workflow.
             StoreUnavailable: the outcome is not known; the request is to be repeated.
         """
-        return await self._source(tenant, name).take(body, headers)
+        source = self._sources.get((tenant, name))
+        if source is None:
+            raise SourceNotFound(f"tenant {tenant!r} has no source {name!r} that takes requests")
+        return await source.take(body, headers)
 
     async def close(self) -> None:
         """Take no more in."""
         await asyncio.gather(*(source.close() for source in self._sources.values()))
-
-    def _source(self, tenant: str, name: str) -> _Requested:
-        found = self._sources.get((tenant, name))
-        if found is None:
-            raise SourceNotFound(f"tenant {tenant!r} has no source {name!r} that takes requests")
-        return found

@@ -6,6 +6,7 @@ A look lists both folders, which costs a tenth of a second for a hundred thousan
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from holdfast.intake.mails import HEADER_BYTES, MEDIA_TYPE, mail_entry
 from holdfast.intake.opening import path_of
 from holdfast.intake.positions import open_regular, unreadable
 from holdfast.intake.reading import BATCH_BYTES, Found, Reading, SourceUnavailable
-from holdfast.intake.seen import SeenNames
+from holdfast.intake.seen import SeenNames, identity_of
 from holdfast.intake.terms import SourceTerms
 from holdfast.intake.threaded import ThreadedSource
 
@@ -32,6 +33,7 @@ class MaildirSource(ThreadedSource):
         self._there: dict[str, str] = {}
         self._waiting: list[str] = []
         """Of what was there and new, what has not been read yet; the next one last."""
+        self._looked_at = 0
 
     def signs(self) -> Any:
         """See `ThreadedSource`."""
@@ -40,8 +42,10 @@ class MaildirSource(ThreadedSource):
     def read_now(self, position: bytes, limit: int) -> Reading:
         """See `ThreadedSource`."""
         if not (self._seen.went_on(position) and self._waiting):
+            self._looked_at = time.time_ns()
             self._there = self._list()
-            self._waiting = sorted(self._seen.new(position, self._there), key=_in_order, reverse=True)
+            new = self._seen.new(position, self._there, self._since, identity_of(self._path / "cur"))
+            self._waiting = sorted(new, key=_in_order, reverse=True)
         entries: list[Found] = []
         read: list[str] = []
         total = 0
@@ -52,7 +56,8 @@ class MaildirSource(ThreadedSource):
                 entries.append(found)
                 read.append(name)
                 total += len(found.content)
-        return Reading(entries, self._seen.after(read), bool(read) and bool(self._waiting))
+        whole = None if self._waiting else self._looked_at
+        return Reading(entries, self._seen.after(read, whole), bool(read) and bool(self._waiting))
 
     def take_now(self, entries: Sequence[Found]) -> None:
         """See `ThreadedSource`: marks messages as seen, if it is asked for."""
@@ -80,6 +85,13 @@ class MaildirSource(ThreadedSource):
                 raise SourceUnavailable(f"{self._path} is no maildir: it has no folder {folder!r}") from None
             there.update((name.partition(":")[0], f"{folder}/{name}") for name in names if not name.startswith("."))
         return there
+
+    def _since(self, name: str) -> int:
+        """Since when a message has been where it is: who moves a file changes this, and nobody can set it."""
+        try:
+            return os.lstat(self._path / self._there[name]).st_ctime_ns
+        except FileNotFoundError:
+            return self._looked_at
 
     def _entry(self, name: str, path: Path) -> Found | None:
         """A message; None where it is not there any more."""

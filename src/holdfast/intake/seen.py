@@ -2,8 +2,9 @@
 
 The names are dealt into buckets, and of each bucket the position keeps a sum of the digests of the names that have been
 read. After a restart a bucket whose sum is that of the names that are there holds nothing new. In one whose sum is not,
-something came or went: all of it is given again, and what was taken before is known by its key. While a process reads
-on, it remembers the names themselves, and gives the new ones only.
+something came or went: what has been there for long is known to have been read, for the position tells until when all
+was. The rest of it is given again, and what was taken before is known by its key, which is kept for longer than that.
+While a process reads on, it remembers the names themselves, and gives the new ones only.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import reduce
 from operator import xor
+from pathlib import Path
 
 import msgspec
 
@@ -22,11 +24,27 @@ from holdfast.intake.positions import decoded, stored
 BUCKETS = 512
 _SUM_BYTES = 6
 
+SURE_NS = 7 * 86_400 * 10**9
+"""So long before everything was read a name has to have been there to be one that was read, whatever clocks did."""
+
 
 class FolderPosition(msgspec.Struct, frozen=True):
-    """What has been read of a folder: the sums of its buckets, in base64."""
+    """What has been read of a folder.
+
+    Attributes:
+        seen: the sums of its buckets, in base64.
+        until: what was there at this instant has been read, in nanoseconds since 1970; 0 for nothing is known.
+        of: of which folder that is so, see `identity_of`.
+    """
 
     seen: str
+    until: int = 0
+    of: str = ""
+
+
+def identity_of(folder: Path, pattern: str = "*") -> str:
+    """What stands for a folder, as long as it is the same one, and for which of its names are looked at."""
+    return f"{folder.stat().st_ino}:{pattern}:{folder}".encode(errors="replace").decode()
 
 
 class SeenNames:
@@ -36,18 +54,22 @@ class SeenNames:
         self._position: bytes | None = None
         self._names: set[str] = set()
         self._sums = [0] * BUCKETS
-        self._next: tuple[bytes, list[str]] | None = None
+        self._until, self._of = 0, ""
+        self._next: tuple[bytes, list[str], int] | None = None
 
-    def new(self, position: bytes, names: Iterable[str]) -> set[str]:
+    def new(self, position: bytes, names: Iterable[str], since: Callable[[str], int], of: str) -> set[str]:
         """Those of the names that are there which have not been read.
 
         Args:
             position: of the reading; empty for none.
             names: all that are there.
+            since: from when on a name has been there, in nanoseconds since 1970.
+            of: which folder it is.
         """
         there = set(names)
         if not self.went_on(position) and position != self._position:
-            self._begin(position, there)
+            self._of = of
+            self._begin(position, there, since)
         self._next = None
         gone = self._names - there
         self._add(gone)
@@ -60,11 +82,18 @@ class SeenNames:
             return False
         self._position = position
         self._add(self._next[1])
+        self._until = self._next[2]
         self._next = None
         return True
 
-    def after(self, read: list[str]) -> bytes:
-        """The position when these new names have been read as well."""
+    def after(self, read: list[str], whole: int | None) -> bytes:
+        """The position when these new names have been read as well.
+
+        Args:
+            read: the names.
+            whole: when it was looked which names are there, in nanoseconds since 1970, if all of them have been read
+                then; else None.
+        """
         assert self._position is not None
         if not read:
             return self._position
@@ -73,8 +102,9 @@ class SeenNames:
             bucket, value = _dealt(name)
             sums[bucket] ^= value
         packed = b"".join(one.to_bytes(_SUM_BYTES, "big") for one in sums)
-        position = stored(FolderPosition(base64.b64encode(packed).decode()))
-        self._next = (position, read)
+        until = self._until if whole is None else max(self._until, whole - SURE_NS)
+        position = stored(FolderPosition(base64.b64encode(packed).decode(), until, self._of))
+        self._next = (position, read, until)
         return position
 
     def _add(self, names: Iterable[str]) -> None:
@@ -84,8 +114,8 @@ class SeenNames:
             self._sums[bucket] ^= value
             self._names.add(name)
 
-    def _begin(self, position: bytes, there: set[str]) -> None:
-        sums = _sums(position)
+    def _begin(self, position: bytes, there: set[str], since: Callable[[str], int]) -> None:
+        sums, self._until = _read(position, self._of)
         buckets: list[list[tuple[str, int]]] = [[] for _ in range(BUCKETS)]
         for name in there:
             bucket, value = _dealt(name)
@@ -95,6 +125,8 @@ class SeenNames:
             if sums[number] == reduce(xor, (value for _, value in dealt), 0):
                 self._names.update(name for name, _ in dealt)
                 self._sums[number] = sums[number]
+            elif self._until:
+                self._add(name for name, _ in dealt if since(name) < self._until)
 
 
 def _dealt(name: str) -> tuple[int, int]:
@@ -103,13 +135,16 @@ def _dealt(name: str) -> tuple[int, int]:
     return int.from_bytes(found[:2], "big") % BUCKETS, int.from_bytes(found[2:], "big") or 1
 
 
-def _sums(position: bytes) -> list[int]:
+def _read(position: bytes, of: str) -> tuple[list[int], int]:
+    """The sums of a position, and until when all had been read."""
     if not position:
-        return [0] * BUCKETS
+        return [0] * BUCKETS, 0
+    found = decoded(position, FolderPosition)
     try:
-        packed = base64.b64decode(decoded(position, FolderPosition).seen, validate=True)
+        packed = base64.b64decode(found.seen, validate=True)
     except binascii.Error:
         packed = b""
     if len(packed) != BUCKETS * _SUM_BYTES:
-        return [0] * BUCKETS  # of another version: all is read again, and is known
-    return [int.from_bytes(packed[at : at + _SUM_BYTES], "big") for at in range(0, len(packed), _SUM_BYTES)]
+        return [0] * BUCKETS, 0  # of another version: all is read again, and is known
+    sums = [int.from_bytes(packed[at : at + _SUM_BYTES], "big") for at in range(0, len(packed), _SUM_BYTES)]
+    return sums, found.until if found.of == of else 0

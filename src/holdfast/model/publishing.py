@@ -42,6 +42,11 @@ SHADOW = "holdfast.shadow"
 _BLANKS = re.compile(r"\s+")
 
 
+def review_of(uid: bytes) -> str:
+    """The id of the run that has a person look at a message."""
+    return f"review/{uid.hex()}"
+
+
 def action(verdict: Verdict, mode: PublishMode) -> Action:
     """What is done with a message whose turn has come."""
     match verdict, mode:

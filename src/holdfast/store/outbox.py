@@ -31,7 +31,10 @@ class OutboxStore(Protocol):
         """Take messages; none if the worker is not known. The cost does not depend on what was sent before."""
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        """Record what became of claimed messages; False for those whose claim is not in force any more."""
+        """Record what became of claimed messages; False for those whose claim is not in force any more.
+
+        One that was sent under such a claim, and is dead in doubt since its worker was taken for lost, is sent.
+        """
 
     async def hand_back(self, claim_ids: Sequence[bytes]) -> int:
         """Make messages of claims ready again that nobody has begun to send, as if they had not been claimed."""
@@ -39,8 +42,11 @@ class OutboxStore(Protocol):
     async def rescue_messages(self, limit: int) -> tuple[int, int]:
         """Take messages from workers that are lost: how many are ready again, how many are dead and in doubt."""
 
-    async def next_due(self, channels: Sequence[str]) -> int | None:
-        """When the next message of some channels is due; None for never."""
+    async def next_due(self, channels: Sequence[str]) -> dict[str, int]:
+        """When the next message of each of some channels is due; nothing of one in which none waits."""
+
+    async def uids(self, tenant: str, ids: Sequence[str]) -> list[bytes]:
+        """The uids of messages, of those that are there."""
 
     async def message(self, tenant: str, id: str) -> MessageRow | None:
         """A message, with its body."""

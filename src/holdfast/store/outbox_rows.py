@@ -78,7 +78,7 @@ class ClaimedMessage(NamedTuple):
 
 
 class Settlement(NamedTuple):
-    """What became of a claimed message; nothing if the claim is not in force any more.
+    """What became of a claimed message; nothing if the claim is not in force any more, see `OutboxStore.settle`.
 
     Attributes:
         outcome: ``sent``; ``failed``, to be tried again at ``retry_at``; ``dead``; ``withheld``, by its mode; or

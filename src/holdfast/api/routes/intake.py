@@ -90,13 +90,11 @@ async def hand_in(call: Calling, source: Named) -> Response:
     It is stored with the run that it becomes, in one transaction; one that is known becomes no second run. One that
     cannot be read, or that the workflow does not take, is refused, and nothing of it is stored.
     """
-    requests = call.server.requests
-    requests.source(call.principal.tenant, source)
     body = await bodies.read(call.request)
     headers = dict(call.request.headers)
     if (key := replies.key_of(call.request)) is not None:
         headers[IDEMPOTENCY_KEY] = key
-    found = await requests.take(call.principal.tenant, source, body, headers)
+    found = await call.server.requests.take(call.principal.tenant, source, body, headers)
     if found.outcome != "run":
         return answer(found)
     assert found.run_id is not None

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 
 from holdfast.errors import UsageError
 from holdfast.services.outbox.outgoing import DeliveryFailed, Outgoing, said
 from holdfast.services.outbox.terms import Apprise, ChannelTerms
+from holdfast.services.outbox.threads import Threads
 
 
 class AppriseChannel:
@@ -36,23 +35,15 @@ class AppriseChannel:
             raise UsageError(f'channel {terms.name!r} sends through apprise: pip install "holdfast[publish]"') from None
         self._terms = terms
         self._means = means
-        self._threads = ThreadPoolExecutor(terms.concurrency, f"holdfast-{terms.name}")
+        self._threads = Threads(terms)
 
     async def send(self, message: Outgoing) -> str:
         """Tell a message; see `Channel.send`."""
-        title, text = message.told()
-        work = asyncio.get_running_loop().run_in_executor(self._threads, self._deliver, title, text)
-        try:
-            async with asyncio.timeout(self._terms.timeout_seconds):
-                return await asyncio.shield(work)
-        except TimeoutError:
-            # What a thread does cannot be stopped; what comes of it is not heard any more.
-            work.add_done_callback(lambda done: done.cancelled() or done.exception())
-            raise DeliveryFailed(f"there was no answer within {self._terms.timeout_seconds:g} s", doubt=True) from None
+        return await self._threads.call(self._deliver, *message.told())
 
     async def close(self) -> None:
         """Let the threads go."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     def _deliver(self, title: str, text: str) -> str:
         import apprise

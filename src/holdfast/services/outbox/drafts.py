@@ -8,17 +8,15 @@ from typing import Any
 
 import msgspec
 
+from holdfast.engine.publishing import encode
 from holdfast.errors import PayloadError, UsageError
 from holdfast.model.mails import Mail
-from holdfast.model.payload import codec_of
 from holdfast.services.outbox.outgoing import mail_in, one_line
 
 EDITED_CHARACTERS = 100_000
 """A longer text is shown by its beginning, and can only be let pass or discarded."""
 
 SHOWN_CHARACTERS = 4_000
-
-_ANY = codec_of(Any)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +77,9 @@ def edited(value: Any, answer: Mapping[str, Any]) -> bytes | None:
         if mail_in(value) is not None:
             if _lines(given["text"]) != _lines(draft.data["text"]):
                 changed.pop("html", None)
-            changed = Mail.from_json(changed).to_json()
+            changed = Mail.from_json(changed)
     try:
-        return _ANY.encode(changed, "the message")
+        return encode(changed, "the message")
     except PayloadError as error:
         raise UsageError(str(error)) from None
 

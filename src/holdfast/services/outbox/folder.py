@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 
 from holdfast.services.outbox.mail_texts import built
 from holdfast.services.outbox.outgoing import DeliveryFailed, Outgoing, said
 from holdfast.services.outbox.terms import ChannelTerms, Folder
+from holdfast.services.outbox.threads import Threads
 
 SENDER = "holdfast <holdfast@localhost>"
 """Who sends a mail that does not say so, where no mail server is told."""
@@ -23,7 +23,7 @@ class FolderChannel:
     """
 
     def __init__(self, terms: ChannelTerms, means: Folder) -> None:
-        self._terms = terms
+        self._threads = Threads(terms)
         self._folder = means.folder
 
     async def send(self, message: Outgoing) -> str:
@@ -33,16 +33,14 @@ class FolderChannel:
         suffix = f"{'.draft' if message.draft else ''}{'.json' if mail is None else '.eml'}"
         path = self._folder / f"{message.file_name}{suffix}"
         try:
-            async with asyncio.timeout(self._terms.timeout_seconds):
-                await asyncio.to_thread(_write, path, content)
-        except TimeoutError:
-            raise DeliveryFailed(f"it was not written within {self._terms.timeout_seconds:g} s", doubt=True) from None
+            await self._threads.call(_write, path, content)
         except OSError as error:
             raise DeliveryFailed(f"it cannot be written: {said(error.strerror or error)}") from None
         return path.name
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Let the threads go."""
+        self._threads.close()
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -17,6 +17,9 @@ from holdfast.model.payload import body_of, codec_of
 
 USUAL_TENANT = "default"
 
+CUT_OFF = "the worker stopped before it was known what became of it"
+NOT_BEGUN = "the worker stopped before it was sent"
+
 SAID_CHARACTERS = 500
 """So much of what a receiver says is kept."""
 
@@ -124,6 +127,7 @@ class Channel(Protocol):
 
         Raises:
             DeliveryFailed: it was not taken, or nobody knows; the text has no secret in it.
+            asyncio.CancelledError: it was cut off, and may have been taken.
         """
 
     async def close(self) -> None:

@@ -16,11 +16,12 @@ from holdfast.engine.context import StepFrame, place, scope
 from holdfast.engine.starting import start_row
 from holdfast.engine.step import step
 from holdfast.engine.workflow import StartOptions, workflow
-from holdfast.errors import AskSkipped, UsageError
+from holdfast.errors import AskSkipped, PayloadError, UsageError
 from holdfast.model.definitions import NAME_CHARACTERS, TEXT_CHARACTERS
 from holdfast.model.ids import uuid7
 from holdfast.model.payload import codec_of
 from holdfast.model.phases import Approval
+from holdfast.model.publishing import review_of
 from holdfast.model.retry import Retry
 from holdfast.services.outbox.drafts import draft_of, edited, title_of
 from holdfast.services.outbox.outgoing import one_line
@@ -80,7 +81,7 @@ def review_start(message: ClaimedMessage, whom: Approval, now: int) -> Start:
     )  # fmt: skip
     return start_row(
         tenant=message.tenant, workflow=review.name, version=review.version, terms=review.terms,
-        options=StartOptions(id=f"review/{message.uid.hex()}"), given=review.signature.encode_input((asked,), {}),
+        options=StartOptions(id=review_of(message.uid)), given=review.signature.encode_input((asked,), {}),
         now_us=now, args=(asked,), kwargs={},
     )  # fmt: skip
 
@@ -91,7 +92,10 @@ async def look(message: str) -> Shown | None:
     row = await _withheld(message)
     if row is None:
         return None
-    value = _ANY.decode(row.body or b"", "a message")
+    try:
+        value = _ANY.decode(row.body or b"", "a message")
+    except PayloadError as error:
+        return Shown("", f"It cannot be read, and can only be discarded: {error}", None, {})
     draft = draft_of(value)
     return Shown(title_of(value), draft.about, draft.form, draft.data)
 
@@ -104,7 +108,7 @@ async def release(message: str, answer: dict[str, Any], by: str) -> str | None:
         return None
     try:
         body = edited(_ANY.decode(row.body or b"", "a message"), answer)
-    except UsageError as error:
+    except (PayloadError, UsageError) as error:
         return str(error)
     core, tenant = _here()
     now = core.now_us()

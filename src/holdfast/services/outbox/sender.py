@@ -12,15 +12,15 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from holdfast.engine.core import Core
-from holdfast.errors import RetryAfter, StoreError
+from holdfast.errors import PayloadError, RetryAfter, StoreError
 from holdfast.model.publishing import action
 from holdfast.model.retry import retry_delay
-from holdfast.services.outbox.outgoing import Channel, DeliveryFailed, Outgoing, said
+from holdfast.services.outbox.outgoing import CUT_OFF, Channel, DeliveryFailed, Outgoing, said
 from holdfast.services.outbox.reviewing import review_start
 from holdfast.services.outbox.settling import Settler
 from holdfast.services.outbox.terms import ChannelTerms
@@ -30,7 +30,7 @@ from holdfast.store.outbox_rows import ClaimedMessage, ClaimMessages, Settlement
 log = logging.getLogger("holdfast.outbox")
 
 POLL_SECONDS = 1.0
-"""How often an idle channel looks for messages when no hint comes."""
+"""How often idle channels look for messages when no hint comes."""
 
 REST_SECONDS = 0.05
 """So long after a look that found nothing the next one comes at the earliest: on SQLite each commit is a hint."""
@@ -42,7 +42,7 @@ CLAIM_AT_MOST = 500
 RATED_SECONDS = 0.1
 """Places of a quick rate are taken together, as many as there are in this time."""
 
-CUT_OFF = "the worker stopped before it was known what became of it"
+LAPSED = "the worker's lease was over before it was begun"
 OFF = "publishing is off"
 LOOK = "it is a draft: a person looks at it first"
 
@@ -56,6 +56,7 @@ class Sender:
         channels: what sends, by name; of this channel, and of that which takes its drafts.
         settler: records what becomes of messages.
         worker: gives the worker's id while its lease is good, else nothing.
+        due: tells when the next message of a channel is due.
     """
 
     def __init__(
@@ -65,12 +66,14 @@ class Sender:
         channels: Mapping[str, Channel],
         settler: Settler,
         worker: Callable[[], bytes],
+        due: Callable[[str], Awaitable[int | None]],
     ) -> None:
         self.core = core
         self.terms = terms
         self._channels = channels
         self._settler = settler
         self._worker = worker
+        self._due = due
         self._under_way: dict[asyncio.Task[None], None] = {}
         self._asked: ClaimMessages | None = None
         self._places = 0
@@ -104,9 +107,7 @@ class Sender:
                 log.exception("the sender of channel %r failed and begins again", self.terms.name)
                 await asyncio.sleep(TROUBLE_SECONDS)
                 continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(POLL_SECONDS * (0.75 + random.random() / 2)):
-                    await self._wake.wait()
+            await self._wake.wait()
             if self._found_nothing:
                 await asyncio.sleep(began + REST_SECONDS - time.monotonic())
 
@@ -123,7 +124,7 @@ class Sender:
             return False
         if self._asked is None:
             if not self._more:
-                due = await self.core.store.outbox.next_due([self.terms.name])
+                due = await self._due(self.terms.name)
                 if due is None or due > self.core.now_us():
                     self._found_nothing = True
                     self._expect(due)
@@ -142,7 +143,7 @@ class Sender:
         # A place that nobody needed is not kept for later: every worker would keep one.
         self._places = self._places - len(claimed) if self._more else 0
         for message in claimed:
-            task = asyncio.create_task(self._see_to(message, asked.claim_id), name=f"holdfast-send-{self.terms.name}")
+            task = asyncio.create_task(self._see_to(message, asked), name=f"holdfast-send-{self.terms.name}")
             self._under_way[task] = None
             task.add_done_callback(self._ended)
         return self._more
@@ -200,13 +201,18 @@ class Sender:
 
     # Sending
 
-    async def _see_to(self, message: ClaimedMessage, claim_id: bytes) -> None:
+    async def _see_to(self, message: ClaimedMessage, asked: ClaimMessages) -> None:
         began = self.core.now_us()
-        outcome = await self._outcome_of(message, began)
+        if self._worker() == asked.worker:
+            outcome = await self._outcome_of(message, began)
+        else:
+            # A process that was frozen goes on here: meanwhile another may have sent it. If not, it is sent anew.
+            outcome = _Outcome("failed", LAPSED, began)
         ended = max(began, self.core.now_us())
         detail = said(outcome.detail)
         self._settler.add(self.terms.name, Settlement(
-            message.uid, claim_id, outcome.kind, detail, outcome.retry_at, outcome.doubt, began, ended, outcome.start
+            message.uid, asked.claim_id, outcome.kind, detail, outcome.retry_at, outcome.doubt, began, ended,
+            outcome.start,
         ))  # fmt: skip
         if outcome.pause_us and self.terms.rate is not None:
             try:
@@ -219,14 +225,16 @@ class Sender:
         drafts = self.terms.drafts if to_do == "review" and message.verdict == "mode" else None
         if to_do == "withhold":
             return _Outcome("withheld", message.reason or OFF)
-        if to_do == "review" and drafts is None:
-            start = review_start(message, self.terms.review, now)
-            return _Outcome("review", message.reason or LOOK, start=start)
         going = Outgoing(message.tenant, message.id, message.body, message.created_at, draft=drafts is not None)
         try:
+            if to_do == "review" and drafts is None:
+                start = review_start(message, self.terms.review, now)
+                return _Outcome("review", message.reason or LOOK, start=start)
             answer = await self._channels[drafts or self.terms.name].send(going)
         except DeliveryFailed as failed:
             return self._failed(message, failed)
+        except PayloadError as error:
+            return self._failed(message, DeliveryFailed(f"it cannot be read: {error}", final=True))
         except asyncio.CancelledError:
             return self._failed(message, DeliveryFailed(CUT_OFF, doubt=True))
         except Exception as error:

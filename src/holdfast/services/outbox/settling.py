@@ -19,6 +19,8 @@ log = logging.getLogger("holdfast.outbox")
 HINT = "message"
 """Announced when a message may have come to be due."""
 
+NOT_RECORDED = "what became of it cannot be recorded; the log of the worker that sent it says why"
+
 REST_SECONDS = 1.0
 """How long it rests before the next try, while the database is away."""
 
@@ -88,11 +90,17 @@ class Settler:
             raise
         except HoldfastError as error:
             # One of them cannot be stored: the others can.
-            if len(some) == 1:
-                log.error("what became of message %s cannot be recorded: %s", some[0][1].uid.hex(), error)
+            if len(some) > 1:
+                for one in some:
+                    await self._record([one])
                 return
-            for one in some:
-                await self._record([one])
+            [(channel, settlement)] = some
+            log.error("what became of message %s cannot be recorded: %s", settlement.uid.hex(), error)
+            if settlement.detail != NOT_RECORDED:
+                doubt = settlement.doubt or settlement.outcome == "sent"
+                await self._record([(channel, settlement._replace(
+                    outcome="dead", detail=NOT_RECORDED, retry_at=None, doubt=doubt, start=None
+                ))])  # fmt: skip
             return
         for (channel, settlement), stands in zip(some, stood, strict=True):
             if stands:

@@ -18,7 +18,7 @@ from holdfast.errors import UsageError
 from holdfast.model.mail_parts import mailbox
 from holdfast.model.mails import Mail
 from holdfast.services.outbox.mail_texts import ascii_domain, built, needs_utf8, recipients
-from holdfast.services.outbox.outgoing import DeliveryFailed, Outgoing, said
+from holdfast.services.outbox.outgoing import NOT_BEGUN, DeliveryFailed, Outgoing, said
 from holdfast.services.outbox.terms import ChannelTerms, Smtp
 
 IDLE_SECONDS = 20.0
@@ -70,6 +70,10 @@ class SmtpChannel:
                 except BaseException:
                     connection.close()
                     raise
+        except asyncio.CancelledError:
+            if written:
+                raise
+            raise DeliveryFailed(NOT_BEGUN) from None
         except TimeoutError:
             raise DeliveryFailed(
                 f"the mail server did not answer within {self._terms.timeout_seconds:g} s", doubt=written

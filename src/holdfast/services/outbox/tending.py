@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from holdfast.engine.workflow import Workflow
 from holdfast.errors import StoreError
 from holdfast.services.outbox.channels import make_channel
 from holdfast.services.outbox.reviewing import review
-from holdfast.services.outbox.sender import Sender
+from holdfast.services.outbox.sender import POLL_SECONDS, Sender
 from holdfast.services.outbox.settling import HINT, Settler
 from holdfast.services.outbox.terms import Channels
 
@@ -44,7 +45,11 @@ class Outbox:
         self.core = core
         self._channels = {name: make_channel(terms) for name, terms in channels.items()}
         self.settler = Settler(core)
-        self.senders = [Sender(core, terms, self._channels, self.settler, worker) for terms in channels.values()]
+        self.senders = [
+            Sender(core, terms, self._channels, self.settler, worker, self._due) for terms in channels.values()
+        ]
+        self._wanted: set[str] = set()
+        self._asking: asyncio.Task[dict[str, int]] | None = None
         self._sending: list[asyncio.Task[None]] = []
         self._recording: asyncio.Task[None] | None = None
 
@@ -61,6 +66,24 @@ class Outbox:
             asyncio.create_task(sender.forever(), name=f"holdfast-sender-{sender.terms.name}")
             for sender in self.senders
         ]
+        self._sending.append(asyncio.create_task(self._poll(), name="holdfast-poll-for-messages"))
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_SECONDS * (0.75 + random.random() / 2))
+            self._heed(HINT)
+
+    async def _due(self, channel: str) -> int | None:
+        """When the next message of a channel is due; channels that want to know at the same time ask together."""
+        self._wanted.add(channel)
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask(), name="holdfast-ask-for-messages")
+        return (await self._asking).get(channel)
+
+    async def _ask(self) -> dict[str, int]:
+        await asyncio.sleep(0)  # whoever was woken with the first one wants to know as well
+        wanted, self._wanted, self._asking = self._wanted, set(), None
+        return await self.core.store.outbox.next_due(sorted(wanted))
 
     def _heed(self, kind: str) -> None:
         if kind in (HINT, "any"):

@@ -22,7 +22,7 @@ import msgspec
 
 from holdfast.engine.secrets import Secret
 from holdfast.errors import UsageError
-from holdfast.services.outbox.outgoing import DeliveryFailed, Outgoing, said
+from holdfast.services.outbox.outgoing import NOT_BEGUN, DeliveryFailed, Outgoing, said
 from holdfast.services.outbox.terms import ChannelTerms, Webhook
 
 ANSWER_BYTES = 64 * 1024
@@ -86,6 +86,10 @@ class WebhookChannel:
                 response = await connection.handle_async_request(request)
                 async with contextlib.aclosing(response):
                     body = await _read(response)
+        except asyncio.CancelledError:
+            if sent:
+                raise
+            raise DeliveryFailed(NOT_BEGUN) from None
         except (TimeoutError, httpx.TimeoutException):
             raise DeliveryFailed(f"there was no whole answer within {seconds:g} s", doubt=sent) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:

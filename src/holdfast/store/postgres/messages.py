@@ -70,6 +70,12 @@ async def advance_lines(connection: Connection, leaving: Sequence[Leaving]) -> N
         await connection.execute(_SQL["advance_lines"], *columns(leaving, 4))
 
 
+async def drop_lines(connection: Connection, lines: Sequence[Sequence[Any]]) -> None:
+    """Drop those of some lines, which are locked, in which nobody stands."""
+    if lines:
+        await connection.execute(_SQL["drop_lines"], *columns(lines, 3))
+
+
 async def change_messages(connection: Connection, asked: ChangeMessages) -> list[str]:
     """See `OutboxStore.change_messages`. What this change did before is found by its first record."""
     mark = asked.audits[0].uid if asked.audits else None
@@ -85,8 +91,7 @@ async def change_messages(connection: Connection, asked: ChangeMessages) -> list
         queued = [(row["channel"], row["due_at"], row["uid"]) for row in now]
         await connection.execute(_SQL["drop_queue"], *columns(queued, 3))
         await (_discard if asked.change == "discard" else _send_again)(connection, asked, now, mark)
-    if lines:
-        await connection.execute(_SQL["drop_lines"], *columns(lines, 3))
+    await drop_lines(connection, lines)
     done = {row["id"] for row in now} | {row["id"] for row in rows if mark is not None and row["change_uid"] == mark}
     changed = [id for id in ids if id in done]
     audits = audits_of(asked, changed)

@@ -83,7 +83,14 @@ class PostgresOutbox(Writing, OutboxReads):
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         """See `OutboxStore.settle`."""
         check_settlements(settlements)
-        return await self._write(lambda connection: sending.settle(connection, settlements)) if settlements else []
+        if not settlements:
+            return []
+        stood = await self._write(lambda connection: sending.settle(connection, settlements))
+        late = [one for one, stands in zip(settlements, stood, strict=True) if one.outcome == "sent" and not stands]
+        if not late:
+            return stood
+        sent = await self._write(lambda connection: sending.settle_late(connection, late))
+        return [stands or one.uid in sent for one, stands in zip(settlements, stood, strict=True)]
 
     async def hand_back(self, claim_ids: Sequence[bytes]) -> int:
         """See `OutboxStore.hand_back`."""
@@ -93,10 +100,14 @@ class PostgresOutbox(Writing, OutboxReads):
         """See `OutboxStore.rescue_messages`."""
         return await self._write(lambda connection: sending.rescue(connection, limit))
 
-    async def next_due(self, channels: Sequence[str]) -> int | None:
+    async def next_due(self, channels: Sequence[str]) -> dict[str, int]:
         """See `OutboxStore.next_due`."""
-        due_at = await self._read(lambda connection: connection.fetchval(_SQL["next_due"], channels))
-        return None if due_at is None else int(due_at)
+        rows = await self._read(lambda connection: connection.fetch(_SQL["next_due"], channels))
+        return {row[0]: row[1] for row in rows}
+
+    async def uids(self, tenant: str, ids: Sequence[str]) -> list[bytes]:
+        """See `OutboxStore.uids`."""
+        return [row[0] for row in await self._read(lambda connection: connection.fetch(_SQL["uids"], tenant, ids))]
 
     async def backlog(self, *, cap: int) -> list[Backlog]:
         """See `OutboxStore.backlog`."""

@@ -12,7 +12,7 @@ from holdfast.store.outbox_rows import ClaimedMessage, ClaimMessages, Settlement
 from holdfast.store.postgres.claim import AGAIN_SECONDS, LOWEST, Heads
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.entries import columns
-from holdfast.store.postgres.messages import advance_lines, lock_lines
+from holdfast.store.postgres.messages import advance_lines, drop_lines, lock_lines
 from holdfast.store.postgres.write import write
 from holdfast.store.sql import statements
 
@@ -81,6 +81,18 @@ async def settle(connection: Connection, settlements: Sequence[Settlement]) -> l
         return [True] * len(settlements)
     known = {row[0] for row in await connection.fetch(_SQL["was_settled"], *keys)}
     return [n in known for n in range(len(settlements))]
+
+
+async def settle_late(connection: Connection, sent: Sequence[Settlement]) -> set[bytes]:
+    """Record that messages were sent which are dead in doubt; the uids of those that were."""
+    found = [tuple(row) for row in await connection.fetch(_SQL["in_doubt"], [one.uid for one in sent])]
+    leaving: list[Leaving] = [row for row in found if row[2] is not None]
+    await lock_lines(connection, leaving)
+    uids = {row[0] for row in await connection.fetch(_SQL["lock_in_doubt"], [row[3] for row in found])}
+    await _end(connection, [ending(one) for one in {one.uid: one for one in sent}.values() if one.uid in uids])
+    await advance_lines(connection, [row for row in leaving if row[3] in uids])
+    await drop_lines(connection, leaving)
+    return uids
 
 
 async def hand_back(connection: Connection, claim_ids: Sequence[bytes]) -> int:

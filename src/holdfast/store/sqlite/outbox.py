@@ -97,14 +97,23 @@ class SqliteOutbox(OutboxReads):
         """See `OutboxStore.rescue_messages`."""
         return await self._transaction(lambda connection: sending.rescue(connection, limit))
 
-    async def next_due(self, channels: Sequence[str]) -> int | None:
+    async def next_due(self, channels: Sequence[str]) -> dict[str, int]:
         """See `OutboxStore.next_due`."""
 
-        def next_due(connection: sqlite3.Connection) -> int | None:
-            found = [connection.execute(_SQL["next_due"], (channel,)).fetchone()[0] for channel in channels]
-            return min((due_at for due_at in found if due_at is not None), default=None)
+        def next_due(connection: sqlite3.Connection) -> dict[str, int]:
+            found = [(channel, connection.execute(_SQL["next_due"], (channel,)).fetchone()[0]) for channel in channels]
+            return {channel: due_at for channel, due_at in found if due_at is not None}
 
         return await self._read(next_due)
+
+    async def uids(self, tenant: str, ids: Sequence[str]) -> list[bytes]:
+        """See `OutboxStore.uids`."""
+
+        def uids(connection: sqlite3.Connection) -> list[bytes]:
+            found = [connection.execute(_SQL["uid"], (tenant, id)).fetchone() for id in ids]
+            return [row[0] for row in found if row is not None]
+
+        return await self._read(uids)
 
     async def backlog(self, *, cap: int) -> list[Backlog]:
         """See `OutboxStore.backlog`."""

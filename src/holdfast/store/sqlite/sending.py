@@ -39,6 +39,10 @@ def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement]) ->
     """See `OutboxStore.settle`."""
     keys = [(settlement.uid, settlement.claim_id) for settlement in settlements]
     held = {row[:2]: row[2:] for row in select_many(connection, "held", keys, _SQL)}
+    sent = {one.uid: key for key, one in zip(keys, settlements, strict=True) if one.outcome == "sent"}
+    late = [key for key in sent.values() if key not in held]
+    if late:
+        held |= {row[:2]: row[2:] for row in select_many(connection, "in_doubt", late, _SQL)}
     first: dict[tuple[bytes, bytes], Settlement] = {}
     for key, settlement in zip(keys, settlements, strict=True):
         if key in held:

@@ -14,6 +14,7 @@ from holdfast.api.redaction import cleaned
 from holdfast.engine.browsing import entries_at, journal_part
 from holdfast.errors import UsageError
 from holdfast.model.duration import seconds
+from holdfast.model.events import ITEM_EVENT
 from holdfast.model.run import JournalEntry, Kind, RunView, Status
 from holdfast.web.actions import ask, do, possible
 from holdfast.web.cost_figures import days_around
@@ -90,7 +91,7 @@ async def _run(page: Page, run_id: str) -> Response:
     hidden: set[str] = set()
     view = page.shown(await page.client.get(run_id), hidden)
     why = cleaned(await page.client.explain(run_id), hidden) if view.status not in ENDED else None
-    blocking = await _blocking(page, view) if view.status not in ENDED else []
+    blocking, item = await _blocking(page, view) if view.status not in ENDED else ([], None)
     chart = await _chart(page, view)
     children = await page.client.children(view.id, limit=CHILDREN + 1, after=page.query.get("children"))
     chosen = await _chosen(page, view, hidden)
@@ -102,6 +103,7 @@ async def _run(page: Page, run_id: str) -> Response:
         run=view,
         why=[_COMMAND.sub("", line) for line in why.splitlines()] if why else None,
         blocking=blocking,
+        item=item,
         chart=chart,
         bars=bars,
         chosen=chosen,
@@ -117,11 +119,12 @@ async def _run(page: Page, run_id: str) -> Response:
     )
 
 
-async def _blocking(page: Page, view: RunView) -> list[str]:
-    """The runs that a run waits for: those that hold its lane, and its children; at most twenty."""
+async def _blocking(page: Page, view: RunView) -> tuple[list[str], str | None]:
+    """The runs that a run waits for: those that hold its lane, and its children; at most twenty. And its work item."""
     standing = await page.client.reads.standing((await page.client._find(view.id)).uid)
     holders = [run for run, _ in standing.holders] if standing.place == "lane" else []
-    return list(dict.fromkeys([*holders, *standing.children]))
+    item = next((key for name, key, _ in standing.waits if name == ITEM_EVENT), None)
+    return list(dict.fromkeys([*holders, *standing.children])), item
 
 
 def _stream(page: Page, view: RunView) -> str:

@@ -102,9 +102,13 @@ FROM channels AS c CROSS JOIN (SELECT holdfast.now_us() AS now OFFSET 0) AS cloc
 WHERE c.channel <> '' ORDER BY c.channel
 
 -- name: next_due
-SELECT min(q.due_at) FROM unnest($1::text[]) AS v (channel) CROSS JOIN LATERAL (
+SELECT v.channel, q.due_at FROM unnest($1::text[]) AS v (channel) CROSS JOIN LATERAL (
     SELECT q.due_at FROM holdfast.message_queue AS q WHERE q.channel = v.channel ORDER BY q.due_at LIMIT 1
 ) AS q
+
+-- name: uids
+SELECT m.uid FROM unnest($2::text[]) AS v (id)
+CROSS JOIN LATERAL (SELECT m.uid FROM holdfast.messages AS m WHERE m.tenant = $1 AND m.id = v.id OFFSET 0) AS m
 
 -- name: settings
 SELECT tenant, workflow, mode, path, path_since, copies_until, revision, changed_by, changed_at

@@ -62,6 +62,17 @@ CROSS JOIN LATERAL (
 ) AS s
 CROSS JOIN LATERAL (SELECT * FROM holdfast.messages AS m WHERE m.uid = v.uid OFFSET 0) AS m
 
+-- name: in_doubt
+SELECT m.tenant, m.channel, m.key, m.uid FROM unnest($1::bytea[]) AS v (uid)
+CROSS JOIN LATERAL (SELECT * FROM holdfast.messages AS m WHERE m.uid = v.uid OFFSET 0) AS m
+WHERE m.status = 'dead' AND m.doubt
+
+-- name: lock_in_doubt
+SELECT m.uid FROM (SELECT uid FROM unnest($1::bytea[]) AS v (uid) ORDER BY uid) AS v
+CROSS JOIN LATERAL (
+    SELECT m.uid FROM holdfast.messages AS m WHERE m.uid = v.uid AND m.status = 'dead' AND m.doubt FOR UPDATE
+) AS m
+
 -- name: was_settled
 SELECT v.i::integer - 1 FROM unnest($1::bytea[], $2::bytea[]) WITH ORDINALITY AS v (uid, claim_id, i)
 CROSS JOIN LATERAL (

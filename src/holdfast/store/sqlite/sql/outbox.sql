@@ -83,6 +83,9 @@ SELECT (SELECT count(*) FROM (SELECT 1 FROM message_queue WHERE channel = :chann
 -- name: next_due
 SELECT min(due_at) FROM message_queue WHERE channel = ?
 
+-- name: uid
+SELECT uid FROM messages WHERE tenant = ? AND id = ?
+
 -- name: settings
 SELECT tenant, workflow, mode, path, path_since, copies_until, revision, changed_by, changed_at
 FROM publish_settings WHERE tenant = ? ORDER BY workflow

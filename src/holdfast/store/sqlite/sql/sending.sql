@@ -37,6 +37,10 @@ SELECT s.uid, s.claim_id, m.tenant, m.channel, m.key
 FROM (VALUES /*rows*/ (?, ?)) AS v JOIN message_sends AS s ON s.uid = v.column1 AND s.claim_id = v.column2
 JOIN messages AS m ON m.uid = s.uid
 
+-- name: in_doubt
+SELECT m.uid, v.column2, m.tenant, m.channel, m.key
+FROM (VALUES /*rows*/ (?, ?)) AS v JOIN messages AS m ON m.uid = v.column1 WHERE m.status = 'dead' AND m.doubt
+
 -- name: was_settled
 SELECT 1 FROM messages WHERE uid = ? AND claim_id = ?
 
