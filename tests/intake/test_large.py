@@ -49,40 +49,70 @@ def attached(size: int) -> bytes:
     return mail("large", base64.encodebytes(os.urandom(size * 3 // 4)).decode(), Content_Type="image/png")
 
 
-async def test_a_mail_of_25_megabytes_is_answered_by_a_run_and_handed_over_whole(
-    disk_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_mail_of_25_megabytes_is_answered_by_a_run_and_handed_over_whole(disk_url: str, tmp_path: Path) -> None:
     box, large = MaildirKit(tmp_path), attached(25_000_000)
     box.create()
     box.deliver(large)
-    box.add("small")
     write(tmp_path, BOX, old_path="legacy")
     async with hf.connect(disk_url) as client:
         await registered(client, reads)
         await client.roll_back("reads")
-        intake = client.core.store.intake
-        take_in = intake.take_in
+        assert counts(await once(client, tmp_path)) == (1, 0, 0, 0)
+        [given] = await messages(client, "legacy")
+        assert base64.b64decode(said(given)["raw"]) == large
+        [entry] = await client.entries()
+        async with hf.Worker(client, [reads]):
+            run = await client.handle(str(entry.run_id))
+            assert await run.result("60s") == hashlib.sha256(large).hexdigest()
+
+
+async def test_what_the_database_refuses_is_handed_over_and_goes_on_where_it_began(
+    disk_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = MaildirKit(tmp_path)
+    box.create()
+    for one in ("refused", "good"):
+        box.add(one)
+    write(tmp_path, BOX, old_path="legacy")
+    async with hf.connect(disk_url) as client:
+        await registered(client, reads)
+        await client.roll_back("reads")
+        take_in = client.core.store.intake.take_in
 
         async def picky(asked: TakeIn) -> TakenIn:
-            if any(entry.start is not None and "large" in entry.message_id for entry in asked.entries):
+            if any(entry.start is not None and "refused" in entry.message_id for entry in asked.entries):
                 raise Rejected("it is not stored")
             return await take_in(asked)
 
-        with monkeypatch.context() as patched:
-            patched.setattr(intake, "take_in", picky)
-            assert counts(await once(client, tmp_path)) == (1, 0, 0, 1)
-        # The other path got it all the same, and ours goes on in shadow when a person takes it in.
-        given = {said(row)["id"]: said(row) for row in await messages(client, "legacy")}
-        assert {one["role"] for one in given.values()} == {"primary"}
-        assert base64.b64decode(given["<large@shop.example>"]["raw"]) == large
-        [dead] = await client.entries(outcome="dead")
+        monkeypatch.setattr(client.core.store.intake, "take_in", picky)
+        assert counts(await once(client, tmp_path)) == (1, 0, 0, 1)
+        given = {said(row)["id"]: said(row)["role"] for row in await messages(client, "legacy")}
+        assert given == {"<refused@shop.example>": "primary", "<good@shop.example>": "primary"}
         await client.cut_over("reads")
-        run_id = await client.retry_entry(dead.id)
-        async with hf.Worker(client, [reads]):
-            assert await (await client.handle(run_id)).result("60s") == hashlib.sha256(large).hexdigest()
-        run = await client.get(run_id)
-        assert run.shadow
-        assert base64.urlsafe_b64decode(run.input["message"]["raw"]) == large
+        [dead] = await client.entries(outcome="dead")
+        assert (await client.get(await client.retry_entry(dead.id))).shadow
+
+
+async def test_what_is_refused_as_another_path_would_be_given_it_is_dead_alone(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = MaildirKit(tmp_path)
+    box.create()
+    box.add("refused")
+    write(tmp_path, BOX, old_path="legacy")
+    async with hf.connect(sqlite_url) as client:
+        await registered(client, reads)
+        await client.roll_back("reads")
+        take_in = client.core.store.intake.take_in
+
+        async def picky(asked: TakeIn) -> TakenIn:
+            if any(entry.messages for entry in asked.entries):
+                raise Rejected("it is not stored")
+            return await take_in(asked)
+
+        monkeypatch.setattr(client.core.store.intake, "take_in", picky)
+        assert counts(await once(client, tmp_path)) == (0, 0, 0, 1)
+        assert await messages(client, "legacy") == []
 
 
 @pytest.mark.parametrize("workflow", [reads, reads_plain])

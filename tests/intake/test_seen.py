@@ -74,3 +74,7 @@ def test_what_was_there_for_long_is_known_in_the_folder_that_was_read_alone() ->
     there = {"a": 9, "b": 9, **{f"old-{number}": 9 for number in range(2000)}, "new": 10}
     assert SeenNames().new(behind, there, there.__getitem__, "folder") == {"new"}
     assert SeenNames().new(behind, there, there.__getitem__, "other") >= there.keys() - {"a", "b"}
+    # So it is for a process that reads on, where the folder was away for a moment.
+    assert seen.new(behind, [], there.__getitem__, "folder") == set()
+    assert seen.new(behind, there, there.__getitem__, "folder") == {"new"}
+    assert seen.new(behind, [*there, "newer"], lambda _: 9, "other") == {"new", "newer"}

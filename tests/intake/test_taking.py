@@ -206,6 +206,17 @@ async def test_mail_is_given_as_bytes(sqlite_url: str, tmp_path: Path) -> None:
         assert run.output == f"message/rfc822 <a@b.example> {len(mail)}"
 
 
+async def test_entries_are_served_in_the_order_in_which_they_were_read(sqlite_url: str, tmp_path: Path) -> None:
+    write(tmp_path)
+    append(tmp_path, orders(*range(20)))
+    async with hf.connect(sqlite_url) as client:
+        await registered(client, desk)
+        await once(client, tmp_path)
+        made = {run.attributes["message_id"]: run.created_at for run in await client.list()}
+        assert sorted(made, key=made.__getitem__) == [f"o-{number}" for number in range(20)]
+        assert len(set(made.values())) == 20
+
+
 async def test_mail_is_marked_when_it_is_taken_in(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

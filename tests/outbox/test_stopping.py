@@ -122,7 +122,7 @@ async def test_what_is_cut_off_before_it_was_sent_is_in_no_doubt(store_url: str,
     async with listening() as (port, came), hf.connect(store_url) as client:
         await set_mode(client, "auto")
         terms = {
-            "smtp": f'host = "127.0.0.1"\nport = {port}\nsecurity = "none"\nsender = "d@shop.example"\nto = "a@b.example"',
+            "smtp": f'host = "127.0.0.1"\nport = {port}\nsecurity = "none"\nsender = "d@b.example"\nto = "a@b.example"',
             "webhook": f'url = "https://127.0.0.1:{port}/in"\nresend = false',
         }
         file = channels_file(tmp_path, f'[channels.x]\ntype = "{kind}"\n{terms[kind]}\n{QUICK}\n')

@@ -1,4 +1,4 @@
-"""Threads of a channel: one that hangs holds up those of its own channel only, and what was not begun is in no doubt."""
+"""Threads of a channel: one that hangs holds up its own channel only, and what was not begun is in no doubt."""
 
 import asyncio
 import threading

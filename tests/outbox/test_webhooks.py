@@ -112,6 +112,7 @@ async def test_a_receiver_that_is_not_there_leaves_no_doubt(tmp_path: Path, monk
         ("soon", None, None),
         ("-5", None, None),
     ],
+    ids=["seconds", "too many", "a date to come", "a date that is past", "a word", "less than nothing"],
 )
 async def test_a_pause_that_is_asked_for_is_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, header: str, least: float | None, most: float | None

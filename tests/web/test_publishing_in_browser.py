@@ -18,12 +18,19 @@ from tests.web.publishing_kit import careful, in_every_state
 from tests.web.test_alert_pages import FIRING, GRAVE, OVER, PENDING
 
 PAGES = (
-    "/", "/outbox", "/message?id=m/dead", "/message?id=m/behind",
-    "/outbox/bulk?action=discard&id=m/dead&id=m/off", "/message/discard?id=m/dead", "/dead-letters", "/alerts",
-    "/intake", "/source?name=orders", "/source/rewind?name=orders", "/entries", "/entry?id=DEAD",
-    "/entry/retry?id=DEAD", "/cut-over?workflow=desk", "/cut-over/cut?workflow=desk", "/settings/publishing",
-    "/publishing/mode?workflow=desk", "/runs/careful-1",
+    "/", "/outbox", "/message?id=m/dead", "/dead-letters", "/alerts", "/intake", "/source?name=orders", "/entries",
+    "/entry?id=DEAD", "/cut-over?workflow=desk", "/settings/publishing", "/runs/careful-1",
 )  # fmt: skip
+
+MORE = (
+    "/message?id=m/behind", "/message?id=m/" + "long" * 30, "/outbox/bulk?action=discard&id=m/dead&id=m/off",
+    "/message/discard?id=m/dead", "/source/rewind?name=orders", "/entry/retry?id=DEAD", "/cut-over/cut?workflow=desk",
+    "/publishing/mode?workflow=desk",
+)  # fmt: skip
+"""Forms, and pages like others: of the same colours."""
+
+TOO_WIDE = """() => [...document.querySelectorAll(".table")].filter((one) => one.scrollWidth > one.clientWidth + 1)
+    .map((one) => `${one.ariaLabel} is ${one.scrollWidth} wide on ${one.clientWidth}`)"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -62,20 +69,24 @@ async def address(post: System, path: str) -> str:
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_every_page_is_accessible_in_light_and_dark(post: System, page: Page, path: str) -> None:
+async def test_every_page_is_accessible_in_light_and_dark_and_fits(post: System, page: Page, path: str) -> None:
     answer = await page.goto(await address(post, path))
     assert answer is not None
     assert answer.status == 200
+    assert await page.evaluate(TOO_WIDE) == []
     await assert_accessible(page)
+    for width in (1024, 390):
+        await page.set_viewport_size({"width": width, "height": 844})
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        assert width < 1024 or await page.evaluate(TOO_WIDE) == []
 
 
-async def test_no_page_is_wider_than_a_telephone(post: System, browser: Browser) -> None:
-    tab = await opened(browser, viewport={"width": 390, "height": 844})
-    for path in (*PAGES, "/message?id=m/" + "long" * 30):
-        await tab.page.goto(await address(post, path))
-        assert await tab.page.evaluate("document.documentElement.scrollWidth") <= 390, path
-    await tab.context.close()
-    assert not tab.errors
+async def test_every_form_is_accessible_and_fits(post: System, page: Page) -> None:
+    for path in MORE:
+        await page.goto(await address(post, path))
+        await assert_accessible(page, ("light",))
+        await page.set_viewport_size({"width": 390, "height": 844})
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 390, path
 
 
 async def test_pages_are_reached_and_walked_through_by_keys(post: System, page: Page) -> None:
@@ -143,6 +154,15 @@ async def test_the_outbox_and_the_alerts_change_as_things_do(post: System, page:
     await expect(tab.page.locator(".firing li")).to_have_count(1)
     await tab.context.close()
     assert not tab.errors
+
+
+async def test_a_run_that_has_ended_shows_what_becomes_of_its_messages(post: System, page: Page) -> None:
+    ended = await post.start(careful, "o-9", id="careful-9")
+    await post.until(ended, "succeeded")
+    await page.goto(f"{post.address}/runs/{ended}")
+    await expect(page.locator("#live-messages .message-pending")).to_have_count(2)
+    await post.client.discard_message("looked-at/o-9", "it is too late for it")
+    await expect(page.locator("#live-messages .message-discarded")).to_have_count(1)
 
 
 async def test_what_differs_is_told_without_colour(post: System, page: Page) -> None:

@@ -4,7 +4,8 @@ The names are dealt into buckets, and of each bucket the position keeps a sum of
 read. After a restart a bucket whose sum is that of the names that are there holds nothing new. In one whose sum is not,
 something came or went: what has been there for long is known to have been read, for the position tells until when all
 was. The rest of it is given again, and what was taken before is known by its key, which is kept for longer than that.
-While a process reads on, it remembers the names themselves, and gives the new ones only.
+While a process reads on, it remembers the names themselves, and gives the new ones only; nor does it give again what
+went and came back with its folder.
 """
 
 from __future__ import annotations
@@ -69,11 +70,13 @@ class SeenNames:
         there = set(names)
         if not self.went_on(position) and position != self._position:
             self._of = of
-            self._begin(position, there, since)
+            self._begin(position, there)
         self._next = None
         gone = self._names - there
         self._add(gone)
         self._names -= gone
+        if self._until and of == self._of:
+            self._add([name for name in there - self._names if since(name) < self._until])
         return there - self._names
 
     def went_on(self, position: bytes) -> bool:
@@ -114,7 +117,7 @@ class SeenNames:
             self._sums[bucket] ^= value
             self._names.add(name)
 
-    def _begin(self, position: bytes, there: set[str], since: Callable[[str], int]) -> None:
+    def _begin(self, position: bytes, there: set[str]) -> None:
         sums, self._until = _read(position, self._of)
         buckets: list[list[tuple[str, int]]] = [[] for _ in range(BUCKETS)]
         for name in there:
@@ -125,8 +128,6 @@ class SeenNames:
             if sums[number] == reduce(xor, (value for _, value in dealt), 0):
                 self._names.update(name for name, _ in dealt)
                 self._sums[number] = sums[number]
-            elif self._until:
-                self._add(name for name, _ in dealt if since(name) < self._until)
 
 
 def _dealt(name: str) -> tuple[int, int]:
