@@ -28,9 +28,7 @@ async def asked(client: hf.Client, count: int = 1) -> list[Any]:
 
     async def there() -> bool:
         found[:] = [
-            one
-            for one in await hf.work_queue(client).list(kind="ask")
-            if one.status not in ("completed", "skipped")
+            one for one in await hf.work_queue(client).list(kind="ask") if one.status not in ("completed", "skipped")
         ]
         return len(found) >= count
 

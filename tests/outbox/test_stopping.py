@@ -1,6 +1,7 @@
 """What becomes of messages when a worker stops, or when its database is away: each is sent once and told of."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -135,19 +136,22 @@ async def test_what_is_cut_off_before_it_was_sent_is_in_no_doubt(store_url: str,
 
 @asynccontextmanager
 async def listening() -> AsyncIterator[tuple[int, asyncio.Event]]:
-    """A server that says nothing, with what tells that somebody came."""
+    """A server that says nothing, with what tells that somebody came; whoever came has to leave."""
     came, over = asyncio.Event(), asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         came.set()
-        await over.wait()
+        with contextlib.suppress(ConnectionError):
+            await reader.read()  # until the other side has closed it
         writer.close()
+        over.set()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1], came
+        async with asyncio.timeout(30):
+            await over.wait()
     finally:
-        over.set()
         server.close()
 
 

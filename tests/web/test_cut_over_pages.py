@@ -56,6 +56,22 @@ async def test_there_is_nothing_to_compare_yet() -> None:
         assert (await shown.get("/cut-over")).status == 422
 
 
+async def test_where_the_other_path_told_nothing_the_criteria_do_not_say_yes(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    async with dashboard() as shown:
+        await shown.client.roll_back("desk")
+        async with hf.Worker(shown.client, [desk], intake=path, drain=0):
+            append(tmp_path, orders(1))
+
+            async def ended() -> bool:
+                return (await shown.client.count(workflow="desk", status="succeeded")).runs == 1
+
+            await until(ended)
+        assert (await shown.client.cutover_criteria("desk")).ready
+        assert "Can it be cut over? nothing to compare yet" in (await shown.get(PAGE)).text
+        assert "nothing was compared" in (await shown.get("/cut-over/cut?workflow=desk")).text
+
+
 async def test_what_both_paths_made_is_counted_listed_and_shown_word_by_word(tmp_path: Path) -> None:
     async with shadowed(tmp_path) as shown:
         seen = await shown.get(PAGE)

@@ -87,6 +87,22 @@ async def test_a_run_that_asks_goes_on_when_it_is_answered_and_its_steps_stand_i
         assert "succeeded" in seen.text
 
 
+async def test_a_long_text_that_is_asked_for_is_shown_in_its_lines_and_the_run_leads_to_the_item() -> None:
+    text = "\n".join(f"line {number}" for number in range(12))
+    form = {"type": "object", "properties": {"text": {"type": "string", "maxLength": 5000, "default": text}}}
+
+    @hf.workflow
+    async def drafting() -> Any:
+        return await hf.ask("is it right?", assignee="local", form=form)
+
+    async with dashboard() as shown, hf.Worker(shown.client, [drafting], drain=0):
+        run = await shown.client.start(drafting)
+        item = await asked(shown, run)
+        assert text in (await shown.get(f"/work/{item}")).html
+        assert 'rows="12"' in (await shown.get(f"/work/{item}?do=complete")).html
+        assert (await shown.get(f"/runs/{run.id}")).link("the work item").endswith(f"/work/{item}")
+
+
 async def test_a_run_that_asks_without_a_form_takes_any_object() -> None:
     @hf.workflow
     async def wondering() -> Any:

@@ -122,8 +122,8 @@ class SmtpChannel:
             use_tls=means.security == "tls", start_tls=means.security == "starttls",
         )  # fmt: skip
         # What the server says before a mail has begun is never about the mail: nothing of it is final.
-        await connection.connect()
         try:
+            await connection.connect()
             if connection.is_ehlo_or_helo_needed:
                 try:
                     await connection.ehlo()

@@ -66,6 +66,7 @@ class WebhookChannel:
 
     async def send(self, message: Outgoing) -> str:
         """Post a message; see `Channel.send`."""
+        content = message.json
         try:
             url = self._revealed(self._means.url, "url")
             headers = self._headers(message)
@@ -82,7 +83,7 @@ class WebhookChannel:
         extensions = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds), "trace": heed}
         try:
             async with asyncio.timeout(seconds), self._connection(url) as connection:
-                request = httpx.Request("POST", url, headers=headers.all, content=message.json, extensions=extensions)
+                request = httpx.Request("POST", url, headers=headers.all, content=content, extensions=extensions)
                 response = await connection.handle_async_request(request)
                 async with contextlib.aclosing(response):
                     body = await _read(response)
