@@ -8,9 +8,8 @@ import pytest
 
 import holdfast as hf
 from holdfast.agents.phases.registry import Phases
-from holdfast.engine.notices import Notice
+from holdfast.engine.notices import Notice, Told
 from holdfast.errors import Rejected, RunFailed
-from holdfast.store.operations import Start
 from tests.agents.kit import DRAFT, Draft, Model, PhaseFolder, artifacts_of, asked, serving, steps_of
 from tests.engine.helpers import until_status
 
@@ -106,9 +105,9 @@ async def test_a_rejected_output_fails_the_run_with_the_reason(phases: Phases, m
 async def test_a_phase_is_told_to_be_finished_once_it_is_approved(phases: Phases) -> None:
     told: list[tuple[str, str]] = []
 
-    def hear(notice: Notice) -> list[Start]:
+    def hear(notice: Notice) -> Told:
         told.append((notice.event, notice.about))
-        return []
+        return Told()
 
     async with serving("memory://", flow := ordering(phases)) as (client, queue):
         client.core.listener = hear

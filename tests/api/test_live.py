@@ -478,4 +478,6 @@ def request() -> Any:
 
 
 def test_every_topic_is_one_of_the_pages() -> None:
-    assert set(following.TOPICS) == {"overview", "queues", "lanes", "schedules", "workers"}
+    assert set(following.TOPICS) == {
+        "overview", "queues", "lanes", "schedules", "workers", "outbox", "intake", "alerts"
+    }  # fmt: skip

@@ -144,6 +144,8 @@ async def listening() -> AsyncIterator[tuple[int, asyncio.Event]]:
         with contextlib.suppress(ConnectionError):
             await reader.read()  # until the other side has closed it
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
         over.set()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)

@@ -176,6 +176,9 @@ async def test_a_viewer_has_no_levers_and_sees_no_contents_and_another_tenant_no
         seen = await viewer.get(f"/entry?id={dead.id}")
         assert "4111" not in seen.html
         assert "4111" in (await operator.get(f"/entry?id={dead.id}")).html
+        for path in ("/entries?outcome=dead", "/source?name=orders"):
+            assert dead.reason[:20] in (await operator.get(path)).text
+            assert dead.reason[:20] not in (await viewer.get(path)).text
         assert not seen.has_link("Discard")
         assert not seen.has_link("Take it in after all")
         assert not (await viewer.get("/source?name=orders")).has_link("Read it anew")

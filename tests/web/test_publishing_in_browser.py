@@ -163,6 +163,8 @@ async def test_a_run_that_has_ended_shows_what_becomes_of_its_messages(post: Sys
     await expect(page.locator("#live-messages .message-pending")).to_have_count(1)
     await post.client.discard_message("looked-at/o-9", "it is too late for it")
     await expect(page.locator("#live-messages .message-discarded")).to_have_count(1)
+    await post.client.discard_message("refused/o-9", "and so for this one")
+    await expect(page.locator("#live-messages .message-discarded")).to_have_count(2)
 
 
 async def test_what_differs_is_told_without_colour(post: System, page: Page) -> None:

@@ -105,7 +105,7 @@ SETTINGS = (
     Setting("worker.channels", TEXT, None),
     Setting("worker.keep_messages", DURATION, 90 * 86_400.0),
     Setting("worker.intake", TEXT, None),
-    Setting("worker.keep_entries", DURATION, 90 * 86_400.0),
+    Setting("worker.keep_entries", DURATION, 400 * 86_400.0),
     Setting("worker.alerts", TEXT, None),
     Setting("serve.conversations", TEXTS, None),
     Setting("serve.host", TEXT, "127.0.0.1"),

@@ -116,7 +116,7 @@ class Worker:
         channels: str | Path | None = None,
         keep_messages: Duration = "90d",
         intake: str | Path | None = None,
-        keep_entries: Duration = "90d",
+        keep_entries: Duration = "400d",
         alerts: str | Path | None = None,
     ) -> None:
         self._database = database
