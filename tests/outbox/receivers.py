@@ -212,3 +212,45 @@ async def post(handler: type[Post] = Post, **options: Any) -> AsyncIterator[Post
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Silent:
+    """A server that says nothing.
+
+    Attributes:
+        came: set when somebody came.
+        left: set when they have closed the connection.
+    """
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.came, self.left = asyncio.Event(), asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.came.set()
+        try:
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+            self.left.set()
+        finally:
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def silent() -> AsyncIterator[Silent]:
+    """A server that listens and says nothing."""
+    receiver, tasks = Silent(), set[asyncio.Task[None]]()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.create_task(receiver.serve(reader, writer)))
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    receiver.port = server.sockets[0].getsockname()[1]
+    try:
+        yield receiver
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # what is closed is let go of at the next turn

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
+from holdfast.services.outbox import tending
 from tests.outbox.kit import attempts, channels_file, message, put, sending, set_mode, until, until_all, until_status
 from tests.outbox.receivers import Reply, Request, Web, post, web
 
@@ -252,11 +253,12 @@ async def test_what_cannot_be_read_is_dead_and_holds_up_nobody(store_url: str, t
     assert all((row.error or "").startswith("it cannot be read: a message: the stored bytes") for row in rows)
 
 
-async def test_channels_that_wait_ask_together(store_url: str, tmp_path: Path) -> None:
+async def test_channels_that_wait_ask_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tending, "POLL_SECONDS", 0.02)
     names = sorted(f"c{n}" for n in range(20))
     channels = "".join(f'[channels.{name}]\ntype = "file"\nfolder = "out"\n' for name in names)
     asked: list[list[str]] = []
-    async with hf.connect(store_url) as client:
+    async with hf.connect("memory://") as client:
         outbox: Any = client.core.store.outbox
         real = outbox.next_due
 

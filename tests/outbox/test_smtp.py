@@ -15,7 +15,7 @@ import holdfast as hf
 from holdfast.services.outbox.outgoing import Channel, DeliveryFailed
 from holdfast.services.outbox.smtp import SmtpChannel
 from tests.outbox.kit import channel_of, outgoing
-from tests.outbox.receivers import Post, post
+from tests.outbox.receivers import Post, post, silent
 
 MAIL = hf.Mail(to="ann@b.example", subject="Hello", text="How are you?\n")
 
@@ -295,3 +295,14 @@ async def test_nothing_is_sent_in_the_clear_where_it_is_to_be_kept_private(tmp_p
         await channel.close()
     assert (failed.final, failed.doubt) == (False, False)
     assert receiver.tried == 0
+
+
+async def test_a_connection_on_which_nobody_greets_is_closed(tmp_path: Path) -> None:
+    async with silent() as server:
+        text = f'[channels.r]\ntype = "smtp"\nhost = "127.0.0.1"\nport = {server.port}\nsender = "d@shop.example"\n'
+        channel = channel_of(tmp_path, f'{text}timeout = "200ms"\n')
+        failed = await refused(channel)
+        assert not failed.doubt
+        async with asyncio.timeout(30):
+            await server.left.wait()
+        await channel.close()

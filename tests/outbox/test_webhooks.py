@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import logging
 from datetime import UTC, datetime, timedelta
@@ -13,8 +14,9 @@ import pytest
 from standardwebhooks import Webhook
 
 from holdfast.services.outbox.outgoing import Channel, DeliveryFailed
+from holdfast.services.outbox.webhook import WebhookChannel
 from tests.outbox.kit import channel_of, outgoing
-from tests.outbox.receivers import Reply, Web, web
+from tests.outbox.receivers import Reply, Web, silent, web
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 
@@ -204,3 +206,31 @@ async def test_many_are_in_flight_at_once(tmp_path: Path, monkeypatch: pytest.Mo
         receiver.held.set()
         assert len(await asyncio.gather(*sends)) == 100
         await channel.close()
+
+
+async def test_a_connection_that_comes_to_nothing_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    channel = channel_of(tmp_path, '[channels.x]\ntype = "webhook"\nurl = "env:X_URL"\ntimeout = "1s"\n')
+    async with silent() as server, web() as receiver:
+        monkeypatch.setenv("X_URL", receiver.url)
+        with contextlib.suppress(DeliveryFailed):  # to read the certificates takes its time
+            await channel.send(outgoing(1))
+        monkeypatch.setenv("X_URL", f"https://127.0.0.1:{server.port}/in")
+        with pytest.raises(DeliveryFailed, match="within 1 s") as caught:
+            await channel.send(outgoing(1))
+        assert not caught.value.doubt
+        async with asyncio.timeout(30):
+            await server.left.wait()
+        await channel.close()
+
+
+async def test_what_is_cut_off_before_it_is_posted_is_in_no_doubt(tmp_path: Path) -> None:
+    channel = channel_of(tmp_path, '[channels.x]\ntype = "webhook"\nurl = "http://127.0.0.1:9/in"\n')
+    assert isinstance(channel, WebhookChannel)
+    channel._trusted = asyncio.get_running_loop().create_future()  # it never goes on from there
+    sending = asyncio.create_task(channel.send(outgoing(1)))
+    await asyncio.sleep(0)
+    sending.cancel()
+    with pytest.raises(DeliveryFailed, match="before it was sent") as caught:
+        await sending
+    assert not caught.value.doubt
+    await channel.close()

@@ -182,6 +182,8 @@ async def test_a_viewer_has_no_levers_and_sees_no_contents_and_another_tenant_no
         assert not seen.has_link("Discard")
         assert not seen.has_link("Take it in after all")
         assert not (await viewer.get("/source?name=orders")).has_link("Read it anew")
+        assert "Its position" in (await operator.get("/source?name=orders")).text
+        assert "Its position" not in (await viewer.get("/source?name=orders")).text
         paths = (f"/entry/retry?id={dead.id}", f"/entry/discard?id={dead.id}", "/source/rewind?name=orders")
         for path in paths:
             assert (await viewer.get(path)).status == 403, path

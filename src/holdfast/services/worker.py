@@ -17,7 +17,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from holdfast.engine import counting
 from holdfast.engine.client import Client
@@ -39,8 +39,6 @@ from holdfast.services.notifying.rules import read_rules
 from holdfast.services.outbox.channel_files import read_channels
 from holdfast.services.outbox.measures import look_at_backlog_forever
 from holdfast.services.outbox.rescuing import rescue_forever
-from holdfast.services.outbox.tending import WORKFLOWS as OF_OUTBOX
-from holdfast.services.outbox.tending import Outbox
 from holdfast.services.pruner import prune_entries_forever, prune_forever, prune_messages_forever, tidy_forever
 from holdfast.services.reaper import reap_forever
 from holdfast.services.scheduler import schedule_forever
@@ -48,6 +46,9 @@ from holdfast.services.tally import tally_at_last, tally_forever
 from holdfast.services.telemetry.otel import observe
 from holdfast.services.telemetry.queues import look_at_queues_forever
 from holdfast.services.timekeeper import Timekeeper
+
+if TYPE_CHECKING:
+    from holdfast.services.outbox.tending import Outbox
 
 log = logging.getLogger("holdfast.worker")
 
@@ -169,6 +170,13 @@ class Worker:
         try:
             observe()
             timekeeper = Timekeeper(self._core)
+            of_outbox: Iterable[Workflow[Any, Any]] = ()
+            if self._channels is not None:
+                # Only now: it asks people, for which much is loaded.
+                from holdfast.services.outbox.tending import WORKFLOWS as of_outbox
+                from holdfast.services.outbox.tending import Outbox
+
+                self._outbox = Outbox(self._core, self._channels, self._claims_as)
             self._dispatcher = _Dispatcher(
                 self._core,
                 self._workflows,
@@ -181,13 +189,11 @@ class Worker:
                     bulk,
                     *(workflow for duty in duties() for workflow in duty.workflows),
                     *(WORKFLOWS if self._rules is not None else ()),
-                    *(OF_OUTBOX if self._channels is not None else ()),
+                    *of_outbox,
                 ],
             )
             if self._rules is not None:
                 listen(self._core, self._rules)
-            if self._channels is not None:
-                self._outbox = Outbox(self._core, self._channels, self._claims_as)
             self._dispatcher.timekeeper, self._dispatcher.heard_drain = timekeeper, asyncio.Event()
             self._core.count_ends()
             await self._register()

@@ -52,6 +52,7 @@ class Outbox:
         self._asking: asyncio.Task[dict[str, int]] | None = None
         self._sending: list[asyncio.Task[None]] = []
         self._recording: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -66,7 +67,7 @@ class Outbox:
             asyncio.create_task(sender.forever(), name=f"holdfast-sender-{sender.terms.name}")
             for sender in self.senders
         ]
-        self._sending.append(asyncio.create_task(self._poll(), name="holdfast-poll-for-messages"))
+        self._polling = asyncio.create_task(self._poll(), name="holdfast-poll-for-messages")
 
     async def _poll(self) -> None:
         while True:
@@ -102,7 +103,7 @@ class Outbox:
         if self._sending:
             # A claim that is under way is seen to its end, so that its messages can be handed back.
             await asyncio.wait(self._sending, timeout=CLAIM_SECONDS)
-        await _cancelled(self._sending)
+        await _cancelled([*self._sending, *([self._polling] if self._polling is not None else [])])
         await asyncio.gather(*(sender.close(seconds) for sender in self.senders))
         try:
             async with asyncio.timeout(RECORD_SECONDS):

@@ -80,7 +80,9 @@ class WebhookChannel:
             sent = sent or ".send_request_" in event
 
         seconds = self._terms.timeout_seconds
-        extensions = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds), "trace": heed}
+        # The library closes what it is opening when its own time for that is over, and not when it is cancelled.
+        timeouts = {**dict.fromkeys(("read", "write", "pool"), seconds), "connect": 0.9 * seconds}
+        extensions = {"timeout": timeouts, "trace": heed}
         try:
             async with asyncio.timeout(seconds), self._connection(url) as connection:
                 request = httpx.Request("POST", url, headers=headers.all, content=content, extensions=extensions)
