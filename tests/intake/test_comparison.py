@@ -119,6 +119,13 @@ async def test_without_entries_nothing_can_be_said(sqlite_url: str) -> None:
         assert {one.text for one in found.values()} == {"nothing came in, so that nothing can be said"}
 
 
+@slow
+async def test_without_a_word_of_the_other_path_nobody_can_say_that_we_are_as_careful(client: hf.Client) -> None:
+    found = await _criteria(client)
+    assert [one.name for one in found.values() if not one.ok] == ["escalation_safety"]
+    assert "the other path has told of none" in found["escalation_safety"].text
+
+
 async def lose_a_run(client: hf.Client) -> None:
     """A run is gone that an entry became."""
     deleted, _ = await client.core.store.prune([("", "succeeded", 0)], b"", 1)
@@ -148,6 +155,7 @@ async def let_them_be_careful(client: hf.Client) -> None:
 async def test_a_criterion_holds_until_its_fault_is_there(
     client: hf.Client, name: str, fault: Callable[[hf.Client], Awaitable[None]]
 ) -> None:
+    await client.record_outcomes("desk", [hf.PathOutcome("o-2", "sent")])
     before = await _criteria(client)
     assert before[name].ok
     assert before[name].figure == 0
@@ -201,7 +209,7 @@ async def test_what_is_sent_unseen_though_a_person_had_to_look_is_told(disk_url:
         settlement = Settlement(message.uid, b"c" * 16, "sent", "", None, False, now, now)
         assert await store.outbox.settle([settlement]) == [True]
         found = await _criteria(client)
-        assert {one.name for one in found.values() if not one.ok} == {"human_review"}
+        assert {one.name for one in found.values() if not one.ok} == {"human_review", "escalation_safety"}
 
 
 def test_a_difference_shows_what_was_left_out_and_put_in() -> None:

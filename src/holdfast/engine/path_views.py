@@ -82,7 +82,7 @@ class Criterion:
 
     Attributes:
         name: of it.
-        ok: whether it holds; never where nothing came in.
+        ok: whether it holds; never where nothing came in, nor of carefulness where nothing was compared.
         figure: in how many cases it does not hold.
         text: what that says, in words.
     """
@@ -202,8 +202,12 @@ def compared_view(behind: bytes, row: ComparedRow) -> ComparedView:
     )
 
 
-def criteria_of(row: CriteriaRow) -> list[Criterion]:
-    """The five criteria of a cut-over, by their figures."""
+def criteria_of(row: CriteriaRow, compared: int) -> list[Criterion]:
+    """The five criteria of a cut-over, by their figures.
+
+    Args:
+        compared: of so many messages both paths have told what became of them.
+    """
     found: list[tuple[str, int, str, str]] = [
         (
             "durable_records", row.without_run,
@@ -231,8 +235,10 @@ def criteria_of(row: CriteriaRow) -> list[Criterion]:
             f"{row.unreviewed:,} messages that had to be reviewed were sent without a person's word",
         ),
     ]  # fmt: skip
-    nothing = "nothing came in, so that nothing can be said"
+    unknown = {name: "nothing came in, so that nothing can be said" for name, *_ in found if not row.entries}
+    if not compared:
+        unknown.setdefault("escalation_safety", "the other path has told of none of these messages: nothing can be said")
     return [
-        Criterion(name, bool(row.entries) and not figure, figure, (bad if figure else good) if row.entries else nothing)
+        Criterion(name, not figure and name not in unknown, figure, bad if figure else unknown.get(name, good))
         for name, figure, good, bad in found
     ]

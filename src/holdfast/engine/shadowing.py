@@ -137,7 +137,8 @@ class Shadowing(Part):
                 self.tenant, check_id(workflow, "the workflow"), since=first, until=last, unsent_before=unsent
             )
         )
-        criteria = criteria_of(row)
+        counts = await self.count_compared(workflow, since=instant(first), until=instant(last))
+        criteria = criteria_of(row, counts["same"] + counts["different"])
         return CutoverReport(
             workflow, instant(first), instant(last), row.entries, all(one.ok for one in criteria), criteria
         )

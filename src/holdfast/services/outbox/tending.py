@@ -82,7 +82,7 @@ class Outbox:
         return (await self._asking).get(channel)
 
     async def _ask(self) -> dict[str, int]:
-        await asyncio.sleep(0)  # whoever was woken with the first one wants to know as well
+        # By now whoever was woken together with the first one has said so.
         wanted, self._wanted, self._asking = self._wanted, set(), None
         return await self.core.store.outbox.next_due(sorted(wanted))
 
