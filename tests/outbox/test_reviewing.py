@@ -8,7 +8,7 @@ import pytest
 import holdfast as hf
 from holdfast.store.outbox_rows import ChangeMessages
 from tests.outbox.kit import TENANT, message, put, sending, until, until_status
-from tests.outbox.receivers import Web, post, web
+from tests.outbox.receivers import Reply, Web, post, web
 
 REVIEW = 'review = { group = "desk", due = "1d", escalate_to = ["boss"] }'
 
@@ -216,24 +216,27 @@ async def test_a_mail_with_large_files_is_edited_too(tmp_path: Path) -> None:
 
 async def test_what_somebody_decided_meanwhile_stands(store_url: str, tmp_path: Path) -> None:
     async with web() as receiver, sending(store_url, tmp_path, hook(receiver), mode="draft") as client:
-        for id in ("sent", "gone"):
+        receiver.usual = lambda request: Reply(400 if request.json["text"] == "dead" else 200)
+        for id in ("sent", "gone", "dead"):
             await client.publish("crm", {"text": id}, id=id)
-        items = {(await hf.work_queue(client).get(one.id)).data["text"]: one.id for one in await asked(client, 2)}
+        items = {(await hf.work_queue(client).get(one.id)).data["text"]: one.id for one in await asked(client, 3)}
         # Just when the person answers, so that the review still goes on.
-        for id, what in (("sent", "send"), ("gone", "discard")):
+        for id, what in (("sent", "send"), ("gone", "discard"), ("dead", "send")):
             now = client.core.now_us()
             changed = ChangeMessages(TENANT, (id,), what, "by hand", None, "ann", now, ())  # type: ignore[arg-type]
             assert await client.core.store.outbox.change_messages(changed) == [id]
         client.core.announce("message")
         await until_status(client, "sent", "sent")
-        await hf.work_queue(client).complete(items["gone"], {"text": "changed"})
+        await until_status(client, "dead", "dead")
+        for id in ("gone", "dead"):
+            await hf.work_queue(client).complete(items[id], {"text": "changed"})
         await hf.work_queue(client).skip(items["sent"], "too late")
-        assert await finished(client, "gone") == "released"
+        assert {await finished(client, id) for id in ("gone", "dead")} == {"released"}
         assert await finished(client, "sent") == "discarded"
         gone = await message(client, "gone")
         assert (gone.status, gone.reason) == ("discarded", "by hand")
-        assert (await message(client, "sent")).status == "sent"
-    assert receiver.ids == ["sent"]
+        assert [(await message(client, id)).status for id in ("sent", "dead")] == ["sent", "dead"]
+    assert sorted(receiver.ids) == ["dead", "sent"]
 
 
 async def test_nobody_is_asked_about_what_a_run_in_shadow_publishes(store_url: str, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ async def test_where_the_other_path_told_nothing_the_criteria_do_not_say_yes(tmp
 
             await until(ended)
         assert not (await shown.client.cutover_criteria("desk")).ready
-        assert "Can it be cut over? nothing to compare yet" in (await shown.get(PAGE)).text
+        assert "Can it be cut over? not yet" in (await shown.get(PAGE)).text
         assert "the other path has told of none of these messages" in (await shown.get("/cut-over/cut?workflow=desk")).text
 
 

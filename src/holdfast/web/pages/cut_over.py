@@ -14,7 +14,6 @@ from holdfast.engine.publish_modes import ROLLBACK_WINDOW, PublishSettingView
 from holdfast.errors import UsageError
 from holdfast.model.access import Role
 from holdfast.model.differing import Piece, word_pieces
-from holdfast.store.intake_rows import Comparison
 from holdfast.web.kept import kept
 from holdfast.web.message_parts import MODES
 from holdfast.web.page import Page
@@ -92,7 +91,6 @@ async def cut_over(page: Page) -> Response:
         modes=MODES,
         refused=refused,
         report=report,
-        untold=_untold(counts),
         criteria=CRITERIA,
         counts=counts,
         labels=LABELS,
@@ -120,11 +118,6 @@ async def _figures(page: Page, workflow: str, time: Time) -> Any:
         )
 
     return await kept(page, FIGURES_SECONDS).get(("cut-over", page.principal.tenant, workflow, time.name), read)
-
-
-def _untold(counts: dict[Comparison, int]) -> bool:
-    """Whether the other path told of no message: the criteria then hold, but say little."""
-    return not any(counts[name] for name in COMPARISONS if name != "alone")
 
 
 async def _differences(page: Page, some: list[ComparedView]) -> list[tuple[ComparedView, list[Piece]]]:
@@ -174,14 +167,13 @@ async def do_cut_over(page: Page) -> Response:
 
 
 async def _cut_over(page: Page, workflow: str) -> Response:
-    counts, report = await _figures(page, workflow, TIMES[-1])
+    _, report = await _figures(page, workflow, TIMES[-1])
     return page.render(
         "pages/cut_over_ask.html",
         title=f"Let this path answer for {workflow}?",
         workflow=workflow,
         window=ROLLBACK_WINDOW,
         report=report,
-        untold=_untold(counts),
         criteria=CRITERIA,
     )
 
