@@ -69,7 +69,8 @@ async def test_where_the_other_path_told_nothing_the_criteria_do_not_say_yes(tmp
             await until(ended)
         assert not (await shown.client.cutover_criteria("desk")).ready
         assert "Can it be cut over? not yet" in (await shown.get(PAGE)).text
-        assert "the other path has told of none of these messages" in (await shown.get("/cut-over/cut?workflow=desk")).text
+        asked = await shown.get("/cut-over/cut?workflow=desk")
+        assert "the other path has told of none of these messages" in asked.text
 
 
 async def test_what_both_paths_made_is_counted_listed_and_shown_word_by_word(tmp_path: Path) -> None:

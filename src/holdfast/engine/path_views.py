@@ -237,7 +237,7 @@ def criteria_of(row: CriteriaRow, compared: int) -> list[Criterion]:
     ]  # fmt: skip
     unknown = {name: "nothing came in, so that nothing can be said" for name, *_ in found if not row.entries}
     if not compared:
-        unknown.setdefault("escalation_safety", "the other path has told of none of these messages: nothing can be said")
+        unknown.setdefault("escalation_safety", "the other path has told of none of these messages")
     return [
         Criterion(name, not figure and name not in unknown, figure, bad if figure else unknown.get(name, good))
         for name, figure, good, bad in found
