@@ -98,7 +98,7 @@ async def _review(page: Page, view: MessageView) -> tuple[str, str | None] | Non
     if view.status != "withheld" or view.verdict not in ("mode", "review"):
         return None
     try:
-        run = await page.client.get(f"review/{view.uid}")
+        run = await page.client.get(review_of(bytes.fromhex(view.uid)))
     except RunNotFound:
         return None
     if run.status in (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED):
