@@ -10,6 +10,7 @@ from holdfast.api import message_views
 from holdfast.engine.messages import MessageView
 from holdfast.errors import RunNotFound, UsageError
 from holdfast.model.events import ITEM_EVENT
+from holdfast.model.publishing import review_of
 from holdfast.model.run import Status
 from holdfast.web import message_parts
 from holdfast.web.message_live import COUNTED, LIST_SHOWN, follow
