@@ -37,9 +37,9 @@ async def test_the_sums_are_those_of_the_attempts_with_phases_side_by_side_and_r
 ) -> None:
     count = itertools.count()
 
-    def uneven(_: Any) -> Any:
+    def uneven(scene: hf.Scene) -> Any:
         number = next(count)
-        if number % 7 == 3:
+        if number % 7 == 3 or scene.prompt.startswith("xxxxx "):  # the last phase's, which always needs the other model
             raise ModelFailed("away", kind="unavailable")
         if number % 7 in (0, 5, 6):
             return "not a number " * (number % 5 + 1)
