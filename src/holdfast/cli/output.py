@@ -190,7 +190,7 @@ class Output:
 
 
 def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> RenderableType:
-    """A Rich table of plain cells."""
+    """A Rich table of plain cells; one that is None is empty."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -199,7 +199,8 @@ def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Rend
     for column in columns:
         table.add_column(Text(column), overflow="fold")
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(clean(str(cell))) for cell in row))
+        cells = ("" if cell is None else cell for cell in row)
+        table.add_row(*(cell if isinstance(cell, Text) else Text(clean(str(cell))) for cell in cells))
     return table
 
 
