@@ -127,10 +127,11 @@ def publish(
     with _counting:  # of a plain step's threads
         count = here.published
         here.published += 1
-        # Of an attempt that is tried aside, or was cut off, nothing is committed.
-        row = None if execution.dead else _of_run(execution, here.position, given, count)
+        if execution.dead:  # of an attempt that is tried aside, or was cut off, nothing is committed
+            return _Attached(given.id or _derived_id(execution.run, here.position, count))
+        row = _of_run(execution, here.position, given, count)
         attach(here, "messages", row)
-    return _Attached(given.id or _derived_id(execution.run, here.position, count) if row is None else row.id)
+    return _Attached(row.id)
 
 
 async def _publish(execution: Execution, position: bytes, given: Given) -> str:
