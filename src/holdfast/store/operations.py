@@ -32,6 +32,52 @@ class Fact(NamedTuple):
     number: float | None
 
 
+class Rate(NamedTuple):
+    """A limit to how many runs of one key start in any stretch of a length.
+
+    Attributes:
+        id: 16 bytes that stand for tenant, workflow and key.
+        key: as people know it; empty for the only one.
+        most: so many runs in any stretch.
+        period_us: the stretch's length.
+        drop: a start over the limit makes no run; else its run starts later.
+    """
+
+    id: bytes
+    key: str
+    most: int
+    period_us: int
+    drop: bool
+
+
+Rule = Literal["rate_limit", "debounce", "batch", "singleton"]
+"""By which rule of a workflow a start was diverted."""
+
+
+class Gather(NamedTuple):
+    """Starts of one key, of which one run is made.
+
+    Attributes:
+        id: 16 bytes that stand for tenant, workflow, rule and key.
+        rule: debounce, batch or singleton.
+        key: as people know it; empty for the only one.
+        mode: trailing or leading for a debounce, skip or cancel for a singleton, empty for a batch.
+        wait_us: how long a debounce wants it quiet, or a batch collects; 0 for a singleton.
+        longest_us: how long a debounce lasts at most from its first start; 0 for the others.
+        most: how many items a batch collects; 0 for the others.
+        items: how many this start brings to a batch; 0 for the others.
+    """
+
+    id: bytes
+    rule: Literal["debounce", "batch", "singleton"]
+    key: str
+    mode: Literal["trailing", "leading", "skip", "cancel", ""]
+    wait_us: int = 0
+    longest_us: int = 0
+    most: int = 0
+    items: int = 0
+
+
 class Start(NamedTuple):
     """Store a run. An id that exists is left as it is.
 
@@ -49,6 +95,8 @@ class Start(NamedTuple):
         slots: how many runs may hold the lane at once.
         watches: events that cancel it.
         facts: its attributes, as they are searched.
+        rate: it counts against this limit, unless it is merged.
+        gather: one run is made of it and of others.
     """
 
     uid: bytes
@@ -79,15 +127,33 @@ class Start(NamedTuple):
     slots: int | None = None
     watches: tuple[Topic, ...] = ()
     facts: tuple[Fact, ...] = ()
+    rate: Rate | None = None
+    gather: Gather | None = None
+
+
+Way = Literal["started", "delayed", "merged", "dropped"]
+"""What became of a start: a run at once, a run later, a part of another start's run, or no run."""
 
 
 class Started(NamedTuple):
-    """What a `Start` found or made."""
+    """What a `Start` found or made.
+
+    Attributes:
+        created: it made a run.
+        uid: of the run that it made or found, or that it was merged into, or because of which it was dropped; empty
+            where a limit dropped it.
+        way: what became of it; "started" too where its id exists.
+        reason: why, in words, unless it is "started".
+        run_id: the id of the run ``uid``, where that is another start's.
+    """
 
     created: bool
     uid: bytes
     workflow: str
     input: bytes
+    way: Way = "started"
+    reason: str = ""
+    run_id: str = ""
 
 
 class Checkpoint(NamedTuple):
@@ -223,6 +289,47 @@ class NewMessage(NamedTuple):
     epoch: int | None
     due_at: int
     created_at: int
+
+
+class NewChunk(NamedTuple):
+    """Write a chunk to a stream of a run, under its lease. One whose offset the stream has is left as it is.
+
+    Attributes:
+        stream: its name, within the run.
+        offset: from 0, without gaps.
+        kind: data; reset: what stands from the offset in ``data`` on does not hold any more; end: there is no more.
+        data: a payload.
+    """
+
+    run: bytes
+    epoch: int
+    stream: str
+    offset: int
+    kind: Literal["data", "reset", "end"]
+    data: bytes
+    at: int
+
+
+class Blob(NamedTuple):
+    """Keep the bytes of a value that is too large to stand where it belongs.
+
+    Attributes:
+        id: 16 bytes, made by the caller; one that is known is left as it is.
+        data: its bytes, or None where an object storage or a folder has them.
+    """
+
+    id: bytes
+    tenant: str
+    size_bytes: int
+    data: bytes | None
+    at: int
+
+
+class BlobUse(NamedTuple):
+    """A run has a value in a blob, which is kept at least as long as the run."""
+
+    run: bytes
+    blob: bytes
 
 
 class Progress(NamedTuple):
@@ -410,8 +517,8 @@ ASKED: Refusal = "asked"
 """The run was not parked: a person asks something of it (see `Control`) that its worker has not seen."""
 
 KINDS = (
-    "starts", "checkpoints", "attempts", "model_calls", "artifacts", "messages", "progress", "attributes", "waits",
-    "events", "resolves", "parks", "settles", "promotes", "claims", "audits",
+    "blobs", "blob_uses", "starts", "checkpoints", "attempts", "model_calls", "artifacts", "messages", "chunks",
+    "progress", "attributes", "waits", "events", "resolves", "parks", "settles", "promotes", "claims", "audits",
 )  # fmt: skip
 """The kinds of operation, in the order in which a batch is written."""
 
@@ -420,12 +527,15 @@ KINDS = (
 class Batch:
     """Operations for one transaction, by kind, in the order in which they are written."""
 
+    blobs: list[Blob] = field(default_factory=list)
+    blob_uses: list[BlobUse] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     checkpoints: list[Any] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     model_calls: list[ModelCall] = field(default_factory=list)
     artifacts: list[Artifact] = field(default_factory=list)
     messages: list[NewMessage] = field(default_factory=list)
+    chunks: list[NewChunk] = field(default_factory=list)
     progress: list[Progress] = field(default_factory=list)
     attributes: list[SetAttributes] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
@@ -445,12 +555,15 @@ class Results:
     Empty ``checkpoints`` or ``attempts`` means that every one of them was recorded.
 
     Attributes:
+        blobs: None.
+        blob_uses: None.
         starts: what each found or made; LOST when the parent's lease is gone.
         checkpoints: None recorded; `Adopted`; or LOST.
         attempts: None, or LOST.
         model_calls: None, or LOST.
         artifacts: None, or LOST.
         messages: None, also where the id is known; or LOST.
+        chunks: None, also where the offset is known; or LOST.
         progress: None, also when the lease is gone.
         attributes: None, or LOST.
         waits: None, or LOST. One that found an event that was kept for it is in ``met``.
@@ -465,12 +578,15 @@ class Results:
         rationed: a claim found too little and did not look everywhere: try again after so many seconds; else 0.
     """
 
+    blobs: list[None] = field(default_factory=list)
+    blob_uses: list[None] = field(default_factory=list)
     starts: list[Started | Refusal] = field(default_factory=list)
     checkpoints: list[Adopted | Refusal | None] = field(default_factory=list)
     attempts: list[Refusal | None] = field(default_factory=list)
     model_calls: list[Refusal | None] = field(default_factory=list)
     artifacts: list[Refusal | None] = field(default_factory=list)
     messages: list[Refusal | None] = field(default_factory=list)
+    chunks: list[Refusal | None] = field(default_factory=list)
     progress: list[None] = field(default_factory=list)
     attributes: list[Refusal | None] = field(default_factory=list)
     waits: list[Refusal | None] = field(default_factory=list)

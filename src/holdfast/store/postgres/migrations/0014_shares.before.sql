@@ -1,0 +1,3 @@
+-- Shares of tenants and keys in a queue.
+
+SELECT 1;

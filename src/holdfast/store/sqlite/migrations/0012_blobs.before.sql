@@ -1,0 +1,3 @@
+-- Values that are too large to stand where they belong.
+
+SELECT 1;

@@ -1,0 +1,3 @@
+-- Streams of what runs produce while they execute.
+
+SELECT 1;
