@@ -71,7 +71,7 @@ verify: $(VENV)/.dev
 screenshots: $(VENV)/.dev
 	$(BIN)/python -m tests.web.screenshots
 
-lock: ALL := $(foreach extra,server work redis yaml agents langgraph objects intake publish otel,--extra $(extra))
+lock: ALL := $(foreach extra,server work schedules codec redis yaml agents langgraph objects intake publish otel,--extra $(extra))
 lock: $(VENV)/.uv
 	$(COMPILE) pyproject.toml -o requirements/run.txt
 	$(COMPILE) requirements/build.in -c requirements/run.txt -o requirements/build.txt
