@@ -43,6 +43,11 @@ CASES = (
     "phases",
     "outbox",
     "intake",
+    "replay",
+    "codec",
+    "flow",
+    "fairness",
+    "streams",
 )
 BACKENDS = ("sqlite", "postgres")
 

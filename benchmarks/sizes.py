@@ -34,6 +34,7 @@ class Sizes:
         old: ended long ago, deleted beside a full load.
         pressure_seconds: of four processes at once.
         messages: pending at once, or sent before.
+        keys: of rules for starts.
     """
 
     rounds: int
@@ -54,15 +55,16 @@ class Sizes:
     old: int
     pressure_seconds: int
     messages: int
+    keys: int
 
 
 QUICK = Sizes(
     rounds=3, runs=10_000, plain_runs=3_000, peer_runs=30, ready=100_000, in_flight=10_000, asleep=10_000,
     neighbour_writes=300, starts=100, lanes=1_000, in_line=5_000, sleeping=100_000, waking=20_000, long_steps=10_000,
-    children=10_000, old=50_000, pressure_seconds=10, messages=20_000,
+    children=10_000, old=50_000, pressure_seconds=10, messages=20_000, keys=20_000,
 )  # fmt: skip
 FULL = Sizes(
     rounds=3, runs=100_000, plain_runs=20_000, peer_runs=300, ready=1_000_000, in_flight=10_000, asleep=100_000,
     neighbour_writes=2_000, starts=100, lanes=10_000, in_line=100_000, sleeping=1_000_000, waking=100_000,
-    long_steps=100_000, children=100_000, old=1_000_000, pressure_seconds=60, messages=100_000,
+    long_steps=100_000, children=100_000, old=1_000_000, pressure_seconds=60, messages=100_000, keys=100_000,
 )  # fmt: skip

@@ -14,11 +14,13 @@ from holdfast.engine.auditing import AuditView, SavedView
 from holdfast.engine.bulk import BulkPreview, BulkResult
 from holdfast.engine.client import Client, RunHandle, connect
 from holdfast.engine.context import Current, current, now, random, uuid
+from holdfast.engine.diversion_views import DiversionView
 from holdfast.engine.durable import sleep, sleep_until
 from holdfast.engine.events import send_event, wait_for_event
 from holdfast.engine.fan_out import First, first, gather, map
 from holdfast.engine.finding import Count, LaneView, QueueView, Stranded, WorkflowView
 from holdfast.engine.fleet import WorkerView
+from holdfast.engine.histories import History
 from holdfast.engine.incoming import Incoming
 from holdfast.engine.intake_views import EntryView, SourceView
 from holdfast.engine.keeping import RetentionView
@@ -30,10 +32,13 @@ from holdfast.engine.people import KeyView, NewKey, UserView
 from holdfast.engine.phasing import PhaseFileView, PhaseView
 from holdfast.engine.publish_modes import PublishSettingView
 from holdfast.engine.publishing import publish
+from holdfast.engine.replaying.reports import RunReplay
 from holdfast.engine.scheduling import ScheduleView
+from holdfast.engine.shares import ShareView
 from holdfast.engine.spending import CostLine, CostReport, ModelCallView
 from holdfast.engine.steering import continue_as_new, hold, patched, progress, set_attributes, shield
 from holdfast.engine.step import Step, step
+from holdfast.engine.streams import Stream, stream
 from holdfast.engine.workflow import RunFailure, Workflow, workflow
 from holdfast.errors import (
     AgentFailed,
@@ -43,6 +48,8 @@ from holdfast.errors import (
     AskSkipped,
     BadURL,
     Cancelled,
+    CodecError,
+    CodecUnavailable,
     CommandFailed,
     ContinuedAsNew,
     ConversationBusy,
@@ -52,12 +59,14 @@ from holdfast.errors import (
     ConversationNotFound,
     CrashedWorker,
     DefinitionNotFound,
+    DiversionNotFound,
     EntryNotFound,
     EntrySettled,
     EventTimeout,
     Evicted,
     Fatal,
     Forbidden,
+    HistoryError,
     HoldfastError,
     IllegalMove,
     Interruption,
@@ -65,6 +74,7 @@ from holdfast.errors import (
     ItemError,
     ItemExists,
     ItemNotFound,
+    KeyMissing,
     KeyNotFound,
     MessageError,
     MessageNotFound,
@@ -98,6 +108,7 @@ from holdfast.errors import (
     SearchError,
     SourceChanged,
     SourceNotFound,
+    StartDropped,
     StepError,
     StepNotFound,
     StepTimeout,
@@ -115,6 +126,7 @@ from holdfast.errors import (
     UsageError,
     UserExists,
     UserNotFound,
+    ValueMissing,
     WorkChanged,
     WorkspaceError,
 )
@@ -122,8 +134,12 @@ from holdfast.model.access import Role
 from holdfast.model.mails import Mail, MailAttachment
 from holdfast.model.retry import Retry
 from holdfast.model.run import AttemptView, JournalEntry, RunView, Status
+from holdfast.model.start_rules import Batch, Debounce, RateLimit, Singleton
+from holdfast.model.streams import StreamChunk, StreamView, valid_chunks
 from holdfast.services.execute import execute
 from holdfast.services.worker import Worker
+from holdfast.store.values.codec import PayloadCodec
+from holdfast.store.values.values import Values
 
 if TYPE_CHECKING:
     from holdfast.agents.artifacts.workspace import ArtifactInfo, Workspace
@@ -136,6 +152,7 @@ if TYPE_CHECKING:
     from holdfast.agents.pipelines.commands import Command
     from holdfast.agents.pipelines.results import PipelineResult, StepResult
     from holdfast.agents.pipelines.shapes import LoopPipeline, ParallelPipeline, RouterPipeline, SequentialPipeline
+    from holdfast.codecs import AesGcm, Chain, RemoteCodec, Zstd
     from holdfast.conversations.desk import Conversations, open_conversations
     from holdfast.conversations.engine import TurnEngine
     from holdfast.conversations.handover import Handover
@@ -207,6 +224,7 @@ if not TYPE_CHECKING:
             "holdfast.agents.pipelines.results": "PipelineResult StepResult",
             "holdfast.agents.models.scripted": "Scene scripted unregister",
             "holdfast.agents.pipelines.shapes": "LoopPipeline ParallelPipeline RouterPipeline SequentialPipeline",
+            "holdfast.codecs": "AesGcm Chain RemoteCodec Zstd",
             "holdfast.conversations.desk": "Conversations open_conversations",
             "holdfast.conversations.engine": "TurnEngine",
             "holdfast.conversations.handover": "Handover",
@@ -242,6 +260,7 @@ if not TYPE_CHECKING:
 
 
 __all__ = [
+    "AesGcm",
     "Agent",
     "AgentFailed",
     "AlertView",
@@ -255,10 +274,14 @@ __all__ = [
     "AttemptView",
     "AuditView",
     "BadURL",
+    "Batch",
     "BulkPreview",
     "BulkResult",
     "Cancelled",
+    "Chain",
     "Client",
+    "CodecError",
+    "CodecUnavailable",
     "Command",
     "CommandFailed",
     "ComparedView",
@@ -278,12 +301,15 @@ __all__ = [
     "Current",
     "CutoverReport",
     "DailyView",
+    "Debounce",
     "DefinitionNotFound",
     "DefinitionView",
     "Delivery",
     "DemoStarted",
     "DemoStatus",
     "Dialogue",
+    "DiversionNotFound",
+    "DiversionView",
     "DryRun",
     "EntryNotFound",
     "EntrySettled",
@@ -298,6 +324,8 @@ __all__ = [
     "First",
     "Forbidden",
     "Handover",
+    "History",
+    "HistoryError",
     "HoldfastError",
     "IllegalMove",
     "Imported",
@@ -314,6 +342,7 @@ __all__ = [
     "ItemsOutcome",
     "ItemsPreview",
     "JournalEntry",
+    "KeyMissing",
     "KeyNotFound",
     "KeyView",
     "LaneView",
@@ -346,6 +375,7 @@ __all__ = [
     "Parsed",
     "PartView",
     "PathOutcome",
+    "PayloadCodec",
     "PayloadError",
     "PhaseAnswer",
     "PhaseFailed",
@@ -365,7 +395,9 @@ __all__ = [
     "PublishingChanged",
     "Query",
     "QueueView",
+    "RateLimit",
     "Rejected",
+    "RemoteCodec",
     "Reply",
     "RetentionView",
     "Retry",
@@ -382,6 +414,7 @@ __all__ = [
     "RunHandle",
     "RunHeld",
     "RunNotFound",
+    "RunReplay",
     "RunTimeout",
     "RunView",
     "SavedView",
@@ -395,13 +428,16 @@ __all__ = [
     "SearchError",
     "SequentialPipeline",
     "SettingsView",
+    "ShareView",
     "SignalChange",
     "SignalView",
+    "Singleton",
     "Source",
     "SourceChanged",
     "SourceNotFound",
     "SourceView",
     "SpreadView",
+    "StartDropped",
     "StatPoint",
     "State",
     "Stats",
@@ -418,6 +454,9 @@ __all__ = [
     "StoreReadOnly",
     "StoreUnavailable",
     "Stranded",
+    "Stream",
+    "StreamChunk",
+    "StreamView",
     "SubjectNotFound",
     "SubjectView",
     "TimerView",
@@ -436,6 +475,8 @@ __all__ = [
     "UserExists",
     "UserNotFound",
     "UserView",
+    "ValueMissing",
+    "Values",
     "Work",
     "WorkChanged",
     "WorkQueue",
@@ -446,6 +487,7 @@ __all__ = [
     "WorkflowView",
     "Workspace",
     "WorkspaceError",
+    "Zstd",
     "agent",
     "ask",
     "connect",
@@ -473,8 +515,10 @@ __all__ = [
     "sleep_until",
     "source",
     "step",
+    "stream",
     "unregister",
     "uuid",
+    "valid_chunks",
     "wait_for_event",
     "work_queue",
     "workflow",

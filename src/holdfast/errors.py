@@ -14,12 +14,18 @@ HoldfastError
 │   ├── PhasesNotFound    the tenant has no phases of this name, or not this version of them
 │   ├── SourceNotFound    the tenant has no source of this name, or none that takes requests
 │   ├── EntryNotFound     the tenant has no entry of this id
+│   ├── DiversionNotFound  the tenant has no diverted start of this id
+│   ├── HistoryError      a file with a run's history that cannot be read, and the place in it
 │   ├── RuleError         a rule that cannot be read, and the place in it
 │   └── SearchError       a search that cannot be read, and the place in it
 ├── PayloadError          a value that cannot be stored exactly (also a ValueError)
+│   ├── CodecError        a value that the codec refuses, or sealed bytes that it cannot open
+│   │   └── KeyMissing    they are sealed by a key that is not there
+│   └── ValueMissing      its bytes, which are kept apart, are not there, or are damaged
 ├── RunError              about one run
 │   ├── RunNotFound
 │   ├── RunExists         the id is taken by another workflow or input
+│   ├── StartDropped      a rule of the workflow dropped the start: there is no run
 │   ├── RunFailed         the run ended failed; the cause is its __cause__
 │   ├── RunCancelled
 │   ├── RunTimeout        it did not end within its time limit (also a TimeoutError)
@@ -72,6 +78,7 @@ HoldfastError
 └── StoreError            about the database
     ├── BadURL            the address is not one of ours (also a ValueError)
     ├── StoreUnavailable  cannot be reached, or not written to, just now
+    │   └── CodecUnavailable  the codec fails or does not answer just now
     ├── StoreReadOnly
     ├── StoreFull
     ├── NotOurs           the database holds something else
@@ -119,6 +126,10 @@ class NotDurable(UsageError):
 
 class NonDeterminism(UsageError):
     """The code asked for another durable call than was recorded at that position; the run is held."""
+
+
+class HistoryError(UsageError):
+    """A file with a run's history cannot be read; the message names the file and the place in it."""
 
 
 class UserNotFound(UsageError):
@@ -187,6 +198,10 @@ class EntryNotFound(UsageError):
     """The tenant has no entry of this id."""
 
 
+class DiversionNotFound(UsageError):
+    """The tenant has no start of this id that was diverted, or it is no longer kept."""
+
+
 class SourceChanged(HoldfastError):
     """The source was read on meanwhile; nothing was changed."""
 
@@ -209,6 +224,28 @@ class PayloadError(HoldfastError, ValueError):
         self.reason = reason
 
 
+class CodecError(PayloadError):
+    """A codec refuses a value for good, or cannot open sealed bytes: they are damaged, or another codec's."""
+
+
+class KeyMissing(CodecError):
+    """A value is sealed by a key that is not there: it was taken away, or never given here.
+
+    Attributes:
+        needed: the key's id.
+        known: the ids of the keys that are there.
+    """
+
+    def __init__(self, place: str, reason: str = "", *, needed: str = "", known: tuple[str, ...] = ()) -> None:
+        super().__init__(place, reason)
+        self.needed = needed
+        self.known = known
+
+
+class ValueMissing(PayloadError):
+    """The bytes of a value that is kept apart are not where they were put, or are not those that were put there."""
+
+
 class RunError(HoldfastError):
     """An error about one run.
 
@@ -227,6 +264,27 @@ class RunNotFound(RunError):
 
 class RunExists(RunError):
     """The id is taken by a run of another workflow or with another input."""
+
+
+class StartDropped(RunError):
+    """A rule of the workflow dropped the start, so that there is no run whose result it could have.
+
+    Attributes:
+        run_id: the open run because of which it was dropped; empty where a limit dropped it.
+        reason: why, in words.
+        rule: by which rule: ``rate_limit`` or ``singleton``.
+        key: of the rule; empty for the only one.
+        diversion: the id under which it is recorded; ``client.start_diverted`` starts it after all.
+    """
+
+    def __init__(
+        self, message: str, *, run_id: str = "", reason: str = "", rule: str = "", key: str = "", diversion: str = ""
+    ) -> None:
+        super().__init__(message, run_id=run_id)
+        self.reason = reason
+        self.rule = rule
+        self.key = key
+        self.diversion = diversion
 
 
 class RunFailed(RunError):
@@ -600,6 +658,10 @@ class BadURL(StoreError, ValueError):
 
 class StoreUnavailable(StoreError):
     """The database cannot be reached just now; nothing was lost, and trying again is safe."""
+
+
+class CodecUnavailable(StoreUnavailable):
+    """The codec fails, or does not answer, just now; nothing was lost, and trying again is safe."""
 
 
 class StoreReadOnly(StoreError):

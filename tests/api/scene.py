@@ -184,6 +184,8 @@ INTAKE = [
 ]
 """What has to do with intake, where nothing is read."""
 
+DIVERSION = f"{V1}/diversions/{'0' * 32}"
+
 ENTRY = f"{V1}/entries/{'0' * 32}"
 
 SCENE = [
@@ -201,11 +203,15 @@ SCENE = [
     ),
     Ask("start_runs", "POST", f"{V1}/workflows/checkout/runs:batch", 200, {"items": [{"input": {"order_id": MARK}}]}),
     Ask("list_runs", "GET", f"{V1}/runs", 200),
+    Ask("list_diversions", "GET", f"{V1}/diversions", 200),
+    Ask("list_diversions", "GET", f"{V1}/diversions?workflow=waits&key={MARK}&way=dropped&rule=singleton&id=a", 200),
     Ask("count_runs", "GET", f"{V1}/runs:count", 200),
     Ask("dead_letters", "GET", f"{V1}/dead-letters", 200),
     Ask("get_run", "GET", RUN, 200, names=True),
     Ask("get_journal", "GET", f"{RUN}/journal", 200, names=True),
+    Ask("export_history", "GET", f"{RUN}/history/export", 200, names=True),
     Ask("get_children", "GET", f"{RUN}/children", 200, names=True),
+    Ask("list_streams", "GET", f"{RUN}/streams", 200, names=True),
     Ask("explain_run", "GET", f"{RUN}/explain", 200, names=True),
     Ask("get_idempotency_key", "GET", f"{RUN}/idempotency-key", 200, names=True),
     Ask("get_outcomes", "POST", f"{V1}/runs:outcomes", 200, {"ids": [f"{MARK}/1"]}),
@@ -229,6 +235,7 @@ SCENE = [
     Ask("list_lanes", "GET", f"{V1}/lanes", 200),
     Ask("set_queue", "PUT", f"{V1}/queues/default", 200, {"total": 1000}),
     Ask("get_queue", "GET", f"{V1}/queues/default", 200),
+    Ask("list_queue_shares", "GET", f"{V1}/queues/default/shares", 200),
     Ask("list_queues", "GET", f"{V1}/queues", 200),
     Ask("pause_queue", "POST", f"{V1}/queues/other/pause", 200),
     Ask("resume_queue", "POST", f"{V1}/queues/other/resume", 200),
@@ -284,6 +291,7 @@ ELSEWHERE = [
     Ask("follow_list", "GET", f"{V1}/live", 200),
     Ask("follow_topic", "GET", f"{V1}/live/queues", 200),
     Ask("follow_run", "GET", f"{RUN}/live", 200, names=True),
+    Ask("read_stream", "GET", f"{RUN}/streams/tokens", 200, names=True),
     Ask("receive_webhook", "POST", f"{V1}/webhooks/shop", 200),
     Ask("reject_item", "POST", f"{ITEM}/reject", 200, {"reason": MARK}, names=True),
     Ask("get_bulk_outcome", "GET", f"{V1}/items:bulk/{'0' * 32}", 200, names=True),
@@ -292,6 +300,8 @@ ELSEWHERE = [
     Ask("drain_worker", "POST", f"{V1}/workers/{'0' * 32}/drain", 202),
     Ask("hand_in", "POST", f"{V1}/intake/{MARK}", 201, {"a": MARK}, names=True),
     Ask("rewind_source", "POST", f"{V1}/intake/{MARK}/rewind", 200, names=True),
+    Ask("get_diversion", "GET", DIVERSION, 200, names=True),
+    Ask("start_diverted", "POST", f"{DIVERSION}/start", 200, names=True),
     Ask("get_entry", "GET", ENTRY, 200, names=True),
     Ask("retry_entry", "POST", f"{ENTRY}/retry", 200, names=True),
     Ask("discard_entry", "POST", f"{ENTRY}/discard", 204, {"reason": MARK}, names=True),

@@ -124,7 +124,7 @@ async def broken(served: Served) -> AsyncIterator[Served]:
 async def test_what_nobody_foresaw_tells_nothing_but_its_id(
     broken: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("holdfast.store.sqlite.store.SqliteStore.under_policy", lambda self, tenant: self)
+    monkeypatch.setattr("holdfast.store.values.store.SealedStore.under_policy", lambda self, tenant: self)
     http = broken.http()
     with caplog.at_level(logging.ERROR):
         response = await http.get(f"{V1}/lanes")

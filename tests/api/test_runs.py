@@ -172,9 +172,11 @@ async def test_many_runs_are_started_together(http: httpx.AsyncClient) -> None:
     path = f"{V1}/workflows/checkout/runs:batch"
     items = [{"input": {"order_id": f"o-{n}"}, "id": f"o-{n}"} for n in range(3)]
     first = await http.post(path, json={"items": items, "priority": 2})
-    assert first.json()["items"] == [{"id": f"o-{n}", "created": True} for n in range(3)]
+    assert [(one["id"], one["created"], one["way"]) for one in first.json()["items"]] == [
+        (f"o-{n}", True, "started") for n in range(3)
+    ]
     again = await http.post(path, json={"items": items[:1], "priority": 2})
-    assert again.json()["items"] == [{"id": "o-0", "created": False}]
+    assert [(one["id"], one["created"], one["way"]) for one in again.json()["items"]] == [("o-0", False, "started")]
     # One that does not fit: none is stored.
     bad = await http.post(path, json={"items": [{"input": {"order_id": "x"}, "id": "new"}, {"input": {}}]})
     problem(bad, 409, "input-refused")

@@ -57,6 +57,24 @@ def test_a_queue_is_limited_and_paused(till: Path, disk_url: str) -> None:
     assert said("queues", "list", url=disk_url) == [{**limited, "per_worker": None}]
 
 
+def test_shares_are_weighed_and_limited(till: Path, disk_url: str) -> None:
+    registered(disk_url)
+    start(disk_url, "p-1", "o-1", "--queue", "slow")
+    set_ = said("queues", "set", "slow", "--per-key", "2", "--weight", "acme=5", "--weight", "acme/a=b=3", url=disk_url)
+    assert (set_["per_key"], set_["weights"]) == (2, {"acme": 5, "acme/a=b": 3})
+    assert said("queues", "shares", "slow", url=disk_url) == [
+        {"tenant": "default", "key": "", "ready": 1, "executing": 0, "weight": 1}
+    ]
+    assert "default" in inside("queues", "shares", "slow", "--url", disk_url)[0]
+    lifted = inside("queues", "set", "slow", "--per-key", "none", "--weight", "acme=none", "--url", disk_url)[0]
+    assert lifted == "queue slow, no limit, acme/a=b weighs 3\n"
+    assert (
+        "give a share and a number" in inside("queues", "set", "slow", "--weight", "acme", "--url", disk_url, code=2)[1]
+    )
+    assert "--per-key or --weight" in inside("queues", "set", "slow", "--url", disk_url, code=2)[1]
+    assert "nothing waits in queue other" in "".join(inside("queues", "shares", "other", "--url", disk_url))
+
+
 def test_a_limit_that_cannot_be(till: Path, sqlite_url: str) -> None:
     inside("db", "migrate", "--url", sqlite_url)
     for arguments, why in (

@@ -15,6 +15,7 @@ from holdfast.cli.command import COMMON
 from holdfast.cli.main import PLACES, build
 from holdfast.cli.settings import SETTINGS, Setting
 from holdfast.cli.webhooks import KEYS
+from holdfast.model.sizes import size_said
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -107,6 +108,8 @@ def _shown(default: Any) -> str:
             return ", ".join(default)
         case float():
             return f"{default:g}" if default < 86_400 else f"{default / 86_400:g}d"
+        case int() if default and default % 65536 == 0:
+            return size_said(default)
         case int() if default >= 1_000_000:
             return f"{default // 1_000_000} MB"
     return str(default)

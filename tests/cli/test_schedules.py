@@ -46,6 +46,15 @@ def test_a_schedule_is_made_changed_and_deleted(shop: Path, disk_url: str) -> No
     changed = said("schedules", "set", "yearly", "remind", "--every", "1h", url=disk_url)
     assert (changed["cron"], changed["every_seconds"], changed["overlap"]) == (None, 3600, "skip")
     assert "every 1h00m" in inside("schedules", "show", "yearly", "--url", disk_url)[0]
+    rule = ("--rrule", "FREQ=MONTHLY;BYDAY=-1FR", "--calendar", "DE-BY", "--closed", "previous", "--jitter", "5m")
+    ruled = said("schedules", "set", "yearly", "remind", *rule, "--start-at", "2026-01-01T09:00:00Z", url=disk_url)
+    assert (ruled["rrule"], ruled["calendar"], ruled["closed"], ruled["jitter_seconds"]) == (
+        rule[1], "DE-BY", "previous", 300,
+    )  # fmt: skip
+    assert ruled["next_at"][11:] == "09:00:00+00:00"
+    shown = inside("schedules", "show", "yearly", "--url", disk_url)[0]
+    assert "FREQ=MONTHLY;BYDAY=-1FR UTC, business days of DE-BY (previous)" in shown
+    assert "up to 5m" in shown
     inside("schedules", "delete", "yearly", "--url", disk_url)
     assert said("schedules", "list", url=disk_url) == []
     assert "there are no schedules" in inside("schedules", "list", "--url", disk_url)[1]
@@ -77,6 +86,8 @@ def test_a_schedule_that_cannot_be(shop: Path, sqlite_url: str) -> None:
     registered(sqlite_url)
     for arguments, code, why in (
         (["remind"], 2, "needs one of cron"),
+        (["remind", "--rrule", "FREQ=DAILY;BYHOUR=25"], 2, "cannot be"),
+        (["remind", *NEVER, "--calendar", "XX"], 2, "not known"),
         (["remind", "--cron", "30 25 * * *"], 2, "its hour cannot be '25'"),
         (["remind", *NEVER, "--zone", "Europe/Atlantis"], 2, "Europe/Atlantis"),
         (["remind", *NEVER, "--overlap", "some"], 2, "'some'"),

@@ -13,7 +13,7 @@ from holdfast.model.search import parse
 from holdfast.store.base import Store
 from holdfast.store.confined import VERBS
 from holdfast.store.operations import Attempt as AttemptOp
-from holdfast.store.operations import Audit, Batch, Fact, Progress, SetAttributes
+from holdfast.store.operations import Audit, Batch, Fact, NewChunk, Progress, SetAttributes
 from holdfast.store.rows import (
     KeyRow,
     QueueRow,
@@ -72,6 +72,7 @@ async def settle_in(store: Store, tenant: str) -> House:
         checkpoints=[checkpoint(first, b"\x00"), expecting(first, b"\x01")],
         attempts=[AttemptOp(first.uid, b"\x00", 1, 1, "step", 1, 2, b"error", 3, first.epoch)],
         progress=[Progress(first.uid, first.epoch, 1.0, 2.0, "half", 5)],
+        chunks=[NewChunk(first.uid, first.epoch, "tokens", 0, "data", b"chunk", 5, b"w", 1, 0)],
         attributes=[SetAttributes(first.uid, tenant, first.epoch, b"attributes", facts)],
         waits=[wait(first, b"\x01", topic("paid", "k", tenant))],
     )
@@ -175,6 +176,7 @@ SHARED: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "counts": lambda s: s.counts(),
     "flow": lambda s: s.flow(),
     "list_queues": lambda s: s.list_queues(),
+    "list_shares": lambda s: s.list_shares("main", limit=9),
     "stranded": lambda s: s.stranded(9),
     "retention": lambda s: s.retention(),
 }

@@ -19,7 +19,9 @@ from holdfast.store.postgres.store import PostgresStore
 from holdfast.store.sql import statements
 from tests.conformance.kit import LEASE_US, WORKER, checkpoint, claim, commit, make, settle, start
 from tests.conformance.test_agent_policy import settle_in as settle_agents_in
+from tests.conformance.test_blobs import settle_in as settle_blobs_in
 from tests.conformance.test_conversation_policy import settle_in as settle_conversations_in
+from tests.conformance.test_diversions import settle_in as settle_diversions_in
 from tests.conformance.test_graph_policy import settle_in as settle_graphs_in
 from tests.conformance.test_intake_policy import settle_in as settle_intake_in
 from tests.conformance.test_outbox_policy import settle_in as settle_outbox_in
@@ -30,7 +32,9 @@ from tests.conftest import Databases
 SHARED = {"workflows", "workers", "queues", "paused_workflows", "served", "retention", "meta", "clock"}
 """The tables that no tenant owns."""
 
-ENGINE = {"failures", "rates", "message_queue", "message_sends", "duties", "lost_workers"}
+ENGINE = {
+    "failures", "rates", "message_queue", "message_sends", "duties", "lost_workers", "queue_weights", "start_limits",
+}  # fmt: skip
 """The tables that nobody but the engine looks at."""
 
 As = Callable[..., Awaitable[str]]
@@ -131,7 +135,8 @@ async def test_every_table_of_tenants_has_its_policies(empty_postgres_database: 
         "SELECT relname FROM pg_attribute JOIN pg_class AS c ON c.oid = attrelid "
         "WHERE relnamespace = 'holdfast'::regnamespace AND relkind = 'r' AND attname IN ('tenant', 'run', 'topic')"
     )
-    assert {row[0] for row in columns} == tables.keys() - SHARED - ENGINE
+    # Whose a blob is, is told by the runs that use it.
+    assert {row[0] for row in columns} == tables.keys() - SHARED - ENGINE - {"blobs", "blob_parts"}
 
 
 BY_TENANT = (
@@ -169,18 +174,27 @@ async def test_a_reader_sees_the_rows_of_its_tenant_in_every_table(empty_postgre
         await settle_graphs_in(store, tenant)
         await settle_outbox_in(store, tenant)
         await settle_intake_in(store, tenant)
+        await settle_diversions_in(store, tenant)
+        await settle_blobs_in(store, tenant)
     await store.count_failure(b"key", 1)
     await store.close()
     ours = {}
     for (table,) in await admin.fetch(BY_TENANT, "tenant"):
         ours[table] = await admin.fetchval(f"SELECT count(*) FROM holdfast.{table} WHERE tenant = 't'")
-    for table in ("ready", "running", "parked", "journal", "attempts", "members", "waits", "deliveries", "progress"):
+    of_runs = "ready", "running", "parked", "journal", "attempts", "members", "waits", "deliveries", "progress"
+    for table in (*of_runs, "gathers", "gather_items", "chunks"):
         ours[table] = await admin.fetchval(
             f"SELECT count(*) FROM holdfast.{table} AS x JOIN holdfast.runs AS r ON r.uid = x.run WHERE r.tenant = 't'"
         )
     ours["events"] = await admin.fetchval(
         "SELECT count(*) FROM holdfast.events AS x JOIN holdfast.topics AS t ON t.id = x.topic WHERE t.tenant = 't'"
     )
+    used = "FROM holdfast.blob_uses AS u JOIN holdfast.runs AS r ON r.uid = u.run WHERE r.tenant = 't'"
+    ours["blob_uses"] = await admin.fetchval(f"SELECT count(*) {used}")
+    for table, key in (("blobs", "id"), ("blob_parts", "blob")):
+        ours[table] = await admin.fetchval(
+            f"SELECT count(*) FROM holdfast.{table} WHERE {key} IN (SELECT u.blob {used})"
+        )
     assert min(ours.values()) > 0, ours
     assert await seen(admin) == ours | dict.fromkeys(ENGINE, 0)
     assert set((await seen(admin, tenant=None)).values()) == {0}

@@ -56,6 +56,25 @@ async def test_it_starts_a_run(place: Place) -> None:
     assert await desk._holding.store.unsettled(9) == []
 
 
+@hf.workflow(singleton=hf.Singleton(key="company"))
+async def only(company: str) -> object:
+    return await hf.wait_for_event("go", key=company)
+
+
+async def test_a_run_that_a_rule_drops_is_named_and_explained(place: Place) -> None:
+    async with hf.Worker(place.client, [only], drain=0):
+        await place.client.start(only.options(id="o-1"), "Acme")
+
+        def hand_over(turn: hf.Turn[Any], to: hf.Handover) -> None:
+            to.start(only, turn.state.collected["company"])
+
+        result = await last(await place.desk(engine(hand_over)))
+        assert (result.status, result.started) == ("handed_over", [f"{result.conversation_id}/2"])
+        assert f"there is no run {result.started[0]}" in await place.client.explain(result.started[0])
+        [dropped] = await place.client.diversions()
+        assert (dropped.asked_id, dropped.way, dropped.run_id) == (result.started[0], "dropped", "o-1")
+
+
 async def test_runs_with_options_and_by_name(place: Place) -> None:
     async with hf.Worker(place.client, [renew]):
         pass  # known by its name from now on

@@ -89,7 +89,7 @@ def test_every_parameter_is_described(name: str) -> None:
 def test_every_method_is_described_with_its_parameters(name: str) -> None:
     methods = {key: value for key, value in vars(getattr(hf, name)).items() if not key.startswith("_")}
     for method, function in methods.items():
-        said = re.search(rf"`await {method}\((?P<parameters>[^`]*)\)`", section(name))
+        said = re.search(rf"`(?:await )?{method}\((?P<parameters>[^`]*)\)`", section(name))
         assert said, f"docs/reference/api.md says nothing of {name}.{method}"
         for parameter in list(inspect.signature(function).parameters)[1:]:
             assert re.search(rf"\b{parameter}\b", said["parameters"]), f"{name}.{method}: {parameter}"

@@ -13,6 +13,8 @@ import pytest
 import holdfast as hf
 from holdfast.engine.scheduled import description_of
 from holdfast.errors import StoreUnavailable
+from holdfast.model.schedule import schedule as checked
+from holdfast.model.schedule_times import jittered
 from holdfast.services import scheduler
 from holdfast.services.scheduler import Scheduler
 from holdfast.store.rows import WorkflowRow
@@ -662,3 +664,51 @@ async def test_a_worker_that_serves_something_else_starts_the_runs(
 
         await until(made)
         await until_status(client, *times("12:01:00"), "queued")
+
+
+# Rules, calendars, jitter
+
+
+async def test_a_rule_makes_its_runs_and_ends(store_url: str) -> None:
+    first = datetime(2027, 6, 1, 12, 1, tzinfo=UTC)
+    async with office(store_url, report) as client:
+        made = await client.schedule(
+            "tick", report, rrule="FREQ=MINUTELY;COUNT=2", start_at=first, overlap="allow", catch_up="all"
+        )
+        assert (made.rrule, made.cron, made.every_seconds, made.next_at) == ("FREQ=MINUTELY;COUNT=2", None, None, first)
+        await move(client, 600)
+        await tick(client)
+        assert await ids(client) == times("12:01:00", "12:02:00")
+        assert (await client.get_schedule("tick")).next_at is None
+        await move(client, 600)
+        await tick(client)
+        assert len(await ids(client)) == 2
+        again = await client.schedule("tick", report, rrule="FREQ=HOURLY", start_at=first)
+        assert again.next_at == datetime(2027, 6, 1, 13, 1, tzinfo=UTC)
+
+
+async def test_no_run_is_made_on_a_holiday(store_url: str) -> None:
+    async with office(store_url, report, begin=datetime(2026, 4, 2, 12, tzinfo=UTC)) as client:
+        made = await client.schedule("daily", report, cron="0 9 * * *", calendar="DE")
+        assert (made.calendar, made.closed) == ("DE", "skip")
+        assert made.next_at == datetime(2026, 4, 7, 9, tzinfo=UTC)
+        moved = await client.schedule("daily", report, cron="0 9 * * *", calendar="DE", closed="previous")
+        assert moved.next_at == datetime(2026, 4, 7, 9, tzinfo=UTC)
+        other = await client.schedule("daily", report, cron="0 9 * * *", calendar="US")
+        assert other.next_at == datetime(2026, 4, 3, 9, tzinfo=UTC)
+
+
+async def test_a_run_starts_later_by_its_jitter_and_has_the_id_of_its_time(store_url: str) -> None:
+    async with office(store_url, report) as client:
+        made = await client.schedule("tick", report, every="1h", jitter="30m")
+        assert made.jitter_seconds == 1800
+        await move_to(client, datetime(2027, 6, 1, 13, tzinfo=UTC))
+        await tick(client)
+        assert await ids(client) == times("13:00:00")
+        plan = checked("tick", "report", every="1h", jitter="30m")
+        late = jittered(plan, datetime(2027, 6, 1, 13, tzinfo=UTC))
+        [row] = await client.core.store.find_runs("default", times("13:00:00"))
+        assert row.due_at == int(late.timestamp() * 1e6)
+        assert (await client.core.store.counts())["parked"] == 1
+        await client.run_schedule("tick")
+        assert (await client.core.store.counts())["ready"] == 1  # out of turn is at once

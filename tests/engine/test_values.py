@@ -249,8 +249,8 @@ async def test_what_cannot_be_stored_is_refused_and_harms_nobody_else(make: Call
 
 
 @pytest.mark.slow
-async def test_fifty_megabytes_are_refused_and_harm_nobody_else(store_url: str) -> None:
-    huge = "x" * 50_000_000
+async def test_seventy_megabytes_are_refused_and_harm_nobody_else(store_url: str) -> None:
+    huge = "x" * 70_000_000
 
     @hf.step
     async def give(bad: bool) -> str:
@@ -272,11 +272,11 @@ async def test_fifty_megabytes_are_refused_and_harm_nobody_else(store_url: str) 
         for workflow in (through_output, returns):
             runs = await client.start_many(workflow, [(True,), (False,)])
             assert await runs[1].result() == ""
-            with pytest.raises(hf.RunFailed, match=r"50,000,002|50,000,003"):
+            with pytest.raises(hf.RunFailed, match=r"70,000,002|70,000,003"):
                 await runs[0].result()
-        with pytest.raises(hf.PayloadError, match="at most 16,777,216 are stored"):
+        with pytest.raises(hf.PayloadError, match="at most 67,108,864 are stored"):
             await client.start(takes, huge)
-        assert await outcome(client, takes, "x" * 16_000_000) == 16_000_000
+        assert await outcome(client, takes, "x" * 50_000_000) == 50_000_000
 
 
 async def test_a_place_names_the_way_into_the_value(store_url: str) -> None:

@@ -242,7 +242,7 @@ async def test_what_cannot_be_read_is_dead_and_holds_up_nobody(store_url: str, t
         )
         async with sending(store_url, tmp_path, channels) as client:
             for channel in ("crm", "mail"):
-                for id, body in (("format", b"\2{}"), ("cut", b'\1{"n": ')):
+                for id, body in (("format", b"\7{}"), ("cut", b'\1{"n": ')):
                     await put(client, channel, f"{channel}/{id}", body)
                 await client.publish(channel, "good", id=f"{channel}/good")
             rows = [await until_status(client, f"{channel}/format", "dead") for channel in ("crm", "mail")]
@@ -251,6 +251,15 @@ async def test_what_cannot_be_read_is_dead_and_holds_up_nobody(store_url: str, t
             await until_status(client, "mail/good", "sent")
     assert {(row.attempts, row.doubt) for row in rows} == {(1, False)}
     assert all((row.error or "").startswith("it cannot be read: a message: the stored bytes") for row in rows)
+
+
+async def test_what_is_sealed_by_a_key_that_is_not_here_is_tried_again(store_url: str, tmp_path: Path) -> None:
+    async with web() as receiver, sending(store_url, tmp_path, hook(receiver)) as client:
+        await put(client, "crm", "sealed", b"\2hfA1\7another...")
+        row = await until_status(client, "sealed", "failed")
+        assert row.error == "it cannot be read: a message: it is sealed by key 'another', and no key is configured here"
+        await client.publish("crm", "good", id="good")
+        await until_status(client, "good", "sent")
 
 
 async def test_channels_that_wait_ask_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

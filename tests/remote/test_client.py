@@ -77,7 +77,7 @@ async def test_values_come_back_as_they_are_annotated(client: hf.Client) -> None
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(("o-1", math.nan), "cents"), (("\ud800", 5), "order_id"), (("x" * 17_000_000, 5), "checkout")],
+    [(("o-1", math.nan), "cents"), (("\ud800", 5), "order_id"), (("x" * 70_000_000, 5), "checkout")],
     ids=["nan", "half", "big"],
 )
 async def test_what_cannot_be_stored_is_refused_with_its_place(
@@ -393,6 +393,13 @@ async def test_schedules(client: hf.Client) -> None:
         "nightly", "checkout", input={"order_id": "o"}, cron="30 6 * * *", zone="Europe/Berlin"
     )
     assert (cron.cron, cron.zone) == ("30 6 * * *", "Europe/Berlin")
+    ruled = await client.schedule(
+        "nightly", "checkout", input={"order_id": "o"}, rrule="FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=9", zone="Europe/Berlin",
+        start_at=dt.datetime(2026, 1, 1, tzinfo=UTC), calendar="DE-BY", closed="previous", jitter="5m",
+    )  # fmt: skip
+    assert (ruled.rrule, ruled.calendar, ruled.closed) == ("FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=9", "DE-BY", "previous")
+    assert (ruled.jitter_seconds, ruled.start_at) == (300, dt.datetime(2026, 1, 1, tzinfo=UTC))
+    assert ruled == await client.get_schedule("nightly")
     assert [await client.delete_schedule("nightly") for _ in range(2)] == [True, False]
     for missing in (client.get_schedule("nightly"), client.pause_schedule("nightly"), client.run_schedule("nightly")):
         with pytest.raises(hf.ScheduleNotFound, match="has no schedule 'nightly'"):

@@ -31,6 +31,17 @@ RUN = Facts(now=NOW, id="o-1", workflow="checkout", version="2", queue="gpu", st
         ({"served": 0}, "no living worker serves workflow checkout version 2 in queue gpu"),
         ({"executing": 4, "total": 4}, "queue gpu executes 4 of 4"),
         ({"executing": 3, "total": 4}, "is ready for the next worker with a free slot"),
+        ({"of_share": 2, "per_key": 2}, "queue gpu executes 2 of 2 runs of its share"),
+        ({"of_share": 1, "per_key": 2}, "is ready for the next worker with a free slot"),
+        (
+            {"ahead": 12, "tenants": 3},
+            "is ready for the next worker with a free slot, 12 of its own tenant before it; 3 tenants share queue gpu",
+        ),
+        (
+            {"ahead": 2, "keyed": True, "tenants": 1},
+            "is ready for the next worker with a free slot, 2 of its key before it",
+        ),
+        ({"tenants": 20}, "is ready for the next worker with a free slot; 20 tenants or more share queue gpu"),
         (
             {"queue_paused": True, "served": 0},
             "queue gpu is paused\nno living worker serves workflow checkout version 2 in queue gpu",

@@ -17,17 +17,14 @@ from holdfast.errors import UsageError
 from holdfast.model.ids import check_id
 from holdfast.model.schedule import (
     EPOCH,
-    GRACE_SECONDS,
     CatchUp,
     Overlap,
     Schedule,
     decode_schedule,
-    due_times,
     encode_schedule,
-    next_times,
-    run_id,
     schedule,
 )
+from holdfast.model.schedule_times import GRACE_SECONDS, due_times, next_times, run_id
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
@@ -269,7 +266,7 @@ def test_a_long_pause_costs_little(terms: dict[str, Any], catch_up: CatchUp) -> 
     ("terms", "said"),
     [
         ({}, "needs one of"),
-        ({"cron": "* * * * *", "every": 5}, "not both"),
+        ({"cron": "* * * * *", "every": 5}, "only one"),
         ({"cron": "0 0 30 2 *"}, "never comes"),
         ({"cron": "0 0 31 2,4,6 *"}, "never comes"),
         ({"cron": "* * */20 * 1L"}, "never comes"),
@@ -396,6 +393,10 @@ def test_the_stored_form() -> None:
         "overlap": "skip",
         "catch_up": "latest",
         "catch_up_within_seconds": 3600.0,
+        "rrule": None,
+        "calendar": None,
+        "closed": "skip",
+        "jitter_seconds": 0.0,
     }
 
 
@@ -405,7 +406,7 @@ def test_the_stored_form() -> None:
         ({"colour": "blue"}, "'colour' is unknown"),
         ({"zone": ...}, "'zone' is missing"),
         ({"cron": "0 7 * * *", "every_seconds": None, "start_at": None, "zone": "Europe/Atlantis"}, "IANA name"),
-        ({"cron": "0 7 * * *"}, "not both"),
+        ({"cron": "0 7 * * *"}, "only one"),
         ({"start_at": "soon"}, "must be ISO 8601"),
         ({"start_at": 5}, "must be ISO 8601"),
         ({"start_at": "2026-01-01T00:00:00"}, "aware datetime"),

@@ -152,6 +152,14 @@ async def offer() -> str:
 
 
 @hf.workflow
+async def answers(message: hf.Incoming) -> str:
+    await hf.publish("replies", {"to": message.data["id"]}, id=f"reply/{message.id}", key="ann")
+    await hf.sleep(7200)
+    await hf.publish("replies", {"again": message.data["id"]}, id=f"again/{message.id}", key="ann")
+    return str(message.data["id"])
+
+
+@hf.workflow
 async def nightly() -> str:
     return hf.current().run_id
 

@@ -1,7 +1,7 @@
 """Databases that an earlier version left with runs in flight: migrated, and every run ends as it should.
 
 ``v1.sqlite.sql`` and ``v1.postgres.sql`` are what the first version had written when it was killed: rows
-of the tables, to be put into the schema of the first migration. ``v2.*.sql`` to ``v7.*.sql`` are that of the later
+of the tables, to be put into the schema of the first migration. ``v2.*.sql`` to ``v10.*.sql`` are that of the later
 ones; what they executed is in ``flows.py``.
 """
 
@@ -29,7 +29,7 @@ from tests.upgrade import flows
 HERE = Path(__file__).parent
 LEFT_AT_US = {
     1: 1_795_225_000_000_000, 2: 1_795_860_000_000_000, 3: 1_795_878_000_000_000, 4: 1_795_919_400_000_000,
-    5: 1_795_931_600_000_000, 7: 1_795_944_000_000_000,
+    5: 1_795_931_600_000_000, 7: 1_795_944_000_000_000, 10: 1_795_958_100_000_000,
 }  # fmt: skip
 """A little after the newest of each version's dumps."""
 LATER_US = 3 * 3600 * 1_000_000
@@ -306,7 +306,7 @@ async def test_runs_of_the_third_version_go_on_beside_the_work_queue(empty_disk_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("version", [4, 5, 7])
+@pytest.mark.parametrize("version", [4, 5, 7, 10])
 async def test_runs_and_items_of_the_fourth_version_and_later_ones_go_on(empty_disk_url: str, version: int) -> None:
     await _load(empty_disk_url, version)
     async with (
@@ -402,3 +402,57 @@ async def test_phases_of_the_seventh_version_go_on_beside_intake_and_the_outbox(
         assert len(await store.outbox.messages("shop", MessageFilter(), limit=9)) == 1
         assert await store.alerts.lead("watching", b"holder", 1_000_000) == 1
         assert await store.alerts.open_alerts() == []
+
+
+@pytest.mark.slow
+async def test_messages_entries_and_tenants_of_the_tenth_version_go_on_beside_shares_and_rules(
+    empty_disk_url: str, tmp_path: Path
+) -> None:
+    await _load(empty_disk_url, 10)
+    channels = tmp_path / "channels.toml"
+    channels.write_text(f'[channels.replies]\ntype = "file"\nfolder = "{tmp_path}/out"\n')
+    rule = hf.workflow(name="ruled", singleton=hf.Singleton())(flows.paused.fn)
+    loud = hf.workflow(name="loud")(_loud)
+    async with (
+        hf.connect(empty_disk_url, tenant="shop") as client,
+        hf.connect(empty_disk_url, tenant="other") as other,
+        hf.Worker(
+            client, [*flows.ALL, flows.asks, flows.answers, rule, loud], drain=0, channels=channels, concurrency=50
+        ),
+    ):
+        # What was known is known, and the run of an entry goes on behind the message that it published.
+        entries = {one.outcome: one for one in await client.entries()}
+        assert set(entries) == {"run", "filtered", "dead"}
+        assert entries["run"].run_id is not None
+        assert await (await client.handle(entries["run"].run_id)).result(timeout="30s") == "o-1"
+        ids = [one.id for one in await client.messages(channel="replies")]
+        assert sorted(ids) == ["again/o-1", "reply/o-1"]
+
+        # A person looks at the message that waited for one, and it is sent.
+        work = hf.work_queue(client)
+        [review] = [item for item in await work.list(status="not_started") if (item.run or "").startswith("review/")]
+        await work.complete(review.id, {"json": '{"to": "o-1"}'})
+
+        async def sent() -> bool:
+            return "sent" in [one.status for one in await client.messages(channel="replies")]
+
+        await until(sent)
+
+        # Runs of another tenant, which waited in the queue itself, and new ones, which have a share of it.
+        assert await (await other.handle("sleeps")).view() is not None
+        await other.resume_workflow("paused")
+        assert await (await other.handle("paused")).result(timeout="30s") == 1
+        new = await other.start(flows.paused.options(id="new"))
+        assert await new.result(timeout="30s") == 1
+        assert (await new.view()).queue == "default"
+
+        # What came since is there.
+        assert (await (await client.start(rule)).result(timeout="30s"), await client.diversions()) == (1, [])
+        run = await client.start(loud, 400_000)
+        assert await run.result(timeout="30s") == "x" * 400_000
+        assert [chunk.value async for chunk in run.stream("said") if chunk.kind == "data"] == [400_000]
+
+
+async def _loud(many: int) -> str:
+    await hf.stream("said").write(many)
+    return "x" * many

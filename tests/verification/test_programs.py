@@ -17,8 +17,9 @@ from holdfast.model.notes import Note, encode_note
 from holdfast.model.payload import codec_of
 from holdfast.store.operations import Batch, Control, Event
 from tests.crash.faulty import FAULTS, LIVE, Fault, World, in_haste
-from tests.verification import programs
+from tests.verification import oracle, programs
 from tests.verification.programs import Program
+from tests.verification.strategies import programs as drawn
 
 Plan = list[tuple[int, Fault]]
 """Faults, each after so many calls of the store since the last one."""
@@ -64,9 +65,9 @@ async def execute(
     programs.wanted.clear()
     programs.inside.clear()
     programs.overlaps.clear()
-    async with World(url, (programs.program,), options={"concurrency": concurrency}) as world:
+    async with World(url, programs.WORKFLOWS, options={"concurrency": concurrency}) as world:
         # A worker that has not noticed yet that it lost its lease may execute what its successor has recorded.
-        programs.on_attempt[:] = [] if depositions else [world.ledger.executes]
+        programs.on_attempt[:] = [] if depositions else [lambda *_: world.ledger.executes()]
         await world.process.client.start(programs.program.options(id=run_id), operations)
         world.plan = world.process.store.plan = fault
         driver = asyncio.create_task(drive(world))
@@ -81,15 +82,15 @@ async def execute(
         finally:
             driver.cancel()
             await asyncio.gather(driver, return_exceptions=True)
-        status, right, facts = programs.outcome(operations)
-        assert view.status == status, view.error
-        assert view.attributes == facts
+        right = oracle.answer(operations)
+        assert view.status == right.status, view.error
+        assert view.attributes == right.attributes
         assert depositions or programs.overlaps == []
-        if status == "succeeded":
-            assert view.output == right
+        if right.status == "succeeded":
+            assert view.output == right.output
         else:
             assert view.error is not None
-            assert view.error["message"].rpartition(": ")[2] == right
+            assert view.error["message"].rpartition(": ")[2] == right.output
         await world.check_tables()
         assert {name: rows for name in LIVE if (rows := await world.table(name))} == {}
         world.ledger.check(await world.journal(run_id))
@@ -97,7 +98,7 @@ async def execute(
 
 async def drive(world: World) -> None:
     """Send the events that runs want, and release those that are held; nobody is told of either."""
-    value = codec_of(int).encode(programs.RELEASED, "the value")
+    value = codec_of(int).encode(oracle.RELEASED, "the value")
     note = encode_note(Note("release", value=True))
     while True:
         while programs.wanted:
@@ -139,14 +140,14 @@ many = settings(suppress_health_check=list(HealthCheck))
 
 @pytest.mark.slow
 @few
-@given(operations=programs.programs())
+@given(operations=drawn())
 def test_uninterrupted(operations: Program) -> None:
     run("memory://", operations, [])
 
 
 @pytest.mark.slow
 @few
-@given(operations=programs.programs(), plan=plans, linger=lingers, concurrency=slots)
+@given(operations=drawn(), plan=plans, linger=lingers, concurrency=slots)
 def test_with_faults(operations: Program, plan: Plan, linger: float, concurrency: int) -> None:
     with lingering(linger):
         run("memory://", operations, plan, concurrency=concurrency)
@@ -154,7 +155,7 @@ def test_with_faults(operations: Program, plan: Plan, linger: float, concurrency
 
 @pytest.mark.slow
 @few
-@given(operations=programs.programs(), plan=plans, linger=lingers, deposed=depositions)
+@given(operations=drawn(), plan=plans, linger=lingers, deposed=depositions)
 def test_with_owners_that_do_not_know_they_are_deposed(
     operations: Program, plan: Plan, linger: float, deposed: list[float]
 ) -> None:
@@ -165,7 +166,7 @@ def test_with_owners_that_do_not_know_they_are_deposed(
 @pytest.mark.verify
 @pytest.mark.timeout(1800)
 @settings(parent=many, max_examples=10_000)
-@given(operations=programs.programs(20), plan=plans, linger=lingers, concurrency=slots)
+@given(operations=drawn(20), plan=plans, linger=lingers, concurrency=slots)
 def test_ten_thousand_programs(operations: Program, plan: Plan, linger: float, concurrency: int) -> None:
     with lingering(linger):
         run("memory://", operations, plan, concurrency=concurrency)
@@ -178,7 +179,7 @@ def test_on_disk(database: str, request: pytest.FixtureRequest) -> None:
     url: str = request.getfixturevalue("sqlite_url" if database == "sqlite" else "postgres_database")
 
     @settings(parent=many, max_examples=1000)
-    @given(operations=programs.programs(20), plan=plans, linger=lingers, deposed=st.just([]) | depositions)
+    @given(operations=drawn(20), plan=plans, linger=lingers, deposed=st.just([]) | depositions)
     def search(operations: Program, plan: Plan, linger: float, deposed: list[float]) -> None:
         with lingering(linger):
             run(url, operations, plan, depositions=deposed)

@@ -18,6 +18,7 @@ import holdfast as hf
 from holdfast.model.tally import BUCKETS
 from holdfast.store.rows import TallyRow
 from tests.web.agent_sample import writing
+from tests.web.flow_sample import flowing
 from tests.web.publishing_sample import publishing
 from tests.web.work_sample import working
 
@@ -150,6 +151,7 @@ async def lively(folder: Path) -> AsyncIterator[str]:
             _age(path)
             await writing(url, client)
             await publishing(url, client, folder / "post")
+            await flowing(url, client)
             await working(url, client)  # last: it stops the clock
             # What goes on while the pictures are taken.
             await client.start(import_feed.options(id="feed-acme", attributes={"supplier": "acme"}), "acme", 400)
@@ -210,6 +212,10 @@ async def _schedules(client: hf.Client) -> None:
     await client.schedule("nightly-report", nightly_report, cron="30 2 * * *", zone="Europe/Berlin")
     await client.schedule("feed-acme", import_feed, input={"supplier": "acme", "pages": 2}, every="1h")
     await client.schedule("feed-globex", import_feed, input={"supplier": "globex", "pages": 2}, cron="0 */6 * * *")
+    await client.schedule(
+        "payroll", nightly_report, rrule="FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=9;BYMINUTE=0;BYSECOND=0", zone="Europe/Berlin",
+        calendar="DE-BE", closed="previous", jitter="5m",
+    )  # fmt: skip
     for _ in range(2):
         await client.run_schedule("nightly-report")
     await client.pause_schedule("feed-globex")

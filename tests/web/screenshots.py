@@ -13,6 +13,8 @@ from playwright.async_api import Browser, async_playwright
 from tests.web.agent_sample import MORE as MORE_AGENTS
 from tests.web.agent_sample import PAGES as AGENTS
 from tests.web.conftest import ARGUMENTS, CHROMIUM, serving
+from tests.web.flow_sample import MORE as MORE_FLOW
+from tests.web.flow_sample import PAGES as FLOW
 from tests.web.publishing_sample import MORE as MORE_PUBLISHING
 from tests.web.publishing_sample import PAGES as PUBLISHING
 from tests.web.sample import lively
@@ -41,6 +43,7 @@ PAGES = {
     **TALK,
     **AGENTS,
     **PUBLISHING,
+    **FLOW,
 }
 """The pages, by the names of their pictures."""
 
@@ -52,6 +55,8 @@ MORE = {
     "bulk": "/bulk?action=retry&q=status:failed",
     "start": "/start?workflow=checkout",
     "schedule": "/schedules/nightly-report",
+    "schedule-rule": "/schedules/payroll",
+    "schedule-form": "/schedule/change?name=payroll",
     "people": "/settings/people",
     "keyboard": "/keys",
     "not-found": "/runs/order-9999",
@@ -60,6 +65,7 @@ MORE = {
     **MORE_TALK,
     **MORE_AGENTS,
     **MORE_PUBLISHING,
+    **MORE_FLOW,
 }
 """Pages of which pictures are taken when they are named, or all are asked for."""
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import strategies as st
 
 from holdfast.engine.overview import StatPoint
-from holdfast.model.schedule import next_times, schedule
+from holdfast.model.schedule import schedule
+from holdfast.model.schedule_times import next_times
 from holdfast.web.charts import COLOURS, ends_chart, spark_chart, ticks
 from holdfast.web.outcomes import last_times
 from holdfast.web.spans import SPANS, bars, span_named

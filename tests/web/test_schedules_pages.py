@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 import holdfast as hf
-from holdfast.model.schedule import run_id
+from holdfast.model.schedule_times import run_id
 from tests.web.browsing import Dashboard, Seen, dashboard
 
 MARKUP = "<svg onload=alert(1)>"
@@ -52,6 +52,24 @@ async def test_one_is_made_by_a_form_shown_and_changed() -> None:
         assert "Schedule nightly is changed." in changed.text
         assert (await shown.client.get_schedule("nightly")).every_seconds == 90
         assert "every 1 min 30 s" in (await shown.get("/schedules")).text
+        asked = await shown.get(changed.link("Change"))
+        await shown.browser.send(
+            asked, "Change it", every="", rrule="FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=9", zone="Europe/Berlin",
+            calendar="DE-BY", closed="previous", jitter="5m",
+        )  # fmt: skip
+        view = await shown.client.get_schedule("nightly")
+        assert (view.rrule, view.calendar, view.closed) == ("FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=9", "DE-BY", "previous")
+        assert view.jitter_seconds == 300
+        page = await shown.get("/schedules/nightly")
+        for said in (
+            "FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=9",
+            "business days of DE-BY",
+            "business day before",
+            "5 min later",
+        ):
+            assert said in page.text
+        await shown.browser.send(await shown.get(page.link("Change")), "Change it")
+        assert await shown.client.get_schedule("nightly") == view
 
 
 @pytest.mark.parametrize(
@@ -60,8 +78,11 @@ async def test_one_is_made_by_a_form_shown_and_changed() -> None:
         ({"name": ""}, "Give a name."),
         ({"workflow": "nothing"}, "no worker has registered a workflow 'nothing'"),
         ({"cron": "not a line"}, "cron"),
-        ({"cron": "", "every": ""}, "Give a cron line, or an interval instead."),
-        ({"every": "5m"}, "and not both"),
+        ({"cron": "", "every": ""}, "Give a cron line, or a rule or an interval instead."),
+        ({"cron": "", "rrule": "FREQ=DAILY;BYHOUR=25"}, "cannot be"),
+        ({"rrule": "FREQ=DAILY"}, "only one"),
+        ({"calendar": "XX"}, "not known"),
+        ({"every": "5m"}, "only one"),
         ({"cron": "", "every": "soon"}, "Give a length of time"),
         ({"cron": "", "every": "5m", "start_at": "yesterday"}, "Give a date and a time"),
         ({"zone": "Nowhere/Land"}, "Nowhere/Land"),

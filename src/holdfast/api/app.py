@@ -21,6 +21,7 @@ from holdfast.api.routes import (
     alerts,
     conversations,
     definitions,
+    diversions,
     events,
     health,
     intake,
@@ -32,6 +33,7 @@ from holdfast.api.routes import (
     outbox,
     outcomes,
     people,
+    run_streams,
     runs,
     schedules,
     signals,
@@ -51,14 +53,17 @@ from holdfast.errors import HoldfastError
 
 if TYPE_CHECKING:
     from holdfast.conversations.engine import TurnEngine
+    from holdfast.store.values.values import Values
 
 TOPICS = (
     starting.routes, runs.routes, outcomes.routes, steering.routes, items.routes, item_moves.routes, item_bulk.routes,
     orchestrator.routes, subjects.routes, signals.routes, definitions.routes, work_settings.routes, work_figures.routes,
     workflows.routes, schedules.routes, workers.routes, people.routes, events.routes, live.routes, signing.routes,
     turns.chat, turns.routes, conversations.routes, agents.routes, outbox.routes, alerts.routes,
+    diversions.routes,
     intake.routes,
     health.routes,
+    run_streams.routes,
 )  # fmt: skip
 """Every route, in the order in which they are tried: the busiest first."""
 
@@ -70,6 +75,7 @@ def create_app(
     tenant: str = "default",
     conversations: Iterable[TurnEngine] = (),
     state_url: str | None = None,
+    values: Values | None = None,
 ) -> FastAPI:
     """The API of a database.
 
@@ -83,6 +89,7 @@ def create_app(
         conversations: what the turns of conversations do; without, those that there are can be looked at.
         state_url: where conversations are kept: ``redis://…``, or "" for the database; by the variable
             ``HOLDFAST_STATE_URL`` unless given, else in the database. While it does not answer all else is served.
+        values: how values are stored, as for ``hf.connect``.
 
     Returns:
         An ASGI application; ``app.state.holdfast`` is what its requests share.
@@ -92,7 +99,7 @@ def create_app(
     """
     from holdfast import __version__
 
-    server = Server(url, config or ServeConfig(), tenant, conversations, state_url)
+    server = Server(url, config or ServeConfig(), tenant, conversations, state_url, values)
     app = FastAPI(
         title="holdfast",
         version=__version__,

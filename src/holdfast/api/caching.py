@@ -7,6 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from holdfast.codecs.remote import reading
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -47,6 +49,7 @@ class Fresh(Generic[K, V]):
 
     async def _read(self, key: K, read: Callable[[], Awaitable[V]]) -> V:
         began = time.monotonic()
+        reading.set(None)  # it is for several: nothing is opened in the name of one of them
         value = await read()
         self.keep(key, value, began)
         return value

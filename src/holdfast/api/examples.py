@@ -34,6 +34,34 @@ _RUN: dict[str, Any] = {
     "shadow": False,
 }
 
+_DIVERSION: dict[str, Any] = {
+    "id": "0195503e9a407c3e8a2b6f0d4c1e9b77",
+    "asked_id": "o-2",
+    "workflow": "checkout",
+    "version": "1",
+    "way": "dropped",
+    "rule": "rate_limit",
+    "key": "acme",
+    "run_id": None,
+    "reason": "100 runs of key acme have started in the last 1m",
+    "at": _AT,
+    "due_at": None,
+    "input": {"order_id": "o-2", "cents": 500},
+}
+
+_MERGED: dict[str, Any] = {
+    "id": "o-1",
+    "created": False,
+    "way": "merged",
+    "reason": "it was put into the batch of run o-1",
+    "rule": "batch",
+    "key": "acme",
+    "run": "o-1",
+    "diversion": "0195503e9a407c3e8a2b6f0d4c1e9b77",
+}
+
+_CHUNK: dict[str, Any] = {"offset": 3, "kind": "data", "value": {"text": "Hel"}, "at": _AT}
+
 _ENTRY: dict[str, Any] = {
     "position": "0",
     "seq": 1,
@@ -66,7 +94,10 @@ _ALERT: dict[str, Any] = {
 
 _QUEUE = {
     "name": "default", "total": 20, "per_worker": None, "paused": False, "ready": 3, "executing": 20, "oldest_at": _AT,
+    "per_key": 2, "weights": {"acme": 5, "acme/gold": 3},
 }  # fmt: skip
+
+_SHARE = {"tenant": "acme", "key": "gold", "ready": 3, "executing": 2, "weight": 3}
 
 _SCHEDULE: dict[str, Any] = {
     "name": "nightly",
@@ -188,6 +219,8 @@ EXAMPLES: dict[str, Any] = {
     "BulkJob": {"id": "0195a2b4c6d87e8f9a0b1c2d3e4f5a6b"},
     "BulkPreview": {"runs": 12, "capped": False, "examples": ["o-1"]},
     "Count": _COUNT,
+    "StreamChunk": _CHUNK,
+    "StreamView": {"name": "tokens", "next_offset": 4, "ended": False},
     "Deliveries": {"items": [_DELIVERY]},
     "Delivery": _DELIVERY,
     "Explanation": {"text": "waits for the event shipped with key o-1", "reasons": ["waits for the event shipped"]},
@@ -222,8 +255,10 @@ EXAMPLES: dict[str, Any] = {
     "Page_QueueView_": _page(_QUEUE),
     "Page_RetentionView_": _page(_RETENTION),
     "Page_RunView_": {"items": [_RUN], "next": "MDE5NWEyYjRjNmQ4N2U4Zg"},
+    "Page_StreamChunk_": {"items": [_CHUNK], "next": "3"},
     "Page_SavedView_": _page(_VIEW),
     "Page_ScheduleView_": _page(_SCHEDULE),
+    "Page_ShareView_": _page(_SHARE),
     "Page_Stranded_": _page(_STRANDED),
     "Page_UserView_": _page(_USER),
     "Page_WorkerView_": _page(_WORKER),
@@ -247,8 +282,12 @@ EXAMPLES: dict[str, Any] = {
     "RunView": _RUN,
     "SavedView": _VIEW,
     "ScheduleView": _SCHEDULE,
-    "StartedRun": {"id": "o-1", "created": True},
-    "StartedRuns": {"items": [{"id": "o-1", "created": True}]},
+    "NewRun": {**_RUN, "way": "started", "reason": "", "diversion": None},
+    "StartedRun": _MERGED,
+    "StartedRuns": {"items": [_MERGED]},
+    "DiversionView": _DIVERSION,
+    "Page_DiversionView_": {"items": [{**_DIVERSION, "input": None}], "next": None},
+    "StartedDiverted": {"run": "o-1"},
     "StatPoint": {"at": _AT, "workflow": "checkout", "status": "succeeded", "runs": 12},
     "Stats": {
         "since": _AT,

@@ -184,8 +184,8 @@ class Gate:
         route = scope["path"].removeprefix(scope.get("root_path", ""))
         if route in WATCHED:
             return
-        name = _hostname(host)
-        if not (name in self._hosts or _is_loopback(name)):
+        name = hostname(host)
+        if not (name in self._hosts or is_loopback(name)):
             raise Refused(
                 "wrong-host",
                 f"this server takes no keys, and so answers on this machine only, and not as {name!r}; "
@@ -219,7 +219,7 @@ def _read_path(scope: Scope, raw: bytes) -> None:
     scope["path"] = "/".join(part.replace("/", SLASH) for part in parts)
 
 
-def _hostname(host: str) -> str:
+def hostname(host: str) -> str:
     """The name in a Host header, without the port."""
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
@@ -227,7 +227,7 @@ def _hostname(host: str) -> str:
 
 
 @lru_cache(maxsize=1000)
-def _is_loopback(name: str) -> bool:
+def is_loopback(name: str) -> bool:
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:

@@ -26,6 +26,7 @@ from holdfast.api.following import (
 from holdfast.api.paging import condition_of
 from holdfast.api.problems import Refused
 from holdfast.api.streams import Follower
+from holdfast.codecs.remote import reading
 from holdfast.errors import RunNotFound, StoreError
 from holdfast.model.ids import check_id
 from holdfast.model.run import Status
@@ -217,7 +218,7 @@ class Live:
         """Begin to look at something; those who come meanwhile wait for the same look."""
         found = self._first.get(key)
         if found is None:
-            found = self._first[key] = asyncio.ensure_future(work())
+            found = self._first[key] = asyncio.ensure_future(_for_all(work))
             found.add_done_callback(lambda done: (self._first.pop(key, None), done.cancelled() or done.exception()))
         subject: S = await asyncio.shield(found)
         return subject
@@ -230,8 +231,8 @@ class Live:
         if not self._tasks:
             self._server.core.attend(cast("Dispatcher", self))
             self._tasks = [
-                asyncio.create_task(self._look_after_runs(), name="holdfast-live-runs"),
-                asyncio.create_task(self._look_after_wholes(), name="holdfast-live"),
+                asyncio.create_task(_for_all(self._look_after_runs), name="holdfast-live-runs"),
+                asyncio.create_task(_for_all(self._look_after_wholes), name="holdfast-live"),
             ]
         return follower
 
@@ -375,6 +376,12 @@ async def _in_full(reads: Store, run: bytes, keys: set[Key]) -> tuple[list[Journ
         rows += some
         attempts += tries
     return rows, attempts
+
+
+async def _for_all(work: Callable[[], Awaitable[T]]) -> T:
+    """Do what is shown to several: nothing is opened in the name of one of them."""
+    reading.set(None)
+    return await work()
 
 
 async def _hinted(hint: asyncio.Event, seconds: float) -> bool:

@@ -38,6 +38,7 @@ from holdfast.engine import (
     artifacts,
     auditing,
     bulk,
+    diversion_views,
     finding,
     fleet,
     intake_views,
@@ -62,7 +63,7 @@ _MODULES = (
     shapes, outcomes, auditing, bulk, finding, fleet, keeping, levers, overview, people, scheduling, run,
     views, work, work_shapes, orchestrator_shapes, conversation_shapes, turns, artifacts, phasing, spending,
     outbox_schemas, messages, publish_modes, intake_shapes, intake_views, path_views, handing,
-    alerts,
+    alerts, diversion_views,
 )  # fmt: skip
 
 _EXAMPLES = {

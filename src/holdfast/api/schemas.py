@@ -108,6 +108,7 @@ def _whole(value: object) -> object:
 
 Priority = Annotated[int, Field(ge=-1000, le=1000), BeforeValidator(_whole)]
 Many = Annotated[int, Field(ge=1, le=1_000_000_000), BeforeValidator(_whole)]
+Weight = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)]
 Capacity = Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(_whole)]
 Number = Annotated[int, Field(ge=-(2**53), le=2**53), BeforeValidator(_whole)]
 """Whole numbers; in JSON 3.0 is one too."""
@@ -125,6 +126,9 @@ Zone = Annotated[str, Field(max_length=100, json_schema_extra={"pattern": SOME_Z
 
 Id = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\x00]*$")]
 """An id or a name."""
+
+ShareName = Annotated[str, Field(min_length=1, max_length=1025, pattern=r"^[^\x00\x1f/]+(/[^\x00]+)?$")]
+"""A tenant, or a tenant, a slash and a key of it."""
 
 Text = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$")]
 """A text that people read."""
@@ -159,6 +163,47 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class LimitTerms(Body):
+    """As `hf.RateLimit`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"most": 100, "per": 60.0, "key": "customer"}]})
+
+    most: Many
+    per: float = Field(gt=0, le=HUNDRED_YEARS)
+    key: Id | None = None
+    excess: Literal["delay", "drop"] = "delay"
+
+
+class DebounceTerms(Body):
+    """As `hf.Debounce`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"wait": 30.0, "longest": 300.0, "key": "doc_id"}]})
+
+    wait: float = Field(gt=0, le=HUNDRED_YEARS)
+    longest: float = Field(gt=0, le=HUNDRED_YEARS)
+    key: Id | None = None
+    edge: Literal["trailing", "leading"] = "trailing"
+
+
+class BatchTerms(Body):
+    """As `hf.Batch`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"most": 100, "within": 10.0, "key": "customer"}]})
+
+    most: Many
+    within: float = Field(gt=0, le=HUNDRED_YEARS)
+    key: Id | None = None
+
+
+class SingletonTerms(Body):
+    """As `hf.Singleton`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"key": "order_id"}]})
+
+    key: Id | None = None
+    when_taken: Literal["skip", "cancel"] = "skip"
+
+
 class WorkflowTerms(Body):
     """On what terms runs are started, as the workflow's code says; from clients that have it."""
 
@@ -169,6 +214,11 @@ class WorkflowTerms(Body):
     cancel_on: Id | None = Field(default=None, description="The event that cancels the runs.")
     cancel_key: Id | None = Field(default=None, description="Where in the input that event's key is.")
     timeout_seconds: float | None = Field(default=None, gt=0, le=HUNDRED_YEARS)
+    rate_limit: LimitTerms | None = None
+    debounce: DebounceTerms | None = None
+    batch: BatchTerms | None = None
+    singleton: SingletonTerms | None = None
+    share: Id | None = None
 
 
 _DELAY_OR_AT: dict[str, Any] = {
@@ -216,6 +266,9 @@ class StartRun(StartOptions):
     cancel_key: SkipJsonSchema[Id | None] = Field(
         default=None, description="With `terms`: the key of the event that cancels, likewise."
     )
+    told_keys: SkipJsonSchema[dict[Id, Id] | None] = Field(
+        default=None, description="With `terms`: the keys of rules and of the share, likewise."
+    )
 
 
 class StartOne(Body):
@@ -225,6 +278,7 @@ class StartOne(Body):
     id: Id | None = None
     lane_key: SkipJsonSchema[Id | None] = None
     cancel_key: SkipJsonSchema[Id | None] = None
+    told_keys: SkipJsonSchema[dict[Id, Id] | None] = None
 
 
 class StartMany(StartOptions):
@@ -358,10 +412,14 @@ class SendEvent(Body):
 class SetQueue(Body):
     """Limits of a queue; what is left out stays as it is."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"total": 20, "per_worker": None}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"total": 20, "per_key": 2, "weights": {"acme": 5}}]})
 
     total: Many | None = Field(default=None, description="Runs at once on all workers; null for any.")
     per_worker: Many | None = Field(default=None, description="On each worker; null for any.")
+    per_key: Many | None = Field(default=None, description="Of each share, over all workers; null for any.")
+    weights: dict[ShareName, Weight | None] | None = Field(
+        default=None, description="What shares weigh, by tenant or tenant/key; null for one. The others stay."
+    )
 
 
 PLAIN_CRON = (
@@ -379,20 +437,41 @@ class PutSchedule(Body):
             "oneOf": [
                 {
                     "required": ["cron"],
-                    "properties": {"cron": {"type": "string"}, "every": {"type": "null"}, "start_at": {"type": "null"}},
+                    "properties": {
+                        "cron": {"type": "string"},
+                        "rrule": {"type": "null"},
+                        "every": {"type": "null"},
+                        "start_at": {"type": "null"},
+                    },
+                },
+                {
+                    "required": ["rrule"],
+                    "properties": {"rrule": {"type": "string"}, "cron": {"type": "null"}, "every": {"type": "null"}},
                 },
                 {
                     "required": ["every"],
                     "properties": {
-                        "every": {"type": ["string", "number"]},
+                        "every": {"type": ["string", "number"], "minimum": 60},
                         "cron": {"type": "null"},
+                        "rrule": {"type": "null"},
+                        "calendar": {"type": "null"},
                         "zone": {"const": "UTC"},
                     },
                 },
             ],
-            "anyOf": [
-                {"properties": {"catch_up_within": {"type": "null"}}},
-                {"properties": {"catch_up": {"enum": ["all", "latest"]}}},
+            "allOf": [
+                {
+                    "anyOf": [
+                        {"properties": {"catch_up_within": {"type": "null"}}},
+                        {"properties": {"catch_up": {"enum": ["all", "latest"]}}},
+                    ]
+                },
+                {
+                    "anyOf": [
+                        {"required": ["calendar"], "properties": {"calendar": {"type": "string"}}},
+                        {"properties": {"closed": {"const": "skip"}}},
+                    ]
+                },
             ],
         }
     )
@@ -405,9 +484,31 @@ class PutSchedule(Body):
         description="Minute, hour, day of month, month, day of week; the pattern is that of the plainest lines.",
         json_schema_extra={"anyOf": [{"type": "string", "pattern": PLAIN_CRON}, {"type": "null"}]},
     )
-    zone: Zone = Field(default="UTC", description="Whose local time `cron` means.")
+    rrule: str | None = Field(
+        default=None,
+        max_length=1000,
+        description="Instead of `cron`: a recurrence rule (RFC 5545); the pattern is that of the plainest rules.",
+        json_schema_extra={
+            "anyOf": [{"type": "string", "pattern": "^FREQ=(YEARLY|MONTHLY|WEEKLY|DAILY)$"}, {"type": "null"}]
+        },
+    )
+    zone: Zone = Field(default="UTC", description="Whose local time `cron` and `rrule` mean.")
     every: Interval | None = Field(default=None, description="Instead of `cron`: an interval of a second or more.")
-    start_at: Instant | None = Field(default=None, description="When the interval's first time is.")
+    start_at: Instant | None = Field(default=None, description="When the first time of `every` or `rrule` is.")
+    calendar: str | None = Field(
+        default=None,
+        max_length=10,
+        description="A country, or a part of one: only its business days count. Any that is known may be given.",
+        json_schema_extra={"anyOf": [{"type": "string", "enum": ["DE", "DE-BY", "FR", "US"]}, {"type": "null"}]},
+    )
+    closed: Literal["skip", "next", "previous"] = Field(
+        default="skip", description="Whether a time on another day is left out, or moves to a business day."
+    )
+    jitter: Duration | None = Field(
+        default=None,
+        description="Each run starts up to so much later: a day at most, and no longer than the interval.",
+        json_schema_extra={"anyOf": [{"type": "number", "minimum": 0, "maximum": 60}, {"type": "null"}]},
+    )
     overlap: Literal["skip", "queue", "cancel", "allow"] = "skip"
     catch_up: Literal["all", "latest", "none"] = "latest"
     catch_up_within: Duration | None = None

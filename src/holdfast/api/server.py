@@ -24,6 +24,7 @@ from holdfast.api.routing import address_of
 from holdfast.api.states import StateLink
 from holdfast.api.tenants import TenantClient
 from holdfast.api.tokens import Provider
+from holdfast.codecs.remote import Reader, reading
 from holdfast.engine.client import Client
 from holdfast.engine.core import Core
 from holdfast.engine.versions import latest
@@ -31,7 +32,7 @@ from holdfast.engine.workspaces import Workspaces
 from holdfast.errors import StoreError, StoreUnavailable, Unauthorised
 from holdfast.intake.files import read_intake
 from holdfast.intake.handing import Requests
-from holdfast.model.ids import check_id
+from holdfast.model.ids import check_owner
 from holdfast.store.base import Store
 from holdfast.store.rows import WorkflowRow
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from holdfast.conversations.engine import TurnEngine
+    from holdfast.store.values.values import Values
 
 log = logging.getLogger("holdfast.api")
 
@@ -76,6 +78,7 @@ class Server:
         tenant: of those who name none.
         conversations: what the turns of conversations do; none are had without.
         state_url: where conversations are kept, as for ``hf.open_conversations``.
+        values: how values are stored, as for ``hf.connect``.
 
     Attributes:
         renderer: makes pages of problems, for those who look at pages.
@@ -94,10 +97,12 @@ class Server:
         tenant: str = "default",
         conversations: Iterable[TurnEngine] = (),
         state_url: str | None = None,
+        values: Values | None = None,
     ) -> None:
         self.url = url
+        self.values = values
         self.config = config
-        self.tenant = check_id(tenant, "the tenant")
+        self.tenant = check_owner(tenant, "the tenant")
         self.credentials = Credentials(self)
         self.limits = Limits(self.config.rate)
         self.redactor = Redactor(self.config.redact)
@@ -156,7 +161,7 @@ class Server:
                 self._opening = None
 
     async def _open(self) -> None:
-        core = await Core.open(self.url)
+        core = await Core.open(self.url, values=self.values)
         try:
             # Where it may not read as one tenant, that is told now, and not to whoever asks first.
             await core.store.under_policy(self.tenant).find_runs(self.tenant, [])
@@ -230,6 +235,7 @@ class Server:
         if self.limits.active:
             known = principal.actor != "local"
             self.limits.take(f"{principal.tenant} {principal.actor}" if known else f"address {address_of(request)}")
+        reading.set(Reader(principal.actor, principal.tenant, request.headers.get("authorization")))
         return principal
 
     def known(self, authorization: str | None) -> Principal | None:
@@ -240,7 +246,10 @@ class Server:
         """
         if self._core is None or self.limits.active:
             return None
-        return self.credentials.known(authorization)
+        principal = self.credentials.known(authorization)
+        if principal is not None:
+            reading.set(Reader(principal.actor, principal.tenant, authorization))
+        return principal
 
     def reads(self, tenant: str) -> Store:
         """The store that a tenant's requests read from: under the tenant's policy."""

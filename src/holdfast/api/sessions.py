@@ -15,7 +15,7 @@ from holdfast.api.problems import Refused
 from holdfast.api.routing import address_of as address_of
 from holdfast.errors import Unauthorised, UsageError
 from holdfast.model.access import digest
-from holdfast.model.ids import check_id, uuid7
+from holdfast.model.ids import check_id, check_owner, uuid7
 from holdfast.store.operations import Audit
 from holdfast.store.rows import SessionRow
 
@@ -70,7 +70,7 @@ async def sign_in(server: Server, tenant: str, email_or_id: str, password: str, 
         Refused: too many attempts.
     """
     try:
-        check_id(tenant, "the tenant")
+        check_owner(tenant, "the tenant")
         check_id(email_or_id, "the name")
         if not 0 < len(password) <= LONGEST:
             raise UsageError("no password")

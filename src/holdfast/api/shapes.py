@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from holdfast.engine.levers import Delivery
+from holdfast.model.run import RunView
+from holdfast.store.operations import Rule, Way
 
 V = TypeVar("V")
 
@@ -25,15 +27,43 @@ class Page(Generic[V]):
 
 @dataclass(frozen=True, slots=True)
 class StartedRun:
-    """A run of a batch.
+    """What became of one start.
 
     Attributes:
-        id: its id.
-        created: whether this request made it; false when there was one of this id, workflow and input.
+        id: of the run; where it was merged, of the run it went into; where it was dropped because a run is open, of
+            that run; where a limit dropped it, the id that it asked for, of which there is no run.
+        created: whether this request made the run; false when there was one of this id, workflow and input.
+        way: what became of the start.
+        reason: why, in words, unless it is `started`.
+        rule: by which rule of the workflow it was merged or dropped.
+        key: of that rule.
+        run: the id of the run that it was merged into, or because of which it was dropped; null for none.
+        diversion: under which id it is recorded that it was delayed, merged or dropped.
     """
 
     id: str
     created: bool
+    way: Way = "started"
+    reason: str = ""
+    rule: Rule | None = None
+    key: str = ""
+    run: str | None = None
+    diversion: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun(RunView):
+    """A run that was made.
+
+    Attributes:
+        way: what became of the start: `started`, or `delayed` by a rule of its workflow.
+        reason: why it is delayed, in words.
+        diversion: under which id it is recorded that it is delayed.
+    """
+
+    way: Literal["started", "delayed"] = "started"
+    reason: str = ""
+    diversion: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +71,17 @@ class StartedRuns:
     """The runs of a batch, in the order in which they were given."""
 
     items: list[StartedRun]
+
+
+@dataclass(frozen=True, slots=True)
+class StartedDiverted:
+    """What was dropped and is started after all.
+
+    Attributes:
+        run: the id of its run.
+    """
+
+    run: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +237,7 @@ class WebhookDone:
     """What became of a webhook.
 
     Attributes:
-        run: the id of the run that it started; null where it sent an event.
+        run: the id of the run that it started or went into; null where it sent an event, or a rule dropped the start.
         created: whether it was new; false when it came again.
     """
 

@@ -13,6 +13,7 @@ from holdfast.api.paging import bad_cursor, condition_of
 from holdfast.api.problems import input_refused
 from holdfast.api.shapes import Page
 from holdfast.engine.client import Call, Client, Known, RunHandle
+from holdfast.engine.diversion_views import Diverted, diverted
 from holdfast.engine.part import PATIENCE_SECONDS
 from holdfast.engine.shadow import in_shadow
 from holdfast.engine.starting import start_row, under_caller
@@ -23,6 +24,8 @@ from holdfast.errors import PayloadError, RunExists, StoreUnavailable, UsageErro
 from holdfast.model.payload import body_of
 from holdfast.model.run import RunView, Status, instant
 from holdfast.model.schema import input_from, terms_of
+from holdfast.model.sealed import is_unopened, refuse
+from holdfast.model.shares import queue_of
 from holdfast.model.trace import shown
 from holdfast.store.operations import Start, Started
 from holdfast.store.rows import WorkflowRow
@@ -77,11 +80,11 @@ class TenantClient(Client):
 
     async def start_by_name(
         self, name: str, value: Mapping[str, Any], version: str | None, options: StartOptions
-    ) -> tuple[Start, bool]:
+    ) -> tuple[Start, bool, Diverted | None]:
         """Start a run as ``start_named`` does.
 
         Returns:
-            What was stored, or would have been; and whether it was new.
+            What was stored, or would have been; whether it was new; and what else a rule made of it.
 
         Raises:
             UnknownWorkflow: no worker has registered it.
@@ -103,23 +106,31 @@ class TenantClient(Client):
         )
         if caller() is not None:
             start = under_caller(start)
+        before = None if options.id is None else await self._put_in_before(start)
+        if before is not None:
+            return before[0], False, diverted(*before)
         made = options.id is None or not await self._patiently(self.reads.find_runs(self.tenant, [options.id]))
         committer = self.core.committer
         future: asyncio.Future[Started] = committer.submit("starts", start)
         if made:
             assert self.actor is not None
-            detail = {"workflow": name, "version": row.version, "queue": start.queue}
+            detail = {"workflow": name, "version": row.version, "queue": queue_of(start.queue)}
             # Written or refused with the run, by whose uid it is named, and given up with it.
             record = committer.submit("audits", self._audit(self.actor, "run.start", start.id, detail, start.uid))
             future.add_done_callback(lambda done: record.cancel() if done.cancelled() else None)
             record.add_done_callback(lambda done: done.cancelled() or done.exception())
         found = await self._in_time(future)
+        became = diverted(start, found)
+        if became is not None and became.way != "delayed":
+            return start, False, became
         if found.uid == start.uid:
-            return start, True
+            return start, True, became
+        if found.workflow == name and is_unopened(found.input):
+            refuse(found.input, f"the input of run {start.id!r}, which exists")
         if found.workflow != name or found.input != given:
             what = f"of workflow {found.workflow!r}" if found.workflow != name else "with another input"
             raise RunExists(f"the id {start.id!r} is taken by a run {what}; choose another id", run_id=start.id)
-        return start, False
+        return start, False, None
 
     async def _in_time(self, future: asyncio.Future[T]) -> T:
         """As ``_patiently``, for one operation of the committer, and at the cost of a timer only.
@@ -212,14 +223,14 @@ def _input(row: WorkflowRow, value: Mapping[str, Any]) -> bytes:
 _NEW: dict[str, Any] = dict.fromkeys(RunView.__slots__) | {"attempt": 1, "rescues": 0, "forks": []}
 
 
-def new_run(start: Start) -> bytes:
-    """A run as it is the moment it was started, as JSON: what `RunView` would say, without reading it again."""
+def new_run(start: Start, delayed: Diverted | None = None) -> bytes:
+    """A run as it is the moment it was started, as JSON: what `NewRun` would say, without reading it again."""
     view = _NEW | {
         "id": start.id,
         "workflow": start.workflow,
         "version": start.version,
         "status": Status.QUEUED,
-        "queue": start.queue,
+        "queue": queue_of(start.queue),
         "priority": start.priority,
         "input": msgspec.Raw(body_of(start.input, "input")),
         "attributes": {} if start.attributes is None else shown(msgspec.json.decode(start.attributes[1:])),
@@ -229,4 +240,6 @@ def new_run(start: Start) -> bytes:
         "shadow": in_shadow(start.attributes),
         "lane": None if start.lane_name is None else f"{start.lane_name}={start.lane_key}",
     }
+    if delayed is not None:
+        view |= {"way": delayed.way, "reason": delayed.reason, "diversion": delayed.diversion}
     return msgspec.json.encode(view)

@@ -22,7 +22,7 @@ from holdfast.api.config import OIDCConfig
 from holdfast.api.problems import Refused
 from holdfast.errors import Forbidden, Unauthorised, UsageError
 from holdfast.model.access import Role
-from holdfast.model.ids import check_id
+from holdfast.model.ids import check_id, check_owner
 
 log = logging.getLogger("holdfast.api")
 
@@ -160,7 +160,7 @@ class Provider:
             tenant = claim(claims, self.config.tenant_claim) if self.config.tenant_claim else self._tenant
             if tenant is None:
                 raise Forbidden(f"the token names no tenant: it has no claim {self.config.tenant_claim!r}")
-            tenant = check_id(tenant, "the tenant")
+            tenant = check_owner(tenant, "the tenant")
         except UsageError as error:
             raise Unauthorised(f"the token is not good here: {error}") from None
         name = next((str(claims[one]) for one in ("name", "preferred_username", "email") if claims.get(one)), subject)

@@ -10,7 +10,7 @@ import contextlib
 import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from starlette.responses import Response
@@ -125,8 +125,18 @@ class TurnEvents:
         await self._coming.aclose()
 
 
+class Events(Protocol):
+    """Events, one after the other."""
+
+    async def take(self, seconds: float) -> bytes | None:
+        """The next, as they are sent; an empty text after so many seconds; None at the end."""
+
+    async def leave(self) -> None:
+        """Follow no more."""
+
+
 class TurnStream(Response):
-    """A turn as an answer that goes on while the client stays.
+    """A turn, or another source of events, as an answer that goes on while the client stays.
 
     Args:
         events: of the turn.
@@ -136,7 +146,7 @@ class TurnStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: TurnEvents, first: bytes, check: Callable[[], Awaitable[object]]) -> None:
+    def __init__(self, events: Events, first: bytes, check: Callable[[], Awaitable[object]]) -> None:
         super().__init__(headers=HEADERS)
         del self.headers["content-length"]
         self._events = events
@@ -151,7 +161,8 @@ class TurnStream(Response):
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             with contextlib.suppress(TimeoutError):
-                await self._send(send)
+                if not scope.get("holdfast.head"):
+                    await self._send(send)
                 async with asyncio.timeout(1.0):
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
         except asyncio.CancelledError:

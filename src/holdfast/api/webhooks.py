@@ -84,7 +84,9 @@ async def receive(server: Server, name: str, config: WebhookConfig, id: str, bod
     given = {argument: _at(body, place) for argument, place in config.input.items()} if config.input else body
     if not isinstance(given, dict):
         raise _refused("the body is the input of a run, and so an object", "")
-    start, created = await client.start_by_name(config.workflow, given, None, start_options(id=own))
+    start, created, became = await client.start_by_name(config.workflow, given, None, start_options(id=own))
+    if became is not None and not created:  # there is no run of this webhook alone
+        return WebhookDone(became.run_id if became.way == "merged" else None, created)
     return WebhookDone(start.id, created)
 
 

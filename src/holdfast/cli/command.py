@@ -22,6 +22,7 @@ from holdfast.store.url import FORMS
 
 if TYPE_CHECKING:
     from holdfast.engine.client import Client
+    from holdfast.store.values.values import Values
 
 log = logging.getLogger("holdfast.cli")
 
@@ -73,6 +74,7 @@ class Context:
         self.flags = flags
         self.file = file
         self._settings: Settings | None = None
+        self._values: dict[bool, Values | None] = {}
 
     def settings(self, **flags: Any) -> Settings:
         """The settings; ``flags`` are the command's own, as in ``worker__lease="5s"``."""
@@ -104,6 +106,26 @@ class Context:
                 "or a server, https://host"
             )
         return str(url)
+
+    def values(self, *, serving: bool = False) -> Values | None:
+        """How values are stored in the database; None as is usual, and for a server, which has that of its own.
+
+        Args:
+            serving: for a server, which may have values opened by a codec endpoint.
+
+        Raises:
+            UsageError: a key or a codec is not where it should be.
+        """
+        from holdfast.cli.values import make_values
+        from holdfast.engine import isolation
+        from holdfast.engine.remote import is_remote
+
+        if is_remote(self.url):
+            return None
+        if serving not in self._values:
+            self._values[serving] = make_values(self.settings(), serving=serving)
+            isolation.values = ("holdfast.cli.values:in_child", self.file or "")
+        return self._values[serving]
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end."""
@@ -140,6 +162,7 @@ class Context:
             actor=actor,
             key=self.key if remote else None,
             workspaces=self.settings()["serve.workspaces"] or (),
+            values=self.values(),
         ) as client:
             yield client
 

@@ -62,6 +62,8 @@ def _address(settings: Settings) -> list[Problem]:
 def _secrets(settings: Settings) -> list[Problem]:
     """Secrets that are not where they are said to be."""
     references = {key: (one.value, one.source) for key, one in settings.values.items() if isinstance(one.value, Secret)}
+    for id, secret in (settings["values.keys"] or {}).items():
+        references[f"values.keys.{id}"] = secret, settings.source("values.keys")
     for name, hook in settings.webhooks.items():
         references[f"webhooks.{name}.secret"] = hook.secret, str(settings.file)
     problems = []
@@ -70,7 +72,18 @@ def _secrets(settings: Settings) -> list[Problem]:
             secret.reveal("the secret")
         except UsageError as error:
             problems.append(Problem(source, None, key, str(error)))
-    return problems
+    return problems or _codec(settings)
+
+
+def _codec(settings: Settings) -> list[Problem]:
+    """Keys that are none, a codec that is not where it is said to be, or what is not installed for them."""
+    from holdfast.cli.values import make_codec
+
+    try:
+        make_codec(settings)
+    except UsageError as error:
+        return [Problem(str(settings.file or "the environment"), None, "values", str(error))]
+    return []
 
 
 @command(group, "show")
@@ -98,6 +111,8 @@ def _hidden(key: str, value: Any) -> Any:
 
     if isinstance(value, Secret):
         return str(value)
+    if isinstance(value, dict):
+        return {name: str(one) for name, one in value.items()}
     return without_secrets(hide_password(value)) if key in ADDRESSES and value is not None else value
 
 

@@ -9,13 +9,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from holdfast.cli.output import Missing
 from holdfast.engine.remote import is_remote
 from holdfast.errors import UsageError
 from holdfast.store.base import SchemaStatus
 from holdfast.store.url import hide_password, make_store
+from holdfast.store.values.store import SealedStore
+from holdfast.store.values.values import Values
 
 if TYPE_CHECKING:
     from holdfast.store.base import Store
@@ -101,10 +103,14 @@ def _sqlite_schema(path: Path) -> SchemaStatus:
 
 
 @asynccontextmanager
-async def reading(url: str) -> AsyncIterator[Store]:
+async def reading(url: str, values: Values | None = None) -> AsyncIterator[Store]:
     """The store of a database that has this code's schema, for reading.
 
     On SQLite nobody is waited for: a frozen writer does not stop it.
+
+    Args:
+        url: of the database.
+        values: how its values are stored; what is sealed is told as such without.
     """
     path = existing(url)
     if path is None:
@@ -115,7 +121,7 @@ async def reading(url: str) -> AsyncIterator[Store]:
         store = ReadingStore(str(path))
     await store.open(migrate=False)
     try:
-        yield store
+        yield cast("Store", SealedStore(store, values or Values()))
     finally:
         await store.close()
 

@@ -152,10 +152,11 @@ async def _work(
 
     # Where there are conversations alone, the worker does what every worker does besides.
     workflows = workflows or [bulk]
+    values = context.values()
     stop = asyncio.Event()
     drain = settings["worker.drain"] if settings.source("worker.drain") != "default" else DRAIN_SECONDS
     with signals(stop):
-        async with hf.connect(url, tenant=context.tenant) as client:
+        async with hf.connect(url, tenant=context.tenant, values=values) as client:
             await check_state(client, settings["state_url"])
             worker = hf.Worker(
                 client,
@@ -172,10 +173,11 @@ async def _work(
                 keep_messages=settings["worker.keep_messages"],
                 intake=settings["worker.intake"],
                 keep_entries=settings["worker.keep_entries"],
+                keep_diversions=settings["worker.keep_diversions"],
                 alerts=settings["worker.alerts"],
             )
             async with worker:
-                app = application(url, config, context.tenant, engines, settings["state_url"])
+                app = application(url, config, context.tenant, engines, settings["state_url"], values)
                 served = line_of(report_of(settings, workflows, url))
                 if engines:
                     served += f"; turns of {', '.join(engine.definition.id for engine in engines)}"

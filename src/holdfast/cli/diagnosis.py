@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import os
 import platform
+import secrets
 import shutil
 import socket
 import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from holdfast.cli.show import duration, short, size
 from holdfast.engine.remote import is_remote
-from holdfast.errors import BadURL, NotOurs, SchemaTooNew, StoreError, StoreReadOnly, StoreUnavailable
+from holdfast.errors import BadURL, NotOurs, SchemaTooNew, StoreError, StoreReadOnly, StoreUnavailable, UsageError
+from holdfast.model.sealed import is_unopened, reason_of
 
 if TYPE_CHECKING:
     from holdfast.cli.command import Context
     from holdfast.store.base import Store
     from holdfast.store.rows import RunRow, WorkerRow
+    from holdfast.store.values.values import Values
 
 LARGE_WAL_BYTES = 256 * 1024**2
 LITTLE_DISK_BYTES = 200 * 1024**2
 LONG_WRITE_SECONDS = 5.0
 CLOCK_SECONDS = 5.0
 LONG_READY_SECONDS = 60.0
+STORAGE_SECONDS = 15.0
+NEWEST = 20
+"""So many runs are looked at whether their values can be opened."""
+
 LOOK_AT_MOST = 1000
 """How many ready and held runs are looked at."""
 
@@ -54,7 +62,12 @@ async def diagnose(context: Context) -> list[Finding]:
         from holdfast.cli.server_diagnosis import examine_server
 
         return findings + await examine_server(context)
-    return findings + await _database(url, str(context.tenant))
+    try:
+        values = context.values()
+    except UsageError as error:
+        findings.append(Finding("values", "problem", str(error), "mend [values]; `holdfast config check` looks again"))
+        values = None
+    return findings + await _database(url, str(context.tenant), values)
 
 
 def _machine() -> Iterator[Finding]:
@@ -112,7 +125,7 @@ def _configuration(context: Context) -> tuple[str | None, list[Finding]]:
     return url, findings
 
 
-async def _database(url: str, tenant: str) -> list[Finding]:
+async def _database(url: str, tenant: str, values: Values | None) -> list[Finding]:
     from holdfast.cli.databases import reading, schema_of, sqlite_path
 
     path = sqlite_path(url)
@@ -136,12 +149,17 @@ async def _database(url: str, tenant: str) -> list[Finding]:
         text = f"version {schema.version}, and this holdfast needs {schema.wanted}"
         return [*findings, Finding("schema", "problem", text, "run `holdfast db migrate`")]
     findings.append(Finding("schema", "ok", f"version {schema.version}"))
+    if values is not None and (found := await _storage(url, values)) is not None:
+        findings.append(found)
+        if found.status == "problem":
+            values = replace(values, apart="database")  # the rest can be looked at without it
     try:
-        async with reading(url) as store:
+        async with reading(url, values) as store:
             findings += _durable(store)
             before, now, after = time.time(), await store.now() / 1e6, time.time()
             findings.append(_clock(now - (before + after) / 2))
             findings += await _work(store, tenant, now)
+            findings += await _values(store, tenant)
     except StoreError as error:
         findings.append(Finding("database", "problem", str(error), _advice(error)))
     return findings
@@ -281,6 +299,43 @@ async def _work(store: Store, tenant: str, now: float) -> list[Finding]:
     held = await store.list_runs(tenant, workflow=None, status="held", limit=LOOK_AT_MOST, before=None)
     findings += _held(held)
     return findings
+
+
+async def _storage(url: str, values: Values) -> Finding | None:
+    """Whether large values can be written where they are kept, if that is not the database, and read again."""
+    from holdfast.model.references import DATABASE
+    from holdfast.store.values.places import place_at
+
+    if values.apart == DATABASE:
+        return None
+    name, said = f"doctor-{secrets.token_hex(8)}", secrets.token_bytes(16)
+    try:
+        values.check_database(url)
+        place = place_at(values.apart)
+        async with asyncio.timeout(STORAGE_SECONDS):
+            await place.write(name, said)
+            found = await place.read(name)
+            await place.delete(name)
+    except (StoreError, UsageError) as error:
+        advice = "mend [values], or let the user of the workers write to it; runs that need large values wait meanwhile"
+        return Finding("storage", "problem", str(error), advice)
+    except TimeoutError:
+        said_of = f"{values.apart} did not answer within {STORAGE_SECONDS:g} s"
+        return Finding("storage", "problem", said_of, "do its address and the network let this machine reach it?")
+    if found != said:
+        return Finding("storage", "problem", f"{values.apart} does not give back what is written to it", "mend it")
+    return Finding("storage", "ok", f"large values can be written to {values.apart}, and read")
+
+
+async def _values(store: Store, tenant: str) -> list[Finding]:
+    """Whether what the newest runs were given can be read here, and what they gave."""
+    newest = await store.list_runs(tenant, workflow=None, status=None, limit=NEWEST, before=None)
+    for run in newest:
+        for stored in (run.input, run.output):
+            if stored is not None and is_unopened(stored):
+                advice = "configure the codec that the workers have: [values] in holdfast.toml"
+                return [Finding("values", "problem", reason_of(stored).why, f"{advice}; this is run {run.id!r}")]
+    return [Finding("values", "ok", "the newest can be opened")] if newest else []
 
 
 def _workers(workers: list[WorkerRow], alive: list[WorkerRow], now: float) -> Iterator[Finding]:

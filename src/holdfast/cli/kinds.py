@@ -105,6 +105,27 @@ def _secret(value: Any) -> Secret:
     return value if isinstance(value, Secret) else secret(value, "it")
 
 
+def _keys(value: Any) -> dict[str, Secret]:
+    if not isinstance(value, dict) or not value:
+        raise ValueError
+    return {name: _secret(one) for name, one in value.items()}
+
+
+def _keys_from(text: str) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in _split(text)]
+    if not all(equals for _, equals, _ in pairs):
+        raise ValueError
+    return {name.strip(): place.strip() for name, _, place in pairs}
+
+
+def _compression(value: Any) -> bool | int:
+    return value if isinstance(value, bool) else _whole(value, 1, 22)
+
+
+def _compression_from(text: str) -> bool | int:
+    return int(text) if text.strip().isdecimal() else _truth(text)
+
+
 def _truth(text: str) -> bool:
     word = text.strip().lower()
     if word not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
@@ -127,10 +148,14 @@ RATE = Kind("a number, 0 or more", _rate, float)
 SIZE = Kind('bytes, or text such as "8 MB"', _size)
 ADDRESS = Kind("an address that begins with http:// or https://", _address)
 SECRET = Kind(f"where the secret is, as {REFERENCE}; never the secret itself", _secret, secret=True)
+KEYS = Kind(f"a table of keys by their ids, each as {REFERENCE}; never the key itself", _keys, _keys_from, secret=True)
+COMPRESSION = Kind("true, false, or a level from 1 to 22", _compression, _compression_from)
 
 
 def as_text(value: Any) -> str:
     """A checked value as the text of a variable that gives it again."""
     if isinstance(value, list):
         return ",".join(value)
+    if isinstance(value, dict):
+        return ",".join(f"{name}={one}" for name, one in value.items())
     return str(value)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from holdfast.conversations.engine import TurnEngine
     from holdfast.engine.step import Step
     from holdfast.engine.workflow import Workflow
+    from holdfast.store.values.codec import PayloadCodec
 
 T = TypeVar("T")
 
@@ -146,6 +147,23 @@ def load_phases(place: str) -> Phases:
     from holdfast.agents.phases.registry import Phases
 
     return _one(place, Phases, "phases", "phases", "load a file of them with hf.load_phases")
+
+
+def load_codec(place: str) -> PayloadCodec:
+    """The codec at a place, ``module:name``.
+
+    Raises:
+        UsageError: the module cannot be imported, or has no codec of this name.
+    """
+    from holdfast.codecs.chain import check_codec
+
+    name, _, wanted = place.partition(":")
+    if not name or not wanted:
+        raise UsageError(f"values.codec is {place!r}; give MODULE:NAME, as in shop.codecs:kms")
+    module = _import(name)
+    if not hasattr(module, wanted):
+        raise UsageError(f"module {name!r} ({_file(module)}) has no {wanted!r}. It has: {_names(module)}")
+    return check_codec(getattr(module, wanted), place)
 
 
 def _one(place: str, kind: type[N], one: str, many: str, way: str) -> N:

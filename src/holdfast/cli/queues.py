@@ -38,7 +38,7 @@ def list_queues(context: Context) -> None:
         context.output.json(found)
     elif found:
         context.output.table(
-            ("queue", "ready", "oldest", "executing", "at most", "on each worker", ""),
+            ("queue", "ready", "oldest", "executing", "at most", "on each worker", "of each share", ""),
             [
                 (
                     one.name,
@@ -47,6 +47,7 @@ def list_queues(context: Context) -> None:
                     one.executing,
                     _limit(one.total),
                     _limit(one.per_worker),
+                    _limit(one.per_key),
                     _paused(one.paused),
                 )
                 for one in found
@@ -56,26 +57,81 @@ def list_queues(context: Context) -> None:
         context.output.note("there are no queues with settings or runs")
 
 
-@command(queues, "limit")
-def limit(
+@command(queues, "shares")
+def shares(
     context: Context,
     name: Queue,
     *,
-    total: Annotated[
-        str | None, typer.Option("--total", metavar="N|none", help="How many runs may execute from it at once.")
-    ] = None,
-    per_worker: Annotated[
-        str | None, typer.Option("--per-worker", metavar="N|none", help="How many on each worker.")
-    ] = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", help="At most so many, 1 to 1000.")] = 100,
 ) -> None:
-    """Limit how many runs execute from a queue at once. What is not given stays as it is."""
-    from holdfast.engine.part import UNSET
+    """List the shares of a queue: the tenants, and the keys of each, whose runs wait or execute."""
+    found = context.ask(lambda client: client.queue_shares(name, limit=limit))
+    if context.output.as_json:
+        context.output.json(found)
+    elif found:
+        context.output.table(
+            ("tenant", "key", "ready", "executing", "weight"),
+            [(one.tenant, one.key, one.ready, one.executing, one.weight) for one in found],
+        )
+    else:
+        context.output.note(f"nothing waits in queue {name}, and nothing executes from it")
 
+
+Total = Annotated[
+    str | None, typer.Option("--total", metavar="N|none", help="How many runs may execute from it at once.")
+]
+PerWorker = Annotated[str | None, typer.Option("--per-worker", metavar="N|none", help="How many on each worker.")]
+PerKey = Annotated[
+    str | None, typer.Option("--per-key", metavar="N|none", help="How many of each share, a tenant's or a key's of it.")
+]
+Weight = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weight",
+        metavar="SHARE=N",
+        help="How much a tenant takes in its turn, or TENANT/KEY in that of its tenant, 1 to 1000, or none. "
+        "May be repeated.",
+    ),
+]
+
+
+@command(queues, "limit")
+def limit(context: Context, name: Queue, *, total: Total = None, per_worker: PerWorker = None) -> None:
+    """Limit how many runs execute from a queue at once. What is not given stays as it is."""
     if total is None and per_worker is None:
         raise UsageError("give --total or --per-worker: a number, or none to lift the limit")
-    most = UNSET if total is None else _number(total, "--total")
-    each = UNSET if per_worker is None else _number(per_worker, "--per-worker")
-    _change_queue(context, name, lambda client: client.set_queue(name, total=most, per_worker=each))
+    _set(context, name, {"total": total, "per_worker": per_worker}, {})
+
+
+@command(queues, "set")
+def set_queue(
+    context: Context,
+    name: Queue,
+    *,
+    total: Total = None,
+    per_worker: PerWorker = None,
+    per_key: PerKey = None,
+    weight: Weight = None,
+) -> None:
+    """Set the limits of a queue and what its shares weigh. What is not given stays as it is."""
+    limits = {"total": total, "per_worker": per_worker, "per_key": per_key}
+    if not weight and all(value is None for value in limits.values()):
+        raise UsageError("give --total, --per-worker, --per-key or --weight: a number, or none to take it away")
+    _set(context, name, limits, dict(map(_weight, weight or ())))
+
+
+def _set(context: Context, name: str, limits: dict[str, str | None], weights: dict[str, int | None]) -> None:
+    given: dict[str, Any] = {
+        what: _number(value, f"--{what.replace('_', '-')}") for what, value in limits.items() if value is not None
+    }
+    _change_queue(context, name, lambda client: client.set_queue(name, **given, weights=weights))
+
+
+def _weight(text: str) -> tuple[str, int | None]:
+    share, equals, weight = text.rpartition("=")
+    if not equals or not share:
+        raise UsageError(f"--weight is {text!r}; give a share and a number, such as acme=5 or acme/gold=3")
+    return share, _number(weight, f"--weight of {share}")
 
 
 @command(queues, "pause")
@@ -100,13 +156,16 @@ def _change_queue(context: Context, name: str, change: Callable[[Client], Awaita
         context.output.json(found if found is not None else {"name": name})
         return
     said = [f"queue {name}"]
-    if found is None or (found.total is None and found.per_worker is None):
+    if found is None or (found.total, found.per_worker, found.per_key) == (None, None, None):
         said.append("no limit")
     else:
         if found.total is not None:
             said.append(f"at most {found.total} runs at once")
         if found.per_worker is not None:
             said.append(f"at most {found.per_worker} on each worker")
+        if found.per_key is not None:
+            said.append(f"at most {found.per_key} of each share")
+    said += [f"{share} weighs {weight}" for share, weight in (found.weights if found is not None else {}).items()]
     if found is not None and found.paused:
         said.append("paused")
     context.output.text(", ".join(said))

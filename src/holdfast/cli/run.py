@@ -47,7 +47,7 @@ def run(
 
     no_server(url)
     limit = None if timeout is None else number(timeout)
-    result = _uvloop(_run(url, context.tenant, chosen, value, id, limit))
+    result = _uvloop(_run(url, context, chosen, value, id, limit))
     if context.output.as_json:
         context.output.json(result)
     else:
@@ -56,7 +56,7 @@ def run(
 
 async def _run(
     url: str,
-    tenant: str,
+    context: Context,
     workflow: Workflow[Any, Any],
     value: dict[str, Any],
     id: str | None,
@@ -64,7 +64,12 @@ async def _run(
 ) -> dict[str, Any]:
     import holdfast as hf
 
-    async with hf.connect(url, tenant=tenant) as client, hf.Worker(client, [workflow], drain=0):
+    # In memory nothing lasts that somebody could read.
+    values = context.values() if context.flags["url"] else None
+    async with (
+        hf.connect(url, tenant=context.tenant, values=values) as client,
+        hf.Worker(client, [workflow], drain=0),
+    ):
         started = await client.start_named(workflow.name, value, version=workflow.version, id=id)
         result = await started.result(timeout)
     return {"id": started.id, "workflow": workflow.name, "status": "succeeded", "result": result}

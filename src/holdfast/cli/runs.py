@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from holdfast.cli import run_models, steer
+from holdfast.cli import exporting, run_models, run_streams, steer
 from holdfast.cli.command import Context, command
 from holdfast.cli.show import between, coloured, instant, progress, short
 from holdfast.cli.watch import watch_newest, watch_one
@@ -283,4 +283,6 @@ def watch(
 
 # Once, after this file's own, which the help shows first.
 run_models.add_to(group)
+run_streams.add_to(group)
+exporting.add_to(group)
 steer.add_to(group)

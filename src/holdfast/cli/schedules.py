@@ -57,13 +57,14 @@ def set_(
         typer.Option("--cron", metavar="LINE", help='Minute, hour, day, month, day of week: "30 7 * * MON-FRI".'),
     ] = None,
     zone: Annotated[
-        str, typer.Option("--zone", metavar="ZONE", help="Whose local time --cron means, such as Europe/Berlin.")
+        str,
+        typer.Option("--zone", metavar="ZONE", help="Whose local time --cron or --rrule means, such as Europe/Berlin."),
     ] = "UTC",
     every: Annotated[
         str | None, typer.Option("--every", metavar="DURATION", help="Instead of --cron: an interval.")
     ] = None,
     start_at: Annotated[
-        str | None, typer.Option("--start-at", metavar="INSTANT", help="With --every: its first time.")
+        str | None, typer.Option("--start-at", metavar="INSTANT", help="With --every or --rrule: its first time.")
     ] = None,
     input: Annotated[
         str, typer.Option("--input", metavar="JSON", help="The workflow's arguments by name; @file, or - for stdin.")
@@ -79,6 +80,23 @@ def set_(
     ] = "latest",
     catch_up_within: Annotated[
         str | None, typer.Option("--catch-up-within", metavar="DURATION", help="How old such a time may be.")
+    ] = None,
+    rrule: Annotated[
+        str | None,
+        typer.Option(
+            "--rrule", metavar="RULE", help='Instead of --cron: "FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=9" (RFC 5545).'
+        ),
+    ] = None,
+    calendar: Annotated[
+        str | None,
+        typer.Option("--calendar", metavar="COUNTRY", help="Only on business days there: DE, or DE-BY for a part."),
+    ] = None,
+    closed: Annotated[
+        str,
+        typer.Option("--closed", metavar="POLICY", help="With --calendar, on other days: skip, next or previous."),
+    ] = "skip",
+    jitter: Annotated[
+        str | None, typer.Option("--jitter", metavar="DURATION", help="Each run starts up to so much later.")
     ] = None,
     priority: Annotated[int, typer.Option("--priority", metavar="N", help="Of its runs: -1000 to 1000.")] = 0,
     queue: Annotated[str | None, typer.Option("--queue", metavar="NAME", help="Instead of the workflow's own.")] = None,
@@ -105,6 +123,10 @@ def set_(
             overlap=overlap,
             catch_up=catch_up,
             catch_up_within=None if catch_up_within is None else number(catch_up_within),
+            rrule=rrule,
+            calendar=calendar,
+            closed=closed,
+            jitter=None if jitter is None else number(jitter),
             priority=priority,
             queue=queue,
             attributes=kept,
@@ -226,6 +248,7 @@ def _print(context: Context, one: ScheduleView) -> None:
             "last run": one.last_run,
             "overlap": one.overlap,
             "catch-up": one.catch_up if within is None else f"{one.catch_up}, of the last {duration(within)}",
+            "jitter": f"up to {duration(one.jitter_seconds)} later" if one.jitter_seconds else None,
             "input": short(one.input, 200),
             "queue": one.queue,
             "priority": one.priority or None,
@@ -237,7 +260,10 @@ def _print(context: Context, one: ScheduleView) -> None:
 
 
 def _times(one: ScheduleView) -> str:
-    return f"{one.cron} {one.zone}" if one.every_seconds is None else f"every {duration(one.every_seconds)}"
+    if one.every_seconds is not None:
+        return f"every {duration(one.every_seconds)}"
+    on = "" if one.calendar is None else f", business days of {one.calendar} ({one.closed})"
+    return f"{one.cron or one.rrule} {one.zone}{on}"
 
 
 def _next(one: ScheduleView) -> str:

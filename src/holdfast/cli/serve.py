@@ -94,12 +94,13 @@ async def _serve(
     from holdfast.cli.serving import application, check_state, signals
 
     stop = asyncio.Event()
+    values = context.values(serving=True)
     # Open before requests come: a database that cannot be used ends the command, with its reason.
-    async with hf.connect(url, tenant=context.tenant) as client:
+    async with hf.connect(url, tenant=context.tenant, values=values) as client:
         if config.auth and config.oidc is None:
             await _somebody(context, client)
         await check_state(client, settings["state_url"])
-        app = application(url, config, context.tenant, engines, settings["state_url"])
+        app = application(url, config, context.tenant, engines, settings["state_url"], values)
         report = describe(config, url, listener)
         if engines:
             report["conversations"] = [engine.definition.id for engine in engines]

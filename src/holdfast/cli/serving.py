@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from holdfast.cli.settings import Settings
     from holdfast.conversations.engine import TurnEngine
     from holdfast.engine.client import Client
+    from holdfast.store.values.values import Values
 
 StateUrl = Annotated[
     str | None,
@@ -104,12 +105,19 @@ def needs_extra() -> Iterator[None]:
 
 
 def application(
-    url: str, config: ServeConfig, tenant: str, engines: Sequence[TurnEngine] = (), state_url: str | None = None
+    url: str,
+    config: ServeConfig,
+    tenant: str,
+    engines: Sequence[TurnEngine] = (),
+    state_url: str | None = None,
+    values: Values | None = None,
 ) -> Any:
     """The API and the dashboard, as an ASGI application."""
     with needs_extra():
         from holdfast.web import create_app
-    return create_app(url, config=config, tenant=tenant, conversations=engines, state_url=state_url or "")
+    return create_app(
+        url, config=config, tenant=tenant, conversations=engines, state_url=state_url or "", values=values
+    )
 
 
 async def check_state(client: Client, state_url: str | None) -> None:
@@ -127,8 +135,14 @@ async def check_state(client: Client, state_url: str | None) -> None:
         await holding_of(client.core, state_url)
 
 
-def listen(host: str, port: int, *, auth: bool) -> socket.socket:
+def listen(host: str, port: int, *, auth: bool, refusal: str = OPEN_TO_ALL) -> socket.socket:
     """A listening socket.
+
+    Args:
+        host: where.
+        port: 0 for any that is free.
+        auth: whether those who come have to show who they are.
+        refusal: what is said where they do not, and the address is beyond this machine.
 
     Raises:
         UsageError: the address is beyond this machine and there is no auth, or it cannot be listened at.
@@ -138,7 +152,7 @@ def listen(host: str, port: int, *, auth: bool) -> socket.socket:
     except OSError as error:
         raise UsageError(f"host {host!r} is not known: {error.strerror or error}") from None
     if not auth and not all(_is_loopback(str(one[4][0])) for one in found):
-        raise UsageError(f"{host} {OPEN_TO_ALL}")
+        raise UsageError(f"{host} {refusal}")
     family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
     # With the protocol named, asyncio sends what is written at once; else a client may wait 40 ms for an answer's body.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -13,9 +13,11 @@ from typing import Any
 
 from holdfast.cli.kinds import (
     ADDRESS,
+    COMPRESSION,
     COUNT,
     DURATION,
     FLAG,
+    KEYS,
     LEVEL,
     PORT,
     RATE,
@@ -26,6 +28,7 @@ from holdfast.cli.kinds import (
     Kind,
     as_text,
 )
+from holdfast.cli.values import misfits
 from holdfast.cli.webhooks import WEBHOOKS, Webhook, read_webhooks
 from holdfast.engine.secrets import Secret
 from holdfast.errors import UsageError
@@ -106,7 +109,20 @@ SETTINGS = (
     Setting("worker.keep_messages", DURATION, 90 * 86_400.0),
     Setting("worker.intake", TEXT, None),
     Setting("worker.keep_entries", DURATION, 400 * 86_400.0),
+    Setting("worker.keep_diversions", DURATION, 30 * 86_400.0),
     Setting("worker.alerts", TEXT, None),
+    Setting("values.apart", TEXT, "database"),
+    Setting("values.apart_over", SIZE, 256 * 1024),
+    Setting("values.most", SIZE, 64 * 1024**2),
+    Setting("values.zstd", COMPRESSION, None),
+    Setting("values.keys", KEYS, None),
+    Setting("values.key", TEXT, None),
+    Setting("values.codec", TEXT, None),
+    Setting("values.endpoint", ADDRESS, None),
+    Setting("values.endpoint_key", SECRET, None),
+    Setting("codec.host", TEXT, "127.0.0.1"),
+    Setting("codec.port", PORT, 8710),
+    Setting("codec.key", SECRET, None),
     Setting("serve.conversations", TEXTS, None),
     Setting("serve.host", TEXT, "127.0.0.1"),
     Setting("serve.port", PORT, 8700),
@@ -122,6 +138,9 @@ SETTINGS = (
     Setting("serve.name", TEXT, None),
     Setting("serve.workspaces", TEXTS, None),
     Setting("serve.intake", TEXT, None),
+    Setting("serve.codec_endpoint", ADDRESS, None),
+    Setting("serve.codec_key", SECRET, None),
+    Setting("serve.codec_forward", FLAG, False),
     Setting("oidc.issuer", ADDRESS, None),
     Setting("oidc.audience", TEXT, None),
     Setting("oidc.client_id", TEXT, None),
@@ -202,7 +221,9 @@ def examine(
         problems.append(
             Problem(lease.source if lease.source != "default" else beat.source, None, "worker.lease", message)
         )
-    return Settings(values, webhooks, path), problems
+    settings = Settings(values, webhooks, path)
+    problems += [Problem(settings.source(key), None, key, message) for key, message in misfits(settings)]
+    return settings, problems
 
 
 def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[Problem]:
@@ -224,7 +245,7 @@ def as_variables(settings: Settings) -> dict[str, str]:
 
 def _from_variable(setting: Setting, text: str) -> Any:
     # A variable may hold the secret itself: its reference is the variable then.
-    if setting.kind.secret and not text.startswith(("env:", "file:")):
+    if setting.kind is SECRET and not text.startswith(("env:", "file:")):
         return Secret(f"env:{setting.variable}")
     return setting.kind.from_text(text)
 

@@ -91,7 +91,10 @@ async def _start(
     async with context.client(new=True) as client:
         run = await _when_known(context, client, workflow, value, version, options, patience_seconds)
         shown: dict[str, Any] = {"id": run.id, "workflow": workflow, "created": run.created}
-        if not run.created:
+        if run.way != "started":
+            shown |= {"way": run.way, "reason": run.reason, "diversion": run.diversion}
+            output.note(f"the start was {run.way}: {run.reason}")
+        elif not run.created:
             output.note(f"run {run.id} exists already; nothing new was started")
         if not wait:
             if output.as_json:

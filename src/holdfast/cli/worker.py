@@ -133,7 +133,7 @@ def worker(
 async def _work(context: Context, settings: Settings, workflows: list[Workflow[Any, Any]], url: str) -> None:
     import holdfast as hf
 
-    async with hf.connect(url, tenant=context.tenant) as client:
+    async with hf.connect(url, tenant=context.tenant, values=context.values()) as client:
         serving = hf.Worker(
             client,
             workflows,
@@ -149,6 +149,7 @@ async def _work(context: Context, settings: Settings, workflows: list[Workflow[A
             keep_messages=settings["worker.keep_messages"],
             intake=settings["worker.intake"],
             keep_entries=settings["worker.keep_entries"],
+            keep_diversions=settings["worker.keep_diversions"],
             alerts=settings["worker.alerts"],
         )
         report = report_of(settings, workflows, url)

@@ -165,7 +165,7 @@ class Handing(Part):
     async def tell(self, plan: Plan, changes: Sequence[ItemChange]) -> None:
         """Let others know of a plan that was carried out in the commit of a turn."""
         if plan.starts:
-            self.core.announce("ready")
+            self.core.tell_started(plan.starts)
         for change in changes:
             try:
                 await completing().completed(self.core, change)
@@ -182,7 +182,9 @@ async def carry_out(core: Core, tenant: str, note: bytes) -> None:
     plan = msgspec.msgpack.decode(note, type=Note)
     for start in plan.starts:
         found = await core.committer.submit("starts", start)
-        if not found.created and (found.workflow, found.input) != (start.workflow, start.input):
+        if found.way in ("merged", "dropped"):
+            log.info("a conversation starts run %r, and the start was %s: %s", start.id, found.way, found.reason)
+        elif not found.created and (found.workflow, found.input) != (start.workflow, start.input):
             log.error("a conversation is handed over to run %r, whose id another run has", start.id)
     for completion in plan.completions:
         try:

@@ -146,7 +146,8 @@ class TurnResult:
         state_changed: whether the state is another than before.
         state: as it is now, plain JSON.
         status: of the conversation.
-        started: ids of the runs that the conversation was handed over to.
+        started: ids of the runs that the conversation was handed over to, as they were asked for; what became of one
+            whose start a rule of its workflow merged or dropped, ``client.explain`` tells.
         completed: ids of the work items that it was handed over to.
         latency_seconds: of the whole turn, with its wait in line.
         repeated: it was over before.

@@ -64,4 +64,5 @@ async def entries_at(client: Client, run_id: str, position: str) -> list[Journal
     place = parse_position(position)
     row = await client._find(run_id)
     rows, attempts = await client._patiently(client.reads.read_entries(row.uid, [place, place + MARK]))
+    rows = await client._with_values(rows, "input", "output")
     return journal_view(rows, attempts, decode_cuts(row.cuts))

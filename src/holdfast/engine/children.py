@@ -9,13 +9,14 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from holdfast.engine.shadow import inherited
-from holdfast.engine.starting import with_terms
+from holdfast.engine.starting import check_child, with_limit, with_terms
 from holdfast.errors import RunCancelled, RunFailed, UsageError
 from holdfast.model.decision import Open
 from holdfast.model.failure import decode_failure
 from holdfast.model.ids import uuid7
 from holdfast.model.position import format_position
 from holdfast.model.run import PROTOCOL, Entry, Kind, Outcome, rank
+from holdfast.model.shares import share_name
 from holdfast.store.operations import LOST, Start, Started
 
 if TYPE_CHECKING:
@@ -57,13 +58,16 @@ class ChildCall:
     async def _run(self) -> Any:
         execution, workflow, position = self._execution, self._workflow, self._position
         execution.check()
+        check_child(workflow.name, workflow.terms)
         execution.dispatcher.serve(workflow)
         entry = execution.recorded(position, CHILD, workflow.name)
         if entry is None or entry.outcome == PENDING:
             entry = await self._outcome(entry)
+        entry = await execution.whole(entry)
         if entry.outcome == OK:
             return workflow.signature.result.decode(entry.output or b"", workflow.signature.result_place)
-        raise execution.raised(ended_badly(self._child_id(entry.generation), "failed", entry.output or b""), entry.seq)
+        output = entry.output or b""
+        raise execution.raised(ended_badly(self._whose(entry.generation, output), "failed", output), entry.seq)
 
     async def _outcome(self, entry: Entry | None) -> Entry:
         execution, workflow, position = self._execution, self._workflow, self._position
@@ -102,11 +106,22 @@ class ChildCall:
     def _child_id(self, generation: int) -> str:
         return f"{self._execution.run.id}/{generation}.{format_position(self._position)}"
 
+    def _whose(self, generation: int, output: bytes) -> str:
+        """The id of the child that ended so: in a fork it may be a child of the run that this one is forked from."""
+        own, cause = self._child_id(generation), decode_failure(output)
+        place = own.removeprefix(self._execution.run.id)
+        if not isinstance(cause, RunCancelled) or cause.run_id.startswith(own):
+            return own
+        # What ends with the place twice is a child of the child.
+        return cause.run_id if cause.run_id.endswith(place) and not cause.run_id.endswith(place * 2) else own
+
     async def _start(self) -> Entry:
         """Store the child and the pending entry by which the parent waits for it, in one transaction."""
         execution, workflow, position = self._execution, self._workflow, self._position
         run, now = execution.run, execution.core.now_us()
-        given = workflow.signature.encode_input(self._args, self._kwargs)
+        given = workflow.signature.encode_input(self._args, self._kwargs, execution.core.most_bytes)
+        if workflow.terms.plain:
+            given = await execution.set_apart(given)
         limit = workflow.terms.timeout_seconds
         start = Start(
             uid=uuid7(now, secrets.token_bytes(10)),
@@ -115,7 +130,7 @@ class ChildCall:
             workflow=workflow.name,
             version=workflow.version,
             protocol=PROTOCOL,
-            queue=workflow.terms.queue,
+            queue=share_name(workflow.terms.queue, run.tenant, ""),
             priority=run.priority,
             rank=rank(run.created_at, run.priority),
             input=given,
@@ -129,8 +144,9 @@ class ChildCall:
             lanes_above=execution.lanes_below,
             deadline_at=None if limit is None else now + int(limit * 1e6),
         )
-        if workflow.terms.lane is not None or workflow.terms.cancel_on is not None:
+        if not workflow.terms.plain:
             start = with_terms(start, workflow.terms, self._args, self._kwargs)
+        start = with_limit(start, workflow.terms, self._args, self._kwargs)
         row = (
             run.uid, position, run.generation, execution.next_seq(), CHILD, workflow.name, PENDING, given, None, 1,
             now, None, run.epoch,

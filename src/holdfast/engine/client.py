@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Generic, Literal, NamedTuple, ParamSpec, TypeVar, overload
@@ -24,6 +24,9 @@ from holdfast.engine.bulk import (
 )
 from holdfast.engine.children import ended_badly
 from holdfast.engine.core import Core
+from holdfast.engine.diversion_views import Diverted, diverted
+from holdfast.engine.diversions import Diversions
+from holdfast.engine.exporting import Exporting
 from holdfast.engine.finding import Finding
 from holdfast.engine.fleet import Fleet
 from holdfast.engine.intakes import Intakes
@@ -42,22 +45,27 @@ from holdfast.engine.shadowing import Shadowing
 from holdfast.engine.spending import Spending
 from holdfast.engine.starting import start_row, under_caller
 from holdfast.engine.step import Step
+from holdfast.engine.stream_reading import StreamReading
 from holdfast.engine.tracing import caller
 from holdfast.engine.views import journal_view, run_view
 from holdfast.engine.workflow import Configured, StartOptions, Workflow, start_options
 from holdfast.engine.workspaces import Workspaces
-from holdfast.errors import BadURL, PayloadError, RunExists, UsageError
+from holdfast.errors import BadURL, PayloadError, RunExists, StartDropped, UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.generations import decode_cuts
-from holdfast.model.ids import check_id
+from holdfast.model.ids import check_id, check_owner
 from holdfast.model.payload import Codec, codec_of
 from holdfast.model.run import JournalEntry, RunView, Status, instant
 from holdfast.model.schema import input_from, terms_of
+from holdfast.model.sealed import is_unopened, refuse
+from holdfast.model.shares import queue_of
 from holdfast.model.signature import Signature
+from holdfast.model.streams import StreamChunk
 from holdfast.model.terms import Terms
 from holdfast.store.base import Store
-from holdfast.store.operations import Start, Started
+from holdfast.store.operations import Start, Started, Way
 from holdfast.store.rows import RunOutcome
+from holdfast.store.values.values import Values
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -79,17 +87,33 @@ class RunHandle(Generic[R]):
     """A run that was started.
 
     Attributes:
-        id: unique within the tenant.
-        created: whether this start made it; False when the id existed.
+        id: unique within the tenant. Of a start that was merged, that of the run it went into; of one that was dropped
+            because a run is open, that of the open run.
+        created: whether this start made it; False when the id existed, and when the start was merged or dropped.
+        way: what became of the start: ``started``, ``delayed``, ``merged`` or ``dropped``.
+        reason: why, in words, unless it is ``started``.
+        diversion: the id under which it is recorded that it was delayed, merged or dropped; None for the others.
     """
 
-    def __init__(self, client: Client, workflow: Workflow[Any, R] | None, id: str, uid: bytes, created: bool) -> None:
+    def __init__(
+        self,
+        client: Client,
+        workflow: Workflow[Any, R] | None,
+        id: str,
+        uid: bytes,
+        created: bool,
+        diverted: Diverted | None = None,
+    ) -> None:
         self._client = client
         self._codec: Codec | None = None
         self._workflow = workflow
         self._uid = uid
         self.id = id
         self.created = created
+        self._diverted = diverted
+        self.way: Way = "started" if diverted is None else diverted.way
+        self.reason = "" if diverted is None else diverted.reason
+        self.diversion = None if diverted is None else diverted.diversion
 
     async def result(self, timeout: Duration | None = None) -> R:
         """Wait for the run to end.
@@ -98,14 +122,18 @@ class RunHandle(Generic[R]):
             timeout: for at most so long; for ever unless given.
 
         Returns:
-            What the workflow returned; plain JSON when the workflow is known by name only.
+            What the workflow returned; plain JSON when the workflow is known by name only. Of a start that was merged,
+            what the run returned that it went into.
 
         Raises:
+            StartDropped: the start was dropped, so that it has no run.
             RunFailed: the run failed; its error is the cause.
             RunCancelled: the run was cancelled.
             TimeoutError: it has not ended yet; it goes on.
         """
         limit = None if timeout is None else seconds(timeout, what="timeout")
+        if self._diverted is not None and self.way == "dropped":
+            raise _dropped(self._diverted)
         try:
             outcome = await self._client._outcome(self.id, self._uid, limit)
         except TimeoutError:
@@ -115,6 +143,10 @@ class RunHandle(Generic[R]):
         codec = self._codec or (self._workflow.signature.result if self._workflow is not None else codec_of(Any))
         result: R = codec.decode(outcome.output, f"the result of run {self.id!r}")
         return result
+
+    def stream(self, name: str, *, after: int = -1, follow: bool = True) -> AsyncGenerator[StreamChunk, None]:
+        """Read a stream of the run: see `Client.read_stream`."""
+        return self._client.read_stream(self.id, name, after=after, follow=follow)
 
     async def view(self) -> RunView:
         """The run as it is now."""
@@ -138,7 +170,7 @@ class Known(NamedTuple):
 
 class Client(
     Finding, Levers, Schedules, Keeping, People, Auditing, Overviews, Fleet, Spending, Artifacts, Phasing, Outboxes,
-    PublishModes, Alerts, Intakes, Shadowing,
+    PublishModes, Alerts, Intakes, Shadowing, Diversions, Exporting, StreamReading,
 ):  # fmt: skip
     """A connection to a database of runs, for one tenant. Made by `connect`.
 
@@ -183,7 +215,8 @@ class Client(
             kwargs: its arguments by name.
 
         Returns:
-            A handle. If a run of this id, workflow and input exists, a handle to that one.
+            A handle. If a run of this id, workflow and input exists, a handle to that one. Where a rule of the workflow
+            merged or dropped the start, its ``way`` says so.
 
         Raises:
             UsageError: missing or unexpected arguments.
@@ -193,7 +226,7 @@ class Client(
         """
         configured = workflow if isinstance(workflow, Configured) else Configured(_checked(workflow), StartOptions())
         target = configured.workflow
-        call = target.signature.encode_input(args, kwargs), args, kwargs
+        call = target.signature.encode_input(args, kwargs, self.core.most_bytes), args, kwargs
         [handle] = await self._start(target, _known(target), [configured.options], [call])
         return handle
 
@@ -219,7 +252,7 @@ class Client(
         """
         configured = workflow if isinstance(workflow, Configured) else Configured(_checked(workflow), StartOptions())
         target, options = configured.workflow, configured.options
-        calls = [_encode(target.signature, arguments) for arguments in inputs]
+        calls = [_encode(target.signature, arguments, self.core.most_bytes) for arguments in inputs]
         if options.id is not None:
             raise UsageError("start_many starts many runs: give ids=…, one for each, instead of options(id=…)")
         each = [options] * len(calls)
@@ -250,7 +283,7 @@ class Client(
             PayloadError: an argument does not fit.
         """
         row = await self._registered(name, version)
-        given = input_from(name, row.input_schema, value)
+        given = input_from(name, row.input_schema, value, most=self.core.most_bytes)
         known = Known(name, row.version, terms_of(row.input_schema))
         handle: RunHandle[Any]
         [handle] = await self._start(None, known, [start_options(**options)], [(given, None, {})])
@@ -263,12 +296,14 @@ class Client(
         options: Sequence[StartOptions],
         calls: Sequence[Call],
         *,
+        terms: Sequence[Terms] | None = None,
         action: str = "run.start",
         detail: Mapping[str, Any] | None = None,
     ) -> list[RunHandle[R]]:
         """Start runs in one commit.
 
         Args:
+            terms: of each, where they have keys of their own.
             action: what is recorded that the client's actor did.
             detail: with this; unless given, with what the runs were started with.
         """
@@ -278,7 +313,7 @@ class Client(
                 tenant=self.tenant,
                 workflow=known.name,
                 version=known.version,
-                terms=known.terms,
+                terms=known.terms if terms is None else terms[number],
                 options=option,
                 given=given,
                 # A microsecond apart, so that they are served in the order in which they are given.
@@ -290,14 +325,30 @@ class Client(
         ]
         if caller() is not None:
             starts = [under_caller(start) for start in starts]
+        before = {
+            start.uid: merged
+            for start, option in zip(starts, options, strict=True)
+            if option.id is not None and (merged := await self._put_in_before(start)) is not None
+        }
+        given_starts, starts = starts, [start for start in starts if start.uid not in before]
+        if not starts:
+            return [self._handle(workflow, *before[start.uid]) for start in given_starts]
         made = True
         said: dict[str, Any] = {}
         if self.actor is not None:
             made = await self._any_new(options)
             said = dict(detail) if detail is not None else _said(starts, options[0])
         target = starts[0].id if len(starts) == 1 else known.name
-        results = await self._submitted(starts, action, target, said, made=made)
-        return [self._handle(workflow, start, result) for start, result in zip(starts, results, strict=True)]
+        stored = [await self._set_apart(start) for start in starts]
+        results = await self._submitted(stored, action, target, said, made=made)
+        became = before | {start.uid: (start, found) for start, found in zip(starts, results, strict=True)}
+        return [self._handle(workflow, *became[start.uid]) for start in given_starts]
+
+    async def _set_apart(self, start: Start) -> Start:
+        """The start with its input where large ones are kept, unless others may be put together with it."""
+        if len(start.input) <= self.core.ahead_over or start.gather is not None or start.rate is not None:
+            return start
+        return start._replace(input=await self.core.set_apart(start.input))
 
     async def _any_new(self, options: Sequence[StartOptions]) -> bool:
         """Whether a start makes a run, and is to be recorded: one whose id exists changes nothing."""
@@ -307,10 +358,13 @@ class Client(
         return len(await self._patiently(self.reads.find_runs(self.tenant, ids))) < len(set(ids))
 
     def _handle(self, workflow: Workflow[Any, R] | None, start: Start, found: Started) -> RunHandle[R]:
+        what_became = diverted(start, found)
+        if what_became is not None and what_became.way != "delayed":
+            return RunHandle(self, workflow, found.run_id or start.id, found.uid, False, what_became)
         if not found.created and not _same(workflow, start, found):
             what = f"of workflow {found.workflow!r}" if found.workflow != start.workflow else "with another input"
             raise RunExists(f"the id {start.id!r} is taken by a run {what}; choose another id", run_id=start.id)
-        return RunHandle(self, workflow, start.id, found.uid, found.uid == start.uid)
+        return RunHandle(self, workflow, start.id, found.uid, found.uid == start.uid, what_became)
 
     # Many at once
 
@@ -387,7 +441,8 @@ class Client(
 
     async def _outcome(self, run_id: str, run: bytes, limit: float | None) -> RunOutcome:
         async with asyncio.timeout(limit):
-            return await self.core.wait_result(run)
+            outcome = await self.core.wait_result(run)
+        return (await self._with_values([outcome], "output"))[0]
 
     # Looking
 
@@ -397,7 +452,7 @@ class Client(
         Raises:
             RunNotFound: the tenant has no run of this id.
         """
-        return run_view(await self._find(run_id))
+        return run_view((await self._with_values([await self._find(run_id)], "input", "output"))[0])
 
     async def handle(self, run_id: str, workflow: Workflow[Any, R] | None = None) -> RunHandle[R]:
         """A handle to a run that exists, to wait for its result.
@@ -447,8 +502,17 @@ class Client(
 class _Connecting:
     """What `connect` gives: await it for a client, or enter it with ``async with``."""
 
-    def __init__(self, url: str, tenant: str, actor: str | None, key: str | None, workspaces: Workspaces) -> None:
+    def __init__(
+        self,
+        url: str,
+        tenant: str,
+        actor: str | None,
+        key: str | None,
+        workspaces: Workspaces,
+        values: Values | None,
+    ) -> None:
         self._url = url
+        self._values = values
         self._tenant = tenant
         self._actor = actor
         self._key = key
@@ -460,12 +524,15 @@ class _Connecting:
 
     async def _connect(self) -> Client:
         if is_remote(self._url):
+            if self._values is not None:
+                raise UsageError("values is for the address of a database: a server stores values as it is configured")
             from holdfast.engine.remote.client import RemoteClient
 
             return await RemoteClient.open(self._url, self._tenant, self._key)
         if self._key is not None:
             raise UsageError("key is for the address of a server, such as https://holdfast.example; leave it out here")
-        return Client(await Core.open(self._url), self._tenant, actor=self._actor, workspaces=self._workspaces)
+        core = await Core.open(self._url, values=self._values)
+        return Client(core, self._tenant, actor=self._actor, workspaces=self._workspaces)
 
     async def __aenter__(self) -> Client:
         self._client = await self._connect()
@@ -485,6 +552,7 @@ def connect(
     actor: str | None = None,
     key: str | None = None,
     workspaces: Iterable[str | os.PathLike[str]] = (),
+    values: Values | None = None,
 ) -> _Connecting:
     """Connect to a database of runs, or to a server: ``async with hf.connect("sqlite:///shop.db") as client``.
 
@@ -499,6 +567,8 @@ def connect(
         key: an API key, for the address of a server; the environment's ``HOLDFAST_KEY`` unless given.
         workspaces: folders below which the files of artifacts may be read, whatever path the database has of them. A
             server reads below those that it is configured with.
+        values: how values are stored: sealed by which codec, and where large ones are kept. All of a process, and of
+            the processes on one database, give the same; see `Values`. As is usual unless given.
 
     Raises:
         BadURL: no address, or one that is not ours.
@@ -511,13 +581,15 @@ def connect(
     if not address:
         raise BadURL("no database address: give hf.connect one, such as sqlite:///holdfast.db, or set HOLDFAST_URL")
     named = None if actor is None else check_id(actor, "the actor")
-    return _Connecting(address, check_id(tenant, "the tenant"), named, key, Workspaces(workspaces))
+    return _Connecting(address, check_owner(tenant, "the tenant"), named, key, Workspaces(workspaces), values)
 
 
 def _same(workflow: Workflow[Any, Any] | None, start: Start, found: Started) -> bool:
     """Whether a run that exists is of the same workflow and input: sets, for one, have no order in their bytes."""
     if found.workflow != start.workflow or found.input == start.input:
         return found.workflow == start.workflow
+    if is_unopened(found.input):
+        refuse(found.input, f"the input of run {start.id!r}, which exists")
     if workflow is None:
         return False
     decode = workflow.signature.decode_input
@@ -525,6 +597,15 @@ def _same(workflow: Workflow[Any, Any] | None, start: Start, found: Started) -> 
         return decode(found.input) == decode(start.input)
     except PayloadError:
         return False
+
+
+def _dropped(diverted: Diverted) -> StartDropped:
+    id = diverted.run_id
+    wait = f"; await client.handle({id!r}), or `holdfast runs show {id}`, gives the open run" if id else ""
+    return StartDropped(
+        f"the start was dropped, so that it has no result: {diverted.reason}{wait}", run_id=diverted.run_id,
+        reason=diverted.reason, rule=diverted.rule or "", key=diverted.key, diversion=diverted.diversion,
+    )  # fmt: skip
 
 
 def _checked(workflow: Any) -> Workflow[Any, Any]:
@@ -542,7 +623,7 @@ def _said(starts: Sequence[Start], options: StartOptions) -> dict[str, Any]:
     said = {
         "workflow": first.workflow,
         "version": first.version,
-        "queue": first.queue,
+        "queue": queue_of(first.queue),
         "priority": first.priority or None,
         "due_at": None if first.due_at is None else instant(first.due_at).isoformat(),
         "timeout_seconds": options.timeout_seconds,
@@ -556,9 +637,9 @@ def _known(workflow: Workflow[Any, Any]) -> Known:
     return Known(workflow.name, workflow.version, workflow.terms)
 
 
-def _encode(signature: Signature, arguments: Any) -> Call:
+def _encode(signature: Signature, arguments: Any, most: int) -> Call:
     if isinstance(arguments, Mapping):
-        return signature.encode_input((), arguments), (), dict(arguments)
+        return signature.encode_input((), arguments, most), (), dict(arguments)
     if isinstance(arguments, Sequence) and not isinstance(arguments, str | bytes):
-        return signature.encode_input(tuple(arguments), {}), tuple(arguments), {}
+        return signature.encode_input(tuple(arguments), {}, most), tuple(arguments), {}
     raise UsageError(f"an input of start_many is {arguments!r}; give a tuple of arguments, or a mapping by name")

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from itertools import repeat
 from typing import Any
 
-from holdfast.errors import PayloadError, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
+from holdfast.errors import CodecError, PayloadError, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
 from holdfast.store.base import Rejected, Store
 from holdfast.store.operations import KINDS, Batch, Results
 
@@ -143,6 +143,7 @@ class Committer:
             except Exception as error:
                 log.exception("a batch of %d operations failed", len(rows) + len(others))
                 _fail([*futures, *(future for _, _, future in others)], error)
+                await asyncio.sleep(0)
                 return
             else:
                 break
@@ -177,14 +178,25 @@ class Committer:
     ) -> None:
         """Write each half alone, down to the operation that is refused; a run's operations keep their order."""
         units: dict[object, tuple[list[Any], list[asyncio.Future[Any] | None], list[Operation]]] = {}
+        # First: what a step wrote to a stream is there when the step is.
+        for operation in others:
+            if operation[0] == "chunks":
+                units.setdefault(("chunks", operation[1].run), ([], [], []))[2].append(operation)
         for row, future in zip(rows, futures, strict=True):
             units[row[0], row[1]] = ([row], [future], [])
         for number, operation in enumerate(others):
-            units.setdefault(_unit(operation, number), ([], [], []))[2].append(operation)
+            if operation[0] != "chunks":
+                units.setdefault(_unit(operation, number), ([], [], []))[2].append(operation)
         parts = list(units.values())
+        if len(parts) == 1 and len(parts[0][2]) > 1 and parts[0][2][0][0] == "chunks":
+            await self._split_chunks(parts[0][2])
+            return
         if len(parts) == 1:
             refused = PayloadError("the database refuses a value of this operation", str(error))
+            if isinstance(error.__cause__, CodecError):
+                refused = CodecError(f"a value of {_named(rows, others)} is refused by the codec", str(error))
             _fail([*futures, *(future for _, _, future in others)], refused)
+            await asyncio.sleep(0)  # whoever has queued more that goes with it takes it back
             return
         middle = len(parts) // 2
         for half in (parts[:middle], parts[middle:]):
@@ -193,6 +205,16 @@ class Committer:
                 [future for part in half for future in part[1]],
                 [operation for part in half for operation in part[2]],
             )
+
+    async def _split_chunks(self, chunks: list[Operation]) -> None:
+        """Write the chunks of a run up to the one that is refused; none behind it, so that there is no gap."""
+        middle = len(chunks) // 2
+        await self._write([], [], chunks[:middle])
+        for _, _, future in chunks[:middle]:
+            if future is not None and not future.cancelled() and (error := future.exception()) is not None:
+                _fail([future for _, _, future in chunks[middle:]], error)
+                return
+        await self._write([], [], chunks[middle:])
 
     async def drain(self) -> None:
         """Wait until everything that was queued is committed."""
@@ -221,10 +243,19 @@ class Committer:
         _fail([*self._checkpoint_futures, *(future for _, _, future in self._others), *self._waiting], closed)
 
 
-def _fail(futures: list[asyncio.Future[Any] | None], error: Exception) -> None:
+def _fail(futures: list[asyncio.Future[Any] | None], error: BaseException) -> None:
     for future in futures:
         if future is not None and not future.done():
             future.set_exception(error)
+
+
+def _named(rows: list[Any], others: list[Operation]) -> str:
+    """What operations are about, in words."""
+    if rows:
+        return f"{rows[0][4]} {rows[0][5]!r}"
+    kind, row, _ = others[0]
+    id = getattr(row, "id", None)
+    return f"the {kind.removesuffix('s')} of {id!r}" if isinstance(id, str) else f"the {kind.removesuffix('s')}"
 
 
 def _unit(operation: Operation, number: int) -> object:

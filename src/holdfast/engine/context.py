@@ -8,6 +8,7 @@ import uuid as _uuid
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 from holdfast.errors import NotDurable, UsageError
@@ -30,17 +31,20 @@ class Scope:
         task: the only task that may make durable calls here.
     """
 
-    __slots__ = ("count", "execution", "prefix", "task")
+    __slots__ = ("_loop", "_thread", "count", "execution", "prefix", "task")
 
     def __init__(self, execution: Execution, prefix: bytes) -> None:
         self.execution = execution
+        self._loop = execution.core.loop
+        self._thread = get_ident()
         self.prefix = prefix
         self.count = 0
         self.task: asyncio.Task[object] | None = None
 
     def allocate(self) -> bytes:
         """The position of the next durable call: taken when it is called, not when it is awaited."""
-        if asyncio.current_task() is not self.task:
+        # Asked for the loop's task, asyncio need not ask the operating system which process this is.
+        if asyncio.current_task(self._loop) is not self.task or get_ident() != self._thread:
             raise NotDurable(
                 f"a durable call in run {self.execution.run.id!r} from a task that holdfast did not start: its place "
                 "in the run's order would differ from one execution to the next. Use hf.gather or hf.map instead of "
@@ -59,9 +63,10 @@ class StepFrame:
             none. See `holdfast.engine.attaching`.
         over: the attempt has ended; what its code attaches later would be lost.
         published: how many messages are attached.
+        closing: the streams that end with its success.
     """
 
-    __slots__ = ("attached", "attempt", "execution", "over", "position", "published", "step")
+    __slots__ = ("attached", "attempt", "closing", "execution", "over", "position", "published", "step")
 
     def __init__(self, execution: Execution, position: bytes, attempt: int, step: str) -> None:
         self.execution = execution
@@ -71,6 +76,7 @@ class StepFrame:
         self.attached: list[tuple[str, object]] | None = None
         self.over = False
         self.published = 0
+        self.closing: tuple[str, ...] = ()
 
 
 place: ContextVar[Scope | StepFrame | None] = ContextVar("holdfast_place", default=None)

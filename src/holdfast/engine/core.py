@@ -10,18 +10,20 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Awaitable, Callable, Hashable
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from holdfast.engine import counting
 from holdfast.engine.committer import Committer
 from holdfast.engine.remote import is_remote
 from holdfast.engine.tallying import Tallying
-from holdfast.errors import StoreError, UsageError
-from holdfast.store.base import Store
-from holdfast.store.operations import Batch, Control, Controlled, Results, Settle
+from holdfast.errors import PayloadError, StoreError, UsageError
+from holdfast.store.base import Rejected, Store
+from holdfast.store.operations import Batch, Control, Controlled, Results, Settle, Start
 from holdfast.store.rows import JournalRow, RunOutcome
 from holdfast.store.url import hide_password, make_store
+from holdfast.store.values.store import SealedStore
+from holdfast.store.values.values import Values
 
 if TYPE_CHECKING:
     from holdfast.engine.dispatcher import Dispatcher
@@ -48,9 +50,15 @@ class Core:
 
     _shared: ClassVar[dict[tuple[str, int], Core]] = {}
 
-    def __init__(self, url: str, store: Store) -> None:
+    def __init__(self, url: str, store: Store, values: Values | None = None) -> None:
         self.url = url
-        self.store = store
+        self.values = values
+        self.sealed = SealedStore(store, values if values is not None else Values())
+        self.most_bytes = self.sealed.sealing.values.most_bytes
+        """So large may a value be that runs take or give."""
+        self.ahead_over = self.sealed.sealing.ahead_over
+        """Payloads that are larger are to go through `set_apart` before they are stored."""
+        self.store = cast("Store", self.sealed)
         self.users = 0
         self.closing = False
         self.loop = asyncio.get_running_loop()
@@ -77,13 +85,18 @@ class Core:
         self._opened: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, url: str, *, migrate: bool = True) -> Core:
+    async def open(cls, url: str, *, migrate: bool = True, values: Values | None = None) -> Core:
         """The core of a database, made at the first call and shared in this event loop.
 
         ``memory://`` is a new database each time; ``memory://name`` is shared by its name.
 
+        Args:
+            url: of the database.
+            migrate: whether an older schema may be brought up to date.
+            values: how values are stored; as whoever opened it first said, or as is usual, unless given.
+
         Raises:
-            UsageError: it is the address of a server.
+            UsageError: it is the address of a server; or it is open in this process with other ``values``.
         """
         if is_remote(url):
             raise UsageError(
@@ -93,9 +106,16 @@ class Core:
         key = (url, id(asyncio.get_running_loop()))
         core = cls._shared.get(key) if url != "memory://" else None
         if core is None:
-            core = cls(url, make_store(url))
+            if values is not None:
+                values.check_database(url)
+            core = cls(url, make_store(url), values)
             cls._shared[key if url != "memory://" else (f"memory://{id(core)}", key[1])] = core
             core._opened = asyncio.create_task(core._open(migrate))
+        elif values is not None and values != core.sealed.sealing.values:
+            raise UsageError(
+                f"{hide_password(url)} is open in this process with other values=…: one database has one hf.Values; "
+                "make it once, and give the same to every client and worker"
+            )
         core.users += 1
         assert core._opened is not None
         try:
@@ -151,6 +171,20 @@ class Core:
     def now_us(self) -> int:
         """The database's clock, as last compared with ours: microseconds since 1970."""
         return time.time_ns() // 1000 + self.offset_us
+
+    async def set_apart(self, data: bytes) -> bytes:
+        """What to store in place of a payload: where large ones are kept elsewhere, they go there first.
+
+        No commit waits for that then.
+
+        Raises:
+            PayloadError: the codec refuses it.
+            StoreUnavailable: where it is to be kept cannot be reached.
+        """
+        try:
+            return await self.sealed.sealing.ahead(data)
+        except Rejected as error:
+            raise PayloadError("a value is refused by the codec", str(error)) from error.__cause__
 
     def count_ends(self) -> Tallying:
         """Count the runs that end here, from the first call on; gives what counts them."""
@@ -224,15 +258,28 @@ class Core:
         """Something happened that was written past the committer: tell everybody.
 
         Args:
-            kind: ready, done, wake, asked, flow, drain, turn or message.
+            kind: ready, done, wake, asked, flow, drain, turn, message or stream.
         """
         self._hinted.add(kind)
         self._hint.set()
         self._on_hint(kind)
 
+    def tell_started(self, starts: Iterable[Start]) -> None:
+        """Tell everybody whom it has to do with of runs that were started past the committer."""
+        self.announce("ready")
+        if any(start.gather is not None and start.gather.mode == "cancel" for start in starts):
+            # Others gave way to them: those that execute are told, those that never did have ended.
+            for kind in ("asked", "done", "wake"):
+                self.announce(kind)
+
     async def control(self, control: Control) -> Controlled:
         """Ask something of a run, and let whoever has to do with it know."""
         found = await self.store.control(control)
+        self._controlled(control, found)
+        return found
+
+    def _controlled(self, control: Control, found: Controlled) -> None:
+        """Let whoever has to do with a run know what was asked of it."""
         execution = self.executions.get(control.run)
         if found.outcome == "asked":
             if execution is not None:
@@ -245,7 +292,6 @@ class Core:
                 self.announce("asked")
             for kind in ("done", "wake", *(("ready",) if found.woken else ())):
                 self.announce(kind)
-        return found
 
     def _after_commit(self, batch: Batch, results: Results) -> None:
         if counting.on is not None:
@@ -259,12 +305,16 @@ class Core:
                 sink(JournalRow(
                     met.run, met.position, met.generation, 0, "event", "", met.outcome, None, met.output, 1, at, at
                 ))  # fmt: skip
+        for control, found in results.cancels:
+            self._controlled(control, found)
         if results.rationed:
             asyncio.get_running_loop().call_later(results.rationed, self._wake_dispatchers)
         if any(delivered.cancels for delivered in results.events):
             self.announce("fired")
         if batch.messages:
             self.announce("message")
+        if batch.chunks:
+            self.announce("stream")
         ready = results.woken > 0 or any(promoted.moved for promoted in results.promotes)
         tallying = self._tallying if batch.settles else None
         if tallying is not None:
@@ -282,6 +332,7 @@ class Core:
         ready = ready or any(start.due_at is None for start in batch.starts)
         ready = ready or any(park.wake_at == 0 for park in batch.parks)
         dues = [start.due_at for start in batch.starts if start.due_at is not None]
+        dues += [found.due_at for found in results.starts if not isinstance(found, str) and found.due_at is not None]
         for dispatcher in self._dispatchers if dues else ():
             dispatcher.expect_due(min(dues))
         if ready:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from holdfast.model.run import AGEING_US
+from holdfast.model.shares import queue_of
 from holdfast.store.operations import KINDS
 
 if TYPE_CHECKING:
@@ -106,6 +108,7 @@ class Counts:
         self.waits: dict[str, Numbers] = defaultdict(new_numbers)
         self.runs: dict[tuple[str, str], Numbers] = defaultdict(new_numbers)
         self.started: dict[str, int] = defaultdict(int)
+        self.chunks: dict[str, int] = defaultdict(int)
         self.commits = new_numbers()
         self.batches = new_numbers()
         self.leases_lost = 0
@@ -128,6 +131,10 @@ class Counts:
             for start, begun in zip(batch.starts, results.starts, strict=True):
                 if not isinstance(begun, str) and begun.created:
                     self.started[start.workflow] += 1
+        if batch.chunks:
+            for chunk, refusal in zip_longest(batch.chunks, results.chunks):
+                if refusal is None and (execution := core.executions.get(chunk.run)) is not None:
+                    self.chunks[execution.run.workflow] += 1
         if batch.settles:
             self._settles(core, batch, results)
         for claimed in results.claims:
@@ -171,7 +178,7 @@ class Counts:
         now = core.now_us()
         for run in claimed:
             if run.fresh:
-                put(self.waits[run.queue], now - due_us(run))
+                put(self.waits[queue_of(run.queue)], now - due_us(run))
 
     def families(self, *, queues: bool = True) -> Iterator[Family]:
         """Everything that was counted, as metrics; ``queues``: with how deep they are."""
@@ -226,6 +233,10 @@ class Counts:
         yield Family(
             "holdfast.run.started", "counter", "{run}", "Runs that were started from this process", ("workflow",),
             [((workflow,), count) for workflow, count in list(self.started.items())],
+        )  # fmt: skip
+        yield Family(
+            "holdfast.stream.chunks", "counter", "{chunk}", "Chunks written to streams of runs", ("workflow",),
+            [((workflow,), count) for workflow, count in list(self.chunks.items())],
         )  # fmt: skip
         yield Family(
             "holdfast.run.duration", "histogram", "s", "From when a run was due to its end, waits included", kinds,

@@ -24,11 +24,14 @@ from holdfast.engine.tracing import Tracing
 from holdfast.engine.workflow import Workflow, referenced
 from holdfast.errors import StoreError, UsageError
 from holdfast.model.generations import decode_cuts, in_force
+from holdfast.model.references import is_apart, reference_of
 from holdfast.model.rescue import RESCUES_ISOLATED
 from holdfast.model.run import PROTOCOL, Entry, Outcome
 from holdfast.model.schema import describe
+from holdfast.model.shares import queue_of, weight_name
 from holdfast.store.operations import LOST, Cap, Claim, ClaimedRun, Park, Promote, Promoted
 from holdfast.store.rows import AttemptRow, Flow, JournalRow, QueueRow, WorkflowRow
+from holdfast.store.values.forms import is_special
 
 log = logging.getLogger("holdfast.dispatcher")
 
@@ -47,6 +50,9 @@ CLAIM_SECONDS = 2.0
 """How long a stopping dispatcher waits for the answer to its last claim."""
 
 EDITED = str(Outcome.EDITED)
+
+FETCH_BYTES = 64 * 1024 * 1024
+"""Of runs that are claimed together, so many bytes of values that are kept apart are brought before they begin."""
 
 ServedKey = tuple[str, str]
 
@@ -92,6 +98,7 @@ class Dispatcher:
         self._flow = Flow((), ())
         self._flow_due = float("-inf")
         self._limited: dict[str, QueueRow] = {}
+        self._weights: dict[str, int] = {}
         self._asked = asyncio.Event()
         self._served: tuple[tuple[str, str, str, int], ...] = ()
         self._concurrency = concurrency
@@ -156,7 +163,13 @@ class Dispatcher:
         self._limited = {
             queue.name: queue
             for queue in self._flow.queues
-            if queue.name in mine and (queue.total is not None or queue.per_worker is not None)
+            if queue.name in mine and (queue.total, queue.per_worker, queue.per_key) != (None, None, None)
+        }
+        self._weights = {
+            weight_name(queue.name, *share.split("/", 1)): weight
+            for queue in self._flow.queues
+            if queue.name in mine
+            for share, weight in queue.weights
         }
 
     async def register(self) -> None:
@@ -170,19 +183,20 @@ class Dispatcher:
         await self.core.store.serve(self.worker_id, list(self._kinds()))
 
     def is_capped(self, queue: str) -> bool:
-        """Whether a limit is set to what executes from a queue."""
-        return queue in self._limited
+        """Whether a limit is set to what executes from a queue, or from the queue of a share."""
+        return queue_of(queue) in self._limited
 
     def _caps(self) -> tuple[Cap, ...]:
         if not self._limited:
             return ()
-        using = Counter(one.run.queue for one in self._executions if one.has_slot)
-        using.update(run.queue for run in self._isolation.suspects)
+        using = Counter(queue_of(one.run.queue) for one in self._executions if one.has_slot)
+        using.update(queue_of(run.queue) for run in self._isolation.suspects)
         return tuple(
             Cap(
                 name,
                 CLAIM_AT_MOST if queue.per_worker is None else max(0, queue.per_worker - using[name]),
                 queue.total,
+                queue.per_key,
             )
             for name, queue in self._limited.items()
         )
@@ -259,6 +273,9 @@ class Dispatcher:
                         execution.heed(control)
             except StoreError:
                 await asyncio.sleep(POLL_SECONDS)
+            except Exception:
+                log.exception("looking for what is asked of runs failed and begins again")
+                await asyncio.sleep(POLL_SECONDS)
             # Looking must stay a small part of the time.
             await asyncio.sleep(max(ASKED_SECONDS, 4 * (time.monotonic() - began)))
 
@@ -291,6 +308,9 @@ class Dispatcher:
             except StoreError as error:
                 log.error("claiming failed, trying again: %s", error)
                 await asyncio.sleep(POLL_SECONDS)
+            except Exception:
+                log.exception("claiming failed and begins again")
+                await asyncio.sleep(POLL_SECONDS)
 
     async def _sleep_until_woken(self) -> None:
         pause = POLL_SECONDS * (0.75 + random.random() / 2)
@@ -320,7 +340,7 @@ class Dispatcher:
     async def _claim(self, limit: int) -> None:
         self._more = False
         term = self._term
-        claim = Claim(self.worker_id, uuid.uuid4().bytes, limit, self._served, self._caps())
+        claim = Claim(self.worker_id, uuid.uuid4().bytes, limit, self._served, self._caps(), self._weights)
         claimed = await self.core.committer.submit("claims", claim)
         if term != self._term:
             return  # claimed under a lease that is gone: others take these runs
@@ -329,14 +349,19 @@ class Dispatcher:
             return
         self._more = self._more or len(claimed) == limit
         known: list[ClaimedRun] = []
+        large: list[ClaimedRun] = []
         for run in claimed:
             self._using += 1
-            if run.fresh:
-                self._begin(run, Recorded())
-            else:
+            if not run.fresh:
                 known.append(run)
+            elif is_special(run.input):
+                large.append(run)
+            else:
+                self._begin(run, Recorded())
         if known:
             self.spawn(self._resume(known, term))
+        if large:
+            self.spawn(self._begin_large(large, term))
 
     async def _resume(self, runs: list[ClaimedRun], term: int) -> None:
         alone = [run for run in runs if run.rescues >= RESCUES_ISOLATED]
@@ -346,22 +371,58 @@ class Dispatcher:
         if runs:
             await self._begin_known(runs, term)
 
+    async def _begin_large(self, runs: list[ClaimedRun], term: int) -> None:
+        """Begin runs that were never executed, and whose inputs are kept apart."""
+        try:
+            runs = await self._with_inputs(runs)
+        except Exception:
+            self._cannot_begin(runs)
+            return
+        for run in runs:
+            if term == self._term:
+                self._begin(run, Recorded())
+            else:
+                self._free_slot()
+
+    def _cannot_begin(self, runs: list[ClaimedRun]) -> None:
+        log.error("%d runs cannot be begun here, trying again", len(runs), exc_info=True)
+        for run in runs:
+            self._free_slot()
+            self.doubt(run, self.core.now_us())
+
+    async def _with_inputs(self, runs: list[ClaimedRun]) -> list[ClaimedRun]:
+        """Runs with the bytes of inputs that are kept apart, of all of them in one read."""
+        while any(is_special(run.input) for run in runs):
+            try:
+                return await self.core.sealed.fetched(runs, "input")
+            except StoreError as error:
+                log.warning("large inputs cannot be read, trying again: %s", error)
+                await asyncio.sleep(POLL_SECONDS)
+        return runs
+
     async def _begin_known(self, runs: list[ClaimedRun], term: int) -> None:
         """Begin runs that have a journal, unless the lease that they were claimed under is gone meanwhile."""
+        try:
+            rows, attempts = await self._journals(runs)
+            runs = await self._with_inputs(runs)
+            journals = by_run(runs, rows, attempts)
+        except Exception:
+            self._cannot_begin(runs)
+            return
+        for run in runs:
+            if term == self._term:
+                self._begin(run, journals[run.uid])
+            else:
+                self._free_slot()
+
+    async def _journals(self, runs: list[ClaimedRun]) -> tuple[list[JournalRow], list[AttemptRow]]:
         while True:
             try:
                 rows, attempts = await self.core.store.load_journals([run.uid for run in runs])
-                break
+                return await with_values(self.core, rows), attempts
             except StoreError as error:
                 log.warning("journals cannot be read, trying again: %s", error)
                 await asyncio.sleep(POLL_SECONDS)
-        if term != self._term:
-            for _ in runs:
-                self._free_slot()
-            return
-        journals = by_run(runs, rows, attempts)
-        for run in runs:
-            self._begin(run, journals[run.uid])
 
     def _begin(self, run: ClaimedRun, recorded: Recorded) -> Execution:
         workflow = self._workflows[run.workflow, run.version]
@@ -369,7 +430,11 @@ class Dispatcher:
         self._executions.add(execution)
         self.core.executions[run.uid] = execution
         execution.leave_after = LEAVE_NOW if self._stopping else None
-        execution.begin()
+        try:
+            execution.begin()
+        except Exception:
+            log.exception("run %s cannot be begun here, trying again", run.id)
+            self.ended(execution)
         return execution
 
     def _isolate(self, run: ClaimedRun, term: int) -> None:
@@ -381,6 +446,8 @@ class Dispatcher:
                 if not await self._isolation.execute(run, workflow):
                     self._using += 1
                     await self._begin_known([run], term)
+                elif term == self._term:
+                    self.doubt(run, self.core.now_us())
             except Exception:
                 log.exception("run %s cannot be executed in a child process, giving it back", run.id)
                 self.hand_over(run, self.core.now_us())
@@ -408,6 +475,8 @@ class Dispatcher:
             del self.core.executions[execution.run.uid]
             self.core.look_for(execution.run.uid)
         self.give_up_slot(execution)
+        if not execution.let_go:
+            self.doubt(execution.run, execution.started_at)
 
     def give_up_slot(self, execution: Execution) -> None:
         """The run executes no more, or only waits."""
@@ -415,7 +484,7 @@ class Dispatcher:
             return
         execution.has_slot = False
         self._free_slot()
-        if execution.run.queue in self._limited:
+        if self.is_capped(execution.run.queue):
             self.core.announce("ready")  # others may have waited for this
 
     def take_slot(self, execution: Execution) -> None:
@@ -445,8 +514,7 @@ class Dispatcher:
     def _give_slot(self, execution: Execution) -> None:
         if execution.dead:
             return
-        execution.has_slot = True
-        self._using += 1
+        self.take_slot(execution)  # it may have one since it was cut off where it waited
         execution.waits.deliver()
 
     # Stopping
@@ -457,6 +525,7 @@ class Dispatcher:
         for execution in list(self._executions):
             if execution.spans is not None:
                 execution.spans.left("lost")
+            execution.let_go = True
             execution.evict()
         self._isolation.kill()
 
@@ -503,6 +572,7 @@ class Dispatcher:
         left = list(self._executions)
         busy = [execution for execution in left if self.threads.busy_for(execution.run.uid)]
         for execution in busy:
+            execution.let_go = True
             execution.evict()
         for execution in left:
             execution.leave()
@@ -517,16 +587,57 @@ class Dispatcher:
 
     def hand_over(self, run: ClaimedRun, started_at: int) -> None:
         """Give a run back, for any worker to claim at once."""
-        park = Park(
-            run.uid, run.epoch, run.queue, run.workflow, run.version, run.protocol, run.rank, started_at, 0, (), 0
-        )
 
         def given(future: asyncio.Future[Any]) -> None:
             if not future.cancelled() and future.exception() is not None and not self.core.closing:
                 log.error("run %s cannot be given back, trying again: %s", run.id, future.exception())
                 asyncio.get_running_loop().call_later(POLL_SECONDS, self.hand_over, run, started_at)
 
-        self.core.committer.submit("parks", park).add_done_callback(given)
+        self._give(run, started_at).add_done_callback(given)
+
+    def doubt(self, run: ClaimedRun, started_at: int) -> None:
+        """A run was dropped here, since it seems to be another worker's: should it be ours still, it is given back.
+
+        Nobody else would: while this worker lives its runs are not rescued. A little later, so that a run that is
+        dropped again and again keeps nobody busy; a store gives back only what is really ours.
+        """
+
+        def given(future: asyncio.Future[Any]) -> None:
+            if future.cancelled() or self.core.closing:
+                return
+            if future.exception() is not None:
+                self.doubt(run, started_at)
+            elif future.result() is None:
+                log.error("run %s was dropped here though no other worker had it; it is given back", run.id)
+
+        def look() -> None:
+            if self._stopping or self.core.closing:
+                return  # the worker signs off, and its runs are rescued
+            if self.threads.busy_for(run.uid):
+                self.doubt(run, started_at)
+            else:
+                self._give(run, started_at).add_done_callback(given)
+
+        asyncio.get_running_loop().call_later(POLL_SECONDS, look)
+
+    def _give(self, run: ClaimedRun, started_at: int) -> asyncio.Future[Any]:
+        park = Park(
+            run.uid, run.epoch, run.queue, run.workflow, run.version, run.protocol, run.rank, started_at, 0, (), 0
+        )
+        return self.core.committer.submit("parks", park)
+
+
+async def with_values(core: Core, rows: list[JournalRow]) -> list[JournalRow]:
+    """Entries with the values that are kept apart, of all of them in one read, as long as these are not too many.
+
+    Of others each is read where the run's code asks for it.
+    """
+    large = [reference_of(row.output).size for row in rows if row.output is not None and is_apart(row.output)]
+    edited = any(is_apart(row.input) for row in rows if row.outcome == EDITED)
+    if not large and not edited:
+        return rows
+    fields = ["input"] * edited + ["output"] * (sum(large) <= FETCH_BYTES)
+    return await core.sealed.fetched(rows, *fields) if fields else rows
 
 
 def by_run(runs: Sequence[ClaimedRun], rows: list[JournalRow], attempts: list[AttemptRow]) -> dict[bytes, Recorded]:

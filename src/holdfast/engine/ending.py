@@ -43,7 +43,7 @@ def failure_start(execution: Execution, handler: Workflow[[RunFailure], Any], ou
         options=StartOptions(
             id=f"{run.id}/{run.generation}.failed", priority=run.priority, shadow=in_shadow(execution.attributes)
         ),
-        given=handler.signature.encode_input((failure,), {}),
+        given=handler.signature.encode_input((failure,), {}, 2 * execution.core.most_bytes),
         now_us=now,
         args=(failure,),
         kwargs={},
@@ -61,6 +61,7 @@ async def continue_anew(execution: Execution, again: ContinuedAsNew) -> None:
     order = Continue(run.uid, run.epoch, again.input, encode_cuts(cuts[-1:]), rank(now, run.priority), now)
     await execution.committer.drain()
     if await execution.core.store.continue_as_new(order):
+        execution.let_go = True
         execution.core.announce("ready")
     else:
         log.warning("run %s was taken over by another worker; it does not begin again from here", run.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -16,7 +16,7 @@ from holdfast.errors import HoldfastError, UsageError
 from holdfast.model.payload import Codec
 from holdfast.model.publishing import text_digest
 from holdfast.model.schema import input_from, terms_of
-from holdfast.model.terms import Terms
+from holdfast.model.terms import Terms, needs_code, with_code
 from holdfast.store.operations import NewMessage, Start
 from holdfast.store.outbox_rows import PublishSettingRow
 from holdfast.store.rows import WorkflowRow
@@ -80,7 +80,7 @@ class Target:
                 options=StartOptions(id=run_id, priority=priority, attributes=attributes, shadow=shadow),
                 given=self._input(entry),
                 now_us=now_us,
-                args=(entry,),
+                args=([entry],) if self.terms.batch is not None else (entry,),
                 kwargs={},
             )
         except HoldfastError:
@@ -91,7 +91,8 @@ class Target:
             ) from error
 
     def _input(self, entry: Incoming) -> bytes:
-        given = {self.argument: _plain(entry)}
+        plain = _plain(entry)
+        given = {self.argument: plain if self.terms.batch is None else [plain]}
         if self.typed:
             return _PLAIN.encode(given, f"{self.name}() input")
         return input_from(self.name, self.description, given, _PLAIN)
@@ -118,14 +119,15 @@ def target_of(row: WorkflowRow, code: Workflow[Any, Any] | None) -> Target:
         )
     terms = terms_of(row.input_schema)
     if code is not None:
-        terms = replace(terms, key=code.terms.key, cancel_key=code.terms.cancel_key)
-    elif callable(terms.key) or callable(terms.cancel_key):
+        terms = with_code(terms, code.terms)
+    elif needs_code(terms):
         raise UsageError(
             f"workflow {row.name!r} has a key that only its code can tell: let a worker that serves it read the "
             "source, or name the key by its place in the entry"
         )
     argument = required[0] if required else next(iter(properties))
-    return Target(row.name, row.version, terms, argument, row.input_schema, _is_incoming(schema, properties[argument]))
+    said = properties[argument] if terms.batch is None else properties[argument].get("items", {})
+    return Target(row.name, row.version, terms, argument, row.input_schema, _is_incoming(schema, said))
 
 
 def _is_incoming(schema: dict[str, Any], said: Any) -> bool:

@@ -75,7 +75,7 @@ def wait_for_event(
 
 
 async def _wait(execution: Execution, position: bytes, about: Topic, limit: float | None, codec: Codec) -> Any:
-    entry = await event_at(execution, position, about, limit)
+    entry = await execution.whole(await event_at(execution, position, about, limit))
     try:
         return codec.decode(entry.output or b"", f"the payload of event {about.name!r}")
     except PayloadError as error:
@@ -245,14 +245,17 @@ def checked(tenant: str, name: str, key: object, to: str, keep: Duration) -> tup
     return topic(tenant, name, str(text)), seconds(keep, what="how long an event is kept")
 
 
-def encode_payload(payload: Any, about: Topic) -> bytes:
+def encode_payload(payload: Any, about: Topic, most: int) -> bytes:
     """An event's payload as stored: plain JSON, or an object of a class that pydantic knows.
+
+    Args:
+        most: so large may it be.
 
     Raises:
         PayloadError: it cannot be stored.
     """
     plain = payload is None or isinstance(payload, str | int | float | bool | dict | list)
-    return (_ANY if plain else codec_of(type(payload))).encode(payload, f"the payload of event {about.name!r}")
+    return (_ANY if plain else codec_of(type(payload))).encode(payload, f"the payload of event {about.name!r}", most)
 
 
 async def _send(execution: Execution, position: bytes, about: Topic, payload: Any, to: To, keep: float) -> None:
@@ -260,7 +263,7 @@ async def _send(execution: Execution, position: bytes, about: Topic, payload: An
     if execution.recorded(position, SEND, about.name) is not None:
         return
     await execution.may_go_on(position)
-    output = encode_payload(payload, about)
+    output = await execution.set_apart(encode_payload(payload, about, execution.core.most_bytes))
     run, now = execution.run, execution.core.now_us()
     execution.enter(position)
     try:

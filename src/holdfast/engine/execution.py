@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.engine import counting
 from holdfast.engine.asking import cancel_children, cancel_runs
+from holdfast.engine.chunks import begin_again, close_streams
 from holdfast.engine.context import Scope, StepFrame, place
 from holdfast.engine.ending import continue_anew, failure_start
 from holdfast.engine.forsaken import is_told, tell
@@ -26,6 +27,7 @@ from holdfast.errors import (
     Evicted,
     HoldfastError,
     Interruption,
+    KeyMissing,
     NonDeterminism,
     PayloadError,
     RunCancelled,
@@ -33,6 +35,7 @@ from holdfast.errors import (
     RunTimeout,
     StoreError,
     UsageError,
+    ValueMissing,
 )
 from holdfast.model.decision import Open
 from holdfast.model.failure import SEQ, decode_failure, encode_failure
@@ -40,9 +43,11 @@ from holdfast.model.notes import Note, decode_note
 from holdfast.model.position import format_position
 from holdfast.model.retry import retry_delay
 from holdfast.model.run import Entry, Kind, Outcome, instant
+from holdfast.model.sealed import is_unopened, refuse
 from holdfast.store.base import Store
 from holdfast.store.operations import ASKED, Adopted, Attempt, ClaimedRun, Refusal, Settle
 from holdfast.store.rows import AttemptRow
+from holdfast.store.values.forms import is_special
 
 if TYPE_CHECKING:
     from holdfast.engine.dispatcher import Dispatcher
@@ -110,6 +115,8 @@ class Execution:
         given: tasks that were given an event.
         losers: tasks that lost against another in ``hf.first``.
         first_at: when it was executed first, here or elsewhere, as far as its journal tells.
+        let_go: it is known that this worker has the run no more: it ended, was parked or given back, or the worker's
+            lease is over.
         companions: what others keep for the run as long as it is executed here, by a key of theirs.
     """
 
@@ -143,6 +150,7 @@ class Execution:
         "holding",
         "journal",
         "leave_after",
+        "let_go",
         "listened",
         "losers",
         "open_calls",
@@ -172,6 +180,7 @@ class Execution:
         self.started_at = self.core.now_us()
         self.first_at = self.started_at if recorded.first_at is None else recorded.first_at
         self.dead = False
+        self.let_go = False
         self.open_calls = 0
         self.has_slot = True
         self.leave_after: int | None = None
@@ -195,7 +204,7 @@ class Execution:
         self._telling: asyncio.Task[None] | None = None
         self._note: Note | None = None
         self._released: asyncio.Future[None] | None = None
-        self._failure: UsageError | None = None
+        self._failure: HoldfastError | None = None
         self._hold: HoldfastError | None = None
         self._task: asyncio.Task[None] | None = None
         self._unmarked: bytes | None = None
@@ -237,7 +246,12 @@ class Execution:
             if self.spans is not None:
                 self.spans.left("handed over")
             self.evict()
-            self.dispatcher.hand_over(self.run, self.started_at)
+            self.give_back()
+
+    def give_back(self) -> None:
+        """Any worker may claim the run at once."""
+        self.let_go = True
+        self.dispatcher.hand_over(self.run, self.started_at)
 
     async def _drive(self) -> None:
         scope = Scope(self, b"")
@@ -254,11 +268,19 @@ class Execution:
                     await self._stand_still()
                 if self.cancelling and run.fresh:
                     raise self.cancelled(b"")
+                if is_unopened(run.input):
+                    raise self.sealed(run.input, "the input")
                 args, kwargs = self.workflow.signature.decode_input(run.input)
+                if run.cuts is not None:
+                    await begin_again(self)
                 result = await self.workflow.fn(*args, **kwargs)
                 if not (self._failure or self._hold or self.dead or self.delivered):
-                    output, _ = self.workflow.signature.result.settle(result, self.workflow.signature.result_place)
+                    signature, most = self.workflow.signature, self.core.most_bytes
+                    output, _ = signature.result.settle(result, signature.result_place, most)
+                    output = await self.set_apart(output)
                     status = "succeeded"
+            except (KeyMissing, ValueMissing) as error:
+                self._hold = self._hold or error  # of an event, or of a child run
             except Exception as error:
                 output = encode_failure(error)
                 failed_seq = seq_of(error)
@@ -302,7 +324,7 @@ class Execution:
                 await self._settle("held", encode_failure(self._hold))
         except StoreError as error:
             log.error("the end of run %s cannot be recorded here, giving it back: %s", run.id, error)
-            self.dispatcher.hand_over(run, self.started_at)
+            self.give_back()
         finally:
             self.dead = self.stopped = True
             self.waits.close()
@@ -337,11 +359,15 @@ class Execution:
             refusal = await self._submit_end(settle)
         if refusal == ASKED:
             # It is not to be held any more: whoever claims it next is told what is asked of it.
-            self.dispatcher.hand_over(run, self.started_at)
+            self.give_back()
         elif refusal is not None:
             log.warning("run %s was taken over by another worker; its end is not recorded here", run.id)
-        elif self.spans is not None:
-            self.spans.settled(settle)
+        else:
+            self.let_go = True
+            if status == "held" and self._hold is not None:
+                log.warning("run %s is held: %s", run.id, self._hold)
+            if self.spans is not None:
+                self.spans.settled(settle)
         return refusal
 
     async def _submit_end(self, settle: Settle) -> Refusal | None:
@@ -400,7 +426,7 @@ class Execution:
         if self.dead or self._hold is not None:
             raise Evicted(f"run {self.run.id!r} left this process")
 
-    def fail(self, error: UsageError) -> UsageError:
+    def fail(self, error: HoldfastError) -> HoldfastError:
         """The run ends failed with this error, whatever its code does from now on."""
         if self._failure is None:
             self._failure = error
@@ -618,7 +644,32 @@ class Execution:
             )
             self.stopped = True
             raise Evicted(str(self._hold))
+        return None if entry is None else self._readable(entry)
+
+    def _readable(self, entry: Entry) -> Entry:
+        if is_unopened(entry.output):
+            raise self.sealed(entry.output or b"", f"what {entry.kind} {entry.name!r} gave")
         return entry
+
+    def sealed(self, data: bytes, place: str) -> Evicted:
+        """A value of the run cannot be opened here: the run is held, for it goes on where the key is."""
+        try:
+            refuse(data, f"{place} of run {self.run.id!r}" if place == "the input" else place)
+        except PayloadError as error:
+            self._hold, self.stopped = error, True
+        return Evicted(str(self._hold))
+
+    async def whole(self, entry: Entry) -> Entry:
+        """An entry with its value, where the bytes of that are kept apart."""
+        if is_special(entry.output):
+            [entry] = await self.read(lambda _: self.core.sealed.fetched([entry], "output"))
+        return self._readable(entry)
+
+    async def set_apart(self, data: bytes) -> bytes:
+        """What to store in place of a payload, see `Core.set_apart`; again while its place cannot be reached."""
+        if len(data) <= self.core.ahead_over:
+            return data
+        return await self.read(lambda _: self.core.set_apart(data))
 
     def ahead(self, position: bytes, prefix: bytes) -> bool:
         """Whether something is recorded at or after a position in a branch, so that the code there is replayed."""
@@ -645,7 +696,7 @@ class Execution:
         if result is None:
             return None
         if isinstance(result, Adopted):
-            return result.entry
+            return await self.whole(result.entry)
         raise self.lost()
 
     async def read(self, query: Callable[[Store], Awaitable[T]]) -> T:
@@ -693,7 +744,7 @@ class Execution:
         if self.journal:
             entry = self.recorded(position, STEP, step.name)
             if entry is not None:
-                return self._replayed(step, entry)
+                return self._replayed(step, await self.whole(entry))
         if self.stopped or self.leave_after is not None:
             await self.may_go_on(position)
         self.open_calls += 1
@@ -717,7 +768,7 @@ class Execution:
         self, step: Step[Any, Any], position: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         run = self.run
-        now_us = self.core.now_us
+        now_us, most, ahead_over = self.core.now_us, self.core.most_bytes, self.core.ahead_over
         calls = self.calls
         failed = self.attempts.pop(position, None) if self.attempts else None
         attempt = 1
@@ -740,9 +791,11 @@ class Execution:
             began = now_us()
             try:
                 if given is None:
-                    given = step.signature.encode_input(args, kwargs)
+                    given = step.signature.encode_input(args, kwargs, most)
                 result = await step.attempt(self, args, kwargs)
-                output, value = step.signature.result.settle(result, step.signature.result_place)
+                output, value = step.signature.result.settle(result, step.signature.result_place, most)
+                if len(output) > ahead_over:
+                    output = await self.set_apart(output)
             except BaseException as error:
                 if _passes(error):
                     if span is not None:
@@ -765,6 +818,8 @@ class Execution:
                     if failure is None or kind != "messages":  # only what succeeded is told to others
                         self.committer.post(kind, attached)
             if failure is None:
+                if frame.closing:
+                    close_streams(frame)
                 row = (
                     run.uid, position, run.generation, self.next_seq(), STEP, step.name, OK, given, output, attempt,
                     began, ended, run.epoch,

@@ -251,9 +251,11 @@ async def _first_of(here: Scope, position: bytes, calls: tuple[Awaitable[Any], .
     if entry is not None:
         decided = decode_decision(entry.output or b"")
         if not execution.ahead(here.prefix + encode_number(here.count), here.prefix):
-            # Nothing was done after it: what lost may not know yet.
-            await give_up(execution, decided.losing)
-            await execution.abandon(decided.losing)
+            # Nothing was done after it: what lost may not know yet. A fork keeps the decision and not what lost, which
+            # is told by the run that it is forked from.
+            lost = [one for one in decided.losing if bytes.fromhex(one.position) in execution.journal]
+            await give_up(execution, lost)
+            await execution.abandon(lost)
         winner = _branch(here, position + encode_number(decided.winner), calls[decided.winner], None)
         [value] = await _all(here, position, [winner])
         return First(decided.winner, value)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.engine.part import UNSET, Part, Unset, check_whole
+from holdfast.engine.shares import Shares, ShareView, checked_limits, checked_weights
 from holdfast.engine.views import run_view
-from holdfast.errors import UsageError
-from holdfast.model.explanation import Facts, Link, explain, lane_name
+from holdfast.errors import RunNotFound, UsageError
+from holdfast.model.explanation import Facts, Link, explain, lane_name, no_run
 from holdfast.model.failure import failure_view
 from holdfast.model.generations import decode_cuts, in_force
-from holdfast.model.ids import check_id
+from holdfast.model.ids import check_id, check_owner
 from holdfast.model.notes import decode_note
 from holdfast.model.run import Kind, Outcome, RunView, Status, instant
 from holdfast.model.search import And, Compare, Condition, parse
+from holdfast.model.shares import queue_of, share_of
 from holdfast.store.rows import AttemptRow, Flow, JournalRow, QueueRow, RunRow, Standing
 
 if TYPE_CHECKING:
@@ -30,14 +32,14 @@ RunViews = list[RunView]
 STRANDED_AT_MOST = 10_000
 """Up to here the stranded runs of a kind are counted."""
 
-LIMIT_AT_MOST = 1_000_000_000
-"""More than any number of runs that execute."""
-
 HOPS = 20
 """So far a cycle of lanes is followed."""
 
 OPEN_AT_MOST = 10_000
 """So much of what a run may wait for is looked at."""
+
+STARTS_AT_MOST = 1000
+"""So many starts that a run stands for are counted."""
 
 LOOK_AT_MOST = 100
 """So many runs are looked at for a cycle."""
@@ -70,6 +72,8 @@ class QueueView:
         ready: runs that could be claimed, counted up to 1,000.
         executing: runs that execute, counted up to 1,000.
         oldest_at: since when the run that is first in line is due; None when nothing is ready.
+        per_key: how many runs of one share may execute at once; None for any number.
+        weights: what shares weigh that do not weigh one: ``{"tenant": 5, "tenant/key": 3}``.
     """
 
     name: str
@@ -79,6 +83,8 @@ class QueueView:
     ready: int
     executing: int
     oldest_at: datetime | None = None
+    per_key: int | None = None
+    weights: dict[str, int] = field(default_factory=dict)
 
 
 Queues = list[QueueView]
@@ -216,12 +222,21 @@ class Finding(Part):
     async def explain(self, run_id: str) -> str:
         """Why a run does not move: one reason to a line, for people.
 
+        Of an id of which there is no run, since its start was merged or dropped, it says that.
+
         Raises:
-            RunNotFound: the tenant has no run of this id.
+            RunNotFound: the tenant has no run of this id, and recorded no such start.
         """
         store = self.reads
         for _ in range(3):
-            row = await self._find(run_id)
+            try:
+                row = await self._find(run_id)
+            except RunNotFound:
+                found = await self._patiently(store.diversions.list_diversions(self.tenant, limit=1, id=run_id))
+                if not found:
+                    raise
+                [one] = found
+                return no_run(one.id, one.uid.hex(), one.way, one.reason, one.run_id, one.at)
             if row.status in _ENDED:
                 return explain(_facts(row, Standing("nowhere"), self.core.now_us()))
             standing = await self._patiently(store.standing(row.uid))
@@ -230,7 +245,22 @@ class Finding(Part):
         rows, attempts = await self._patiently(store.read_open(row.uid, OPEN_AT_MOST))
         flow = await self._patiently(store.flow())
         cycle = await self._cycle(row.id, standing)
-        return explain(_facts(row, standing, self.core.now_us(), rows, attempts, flow, cycle))
+        facts = _facts(row, standing, self.core.now_us(), rows, attempts, flow, cycle)
+        if row.status == Status.QUEUED and standing.place == "parked":
+            facts = await self._ruled(facts)
+        return explain(facts)
+
+    async def _ruled(self, facts: Facts) -> Facts:
+        """With the rule by which a run begins later, and how many starts it stands for."""
+        found = await self._patiently(
+            self.reads.diversions.list_diversions(self.tenant, limit=STARTS_AT_MOST, run_id=facts.id)
+        )
+        # The first of them, which made the run, is the last in the list, unless there are more than are looked at.
+        rule = next((one for one in reversed(found) if one.way != "dropped"), None)
+        if rule is None:
+            return facts
+        starts = sum(one.way != "dropped" and one.rule == rule.rule for one in found)
+        return replace(facts, rule=rule.rule, rule_key=rule.key, starts=starts)
 
     async def _cycle(self, run_id: str, standing: Standing) -> tuple[Link, ...]:
         """How a run waits for itself, by lanes and children; empty if it does not."""
@@ -293,12 +323,43 @@ class Finding(Part):
                 ready,
                 executing,
                 None if oldest is None else instant(oldest),
+                row.per_key,
+                dict(row.weights),
             )
             for row, ready, executing, oldest in found
         ]
 
+    async def queue_shares(self, name: str, *, limit: int = 100, own: bool = False) -> Shares:
+        """The shares of a queue with ready or executing runs, those with the most ready ones first.
+
+        Where there are very many, not all are looked at: of a hundred tenants twenty keys each, of one tenant a
+        thousand.
+
+        Args:
+            name: the queue.
+            limit: at most so many, 1 to 1,000.
+            own: only those of the client's own tenant.
+
+        Raises:
+            UsageError: not the name of a queue, or a limit out of range.
+        """
+        check_owner(name, "the name of a queue")
+        check_whole(limit, "limit", 1000)
+        tenant = self.tenant if own else None
+        rows = await self._patiently(self.reads.list_shares(name, tenant=tenant, limit=limit))
+        weights = dict(_settings(await self._patiently(self.reads.flow()), name).weights)
+        return [
+            ShareView(*row, weights.get(f"{row.tenant}/{row.key}" if row.key else row.tenant, 1)) for row in rows
+        ]
+
     async def set_queue(
-        self, name: str, *, total: int | Unset | None = UNSET, per_worker: int | Unset | None = UNSET
+        self,
+        name: str,
+        *,
+        total: int | Unset | None = UNSET,
+        per_worker: int | Unset | None = UNSET,
+        per_key: int | Unset | None = UNSET,
+        weights: Mapping[str, int | None] | None = None,
     ) -> None:
         """Limit how many runs execute from a queue at once; those that wait for something do not count.
 
@@ -309,16 +370,15 @@ class Finding(Part):
             name: the queue.
             total: on all workers together, 1 or more; None for any number.
             per_worker: on each worker, 1 or more; None for any number.
+            per_key: of each share, a tenant's or a key's of it, over all workers, 1 or more; None for any number.
+            weights: how many runs a tenant is given in its turn, and a key in that of its tenant, by ``"tenant"`` and
+                ``"tenant/key"``: 1 to 1,000; None for one. Those that are not named stay as they are.
 
         Raises:
-            UsageError: not the name of a queue, or a limit out of range.
+            UsageError: not the name of a queue, or a limit or a weight out of range.
         """
-        given = {"total": total, "per_worker": per_worker}
-        limits = {what: value for what, value in given.items() if not isinstance(value, Unset)}
-        for what, value in limits.items():
-            if value is not None:
-                check_whole(value, what, LIMIT_AT_MOST)
-        await self._set_queue("queue.set", name, **limits)
+        limits = checked_limits(total=total, per_worker=per_worker, per_key=per_key)
+        await self._set_queue("queue.set", name, checked_weights(weights), **limits)
 
     async def pause_queue(self, name: str) -> None:
         """Let no worker claim runs from a queue; what executes goes on.
@@ -357,12 +417,16 @@ class Finding(Part):
         self.core.announce("flow")
         await self._record(action, name)
 
-    async def _set_queue(self, action: str, name: str, **settings: Any) -> None:
-        check_id(name, "the name of a queue")
+    async def _set_queue(
+        self, action: str, name: str, weights: Mapping[str, int | None] | None = None, **settings: Any
+    ) -> None:
+        check_owner(name, "the name of a queue")
         queue = QueueRow(name, None, None, False)._replace(**settings)
-        await self._patiently(self.core.store.set_queue(queue, settings))
+        await self._patiently(self.core.store.set_queue(queue, settings, list((weights or {}).items())))
         self.core.announce("flow")
         limits = {what: "any" if value is None else value for what, value in settings.items() if what != "paused"}
+        if weights:
+            limits["weights"] = {share: 1 if weight is None else weight for share, weight in weights.items()}
         await self._record(action, name, **limits)
 
 
@@ -415,14 +479,15 @@ def _facts(
     cuts = decode_cuts(row.cuts)
     journal = [entry for entry in rows if in_force(entry.generation, entry.seq, cuts)]
     pending = [entry for entry in journal if entry.outcome == Outcome.PENDING]
-    queue = _settings(flow, row.queue)
+    name = queue_of(row.queue)
+    queue = _settings(flow, name)
     lane = standing.lane
     return Facts(
         now=now_us,
         id=row.id,
         workflow=row.workflow,
         version=row.version,
-        queue=row.queue,
+        queue=name,
         status=row.status,
         place=standing.place,
         finished_at=row.finished_at,
@@ -444,6 +509,10 @@ def _facts(
         executing=standing.executing,
         total=queue.total,
         per_worker=queue.per_worker,
+        tenants=standing.tenants,
+        keyed=bool(share_of(row.queue).key),
+        of_share=standing.of_share,
+        per_key=queue.per_key,
         waits=standing.waits,
         children=standing.children,
         open_children=max(len(standing.children), sum(_children(entry) for entry in pending)),

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.engine.children import ended_badly
 from holdfast.engine.shadow import inherited
-from holdfast.engine.starting import with_terms
+from holdfast.engine.starting import check_child, with_limit, with_terms
 from holdfast.errors import RunCancelled, RunFailed
 from holdfast.model.decision import Open
 from holdfast.model.ids import uuid7
 from holdfast.model.keys import lane_id
 from holdfast.model.position import encode_number, format_position
 from holdfast.model.run import PROTOCOL, Entry, Kind, Outcome, rank
+from holdfast.model.shares import share_name
 from holdfast.store.operations import LOST, Start
 from holdfast.store.rows import ChildRow
+from holdfast.store.values.forms import is_special
 
 if TYPE_CHECKING:
     from holdfast.engine.execution import Execution
@@ -44,6 +46,7 @@ async def map_runs(
 ) -> list[Any]:
     """Start a child run for each item, wait until all have ended, and give their results in order."""
     execution.check()
+    check_child(workflow.name, workflow.terms)
     execution.dispatcher.serve(workflow)
     entry = execution.recorded(position, MAP, workflow.name)
     if not items:
@@ -52,6 +55,8 @@ async def map_runs(
         entry = await _all_ended(execution, position, workflow, items, limit, entry)
     owner, generation = (entry.output or b"")[:16], int.from_bytes((entry.output or b"")[16:], "big")
     rows = await execution.read(lambda store: store.child_outcomes(owner, generation, position))
+    if any(is_special(row.output) for row in rows):
+        rows = await execution.read(lambda _: execution.core.sealed.fetched(rows, "output"))
     try:
         return [_result(workflow, row) for row in _in_order(rows)]
     except (RunCancelled, RunFailed) as error:
@@ -100,7 +105,7 @@ async def _all_ended(
             under_way = Open(position.hex(), entry.generation, MAP, workflow.name, "")
             execution.pending[position] = asyncio.current_task(), under_way
             if position + ALL_STARTED not in execution.journal:
-                await _start(execution, position, starts)
+                await _start(execution, position, workflow, starts)
             execution.child_stored(position)
             wait = execution.waits.expect(position, entry.generation)
             execution.core.look()
@@ -136,11 +141,17 @@ async def _children(
     return starts
 
 
-async def _start(execution: Execution, position: bytes, starts: Sequence[Start]) -> None:
+async def _start(
+    execution: Execution, position: bytes, workflow: Workflow[Any, Any], starts: Sequence[Start]
+) -> None:
     """Store the children that are not stored yet, in portions."""
-    run = execution.run
+    run, over = execution.run, execution.core.ahead_over
     for first in range(0, len(starts), PORTION):
-        futures = [execution.committer.submit("starts", start) for start in starts[first : first + PORTION]]
+        portion = starts[first : first + PORTION]
+        if workflow.terms.plain and any(len(start.input) > over for start in portion):
+            inputs = await asyncio.gather(*(execution.set_apart(start.input) for start in portion))
+            portion = [start._replace(input=given) for start, given in zip(portion, inputs, strict=True)]
+        futures = [execution.committer.submit("starts", start) for start in portion]
         for started in await asyncio.gather(*futures):
             if started == LOST:
                 raise execution.lost()
@@ -171,10 +182,10 @@ def _child(
         workflow=workflow.name,
         version=workflow.version,
         protocol=PROTOCOL,
-        queue=workflow.terms.queue,
+        queue=share_name(workflow.terms.queue, run.tenant, ""),
         priority=run.priority,
         rank=rank(run.created_at, run.priority),
-        input=workflow.signature.encode_input((item,), {}),
+        input=workflow.signature.encode_input((item,), {}, execution.core.most_bytes),
         attributes=None if execution.attributes is None else inherited(execution.attributes),
         created_at=now,
         due_at=None,
@@ -186,8 +197,9 @@ def _child(
         group=len(position),
         deadline_at=None if timeout is None else now + int(timeout * 1e6),
     )
-    if workflow.terms.lane is not None or workflow.terms.cancel_on is not None:
+    if not workflow.terms.plain:
         start = with_terms(start, workflow.terms, (item,), {})
+    start = with_limit(start, workflow.terms, (item,), {})
     if limit is not None:
         lane = lane_id(run.tenant, LANE, group_id)
         start = start._replace(lane=lane, lane_name=LANE, lane_key=group_id, slots=limit)

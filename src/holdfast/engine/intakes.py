@@ -23,7 +23,16 @@ from holdfast.engine.intake_views import (
 )
 from holdfast.engine.levers import _text
 from holdfast.engine.part import Part, check_whole
-from holdfast.errors import EntryNotFound, EntrySettled, PayloadError, SourceChanged, SourceNotFound, UsageError
+from holdfast.engine.starting import ruled
+from holdfast.errors import (
+    EntryNotFound,
+    EntrySettled,
+    PayloadError,
+    SourceChanged,
+    SourceNotFound,
+    StartDropped,
+    UsageError,
+)
 from holdfast.model.ids import check_id
 from holdfast.model.publishing import PublishPath
 from holdfast.model.run import instant
@@ -115,6 +124,7 @@ class Intakes(Part):
         Raises:
             EntryNotFound: the tenant has none of this id.
             EntrySettled: it is not dead, or somebody settled it meanwhile.
+            StartDropped: a rule of the workflow dropped the start; the entry is settled all the same.
             PayloadError: its content still cannot be read, or the workflow does not take it.
             UnknownWorkflow: no worker has registered the source's workflow.
         """
@@ -131,8 +141,13 @@ class Intakes(Part):
         run_id = f"{row.source}/{row.uid.hex()}"
         start = target.start(self.tenant, run_id, entry, now_us=self.core.now_us())
         await self._settle(row, start, "", "entry.retry", run=run_id, source=row.source)
-        self.core.announce("ready")
-        return run_id
+        self.core.tell_started([start])
+        if not ruled(start):
+            return run_id
+        ended = await self._entry(id)
+        if ended.run_id is None:
+            raise StartDropped(f"a rule of the workflow dropped the start: {ended.reason}", reason=ended.reason)
+        return ended.run_id
 
     async def discard_entry(self, id: str, reason: str) -> None:
         """Give a dead entry up.

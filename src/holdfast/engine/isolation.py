@@ -15,7 +15,7 @@ import os
 import runpy
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -30,6 +30,9 @@ log = logging.getLogger("holdfast.isolation")
 AT_ONCE = 4
 """So many child processes at most; other suspects wait for their turn."""
 
+LONGEST_ORDER_BYTES = 512 * 1024 * 1024
+"""Of an order, which has the run's input in base64."""
+
 TROUBLE_PAUSE_SECONDS = 1.0
 """How long to wait when the database, or the machine, cannot do it just now."""
 
@@ -38,6 +41,10 @@ IMPORTING = "HOLDFAST_ISOLATED_IMPORT"
 
 setup: tuple[str, str] | None = None
 """What a child calls first, ``module:function``, and its argument: there it sets up its logs and exports."""
+
+values: tuple[str, str] | None = None
+"""What makes the `Values` of the database in a child, ``module:function``, and its argument. Without it a run whose
+values are stored in a way of their own is not executed in a child, which could not open them."""
 
 _DONE, _NOT_FOUND, _TROUBLE = b"done\n", b"not found\n", b"trouble\n"
 _CHILD = "from holdfast.engine.isolation import main; main()"
@@ -52,6 +59,7 @@ class Order(msgspec.Struct):
     path: list[str]
     run: ClaimedRun
     setup: tuple[str, str] | None = None
+    values: tuple[str, str] | None = None
 
 
 class Isolation:
@@ -81,7 +89,12 @@ class Isolation:
         file = getattr(sys.modules.get(module), "__file__", None) if module == "__main__" else None
         if self._core.url.startswith("memory://") or (module == "__main__" and file is None):
             return False
-        order = Order(self._core.url, module, file, [path or os.getcwd() for path in sys.path], run, setup)
+        if self._core.values is not None and values is None:
+            said = "run %s executes among the others: a child process would not know the values= that was given in code"
+            log.warning(said, run.id)
+            return False
+        made_by = None if self._core.values is None else values
+        order = Order(self._core.url, module, file, [path or os.getcwd() for path in sys.path], run, setup, made_by)
         self._suspects[run.uid] = run
         term = self._term
         try:
@@ -184,28 +197,31 @@ class _Child:
 # In the child process
 
 
-def find_workflow(order: Order) -> Workflow[Any, Any] | None:
-    """Import the module of the run's workflow and find it there."""
-    sys.path[:] = order.path
+def names_of(module: str, file: str | None, path: Sequence[str]) -> dict[str, Any]:
+    """What a user's module has, imported in a child; nothing, and a line on stderr, if it cannot be."""
+    sys.path[:] = path
     os.environ[IMPORTING] = "1"
     try:
-        if order.file is not None:
-            names = runpy.run_path(order.file, run_name="__mp_main__")
-        else:
-            names = vars(importlib.import_module(order.module))
+        if file is not None:
+            return runpy.run_path(file, run_name="__mp_main__")
+        return vars(importlib.import_module(module))
     except BaseException as error:
-        sys.stderr.write(f"holdfast: {order.file or order.module} cannot be imported: {error!r}\n")
-        return None
+        sys.stderr.write(f"holdfast: {file or module} cannot be imported: {error!r}\n")
+        return {}
     finally:
         del os.environ[IMPORTING]
-    for value in names.values():
+
+
+def find_workflow(order: Order) -> Workflow[Any, Any] | None:
+    """Import the module of the run's workflow and find it there."""
+    for value in names_of(order.module, order.file, order.path).values():
         if isinstance(value, Workflow) and (value.name, value.version) == (order.run.workflow, order.run.version):
             return value
     return None
 
 
 async def _execute(core: Core, order: Order) -> bytes:
-    from holdfast.engine.dispatcher import Dispatcher, by_run
+    from holdfast.engine.dispatcher import Dispatcher, by_run, with_values
 
     workflow = find_workflow(order)
     if workflow is None:
@@ -214,8 +230,10 @@ async def _execute(core: Core, order: Order) -> bytes:
         core, [workflow], queues=None, concurrency=1, threads=4, may_claim=lambda: False, on_lost=lambda: None
     )
     rows, attempts = await core.store.load_journals([order.run.uid])
+    rows = await with_values(core, rows)
+    [run] = await core.sealed.fetched([order.run], "input")
     tallying = core.count_ends()
-    await dispatcher.execute_one(order.run, by_run([order.run], rows, attempts)[order.run.uid])
+    await dispatcher.execute_one(run, by_run([run], rows, attempts)[run.uid])
     await core.committer.drain()
     try:
         await tallying.put(core.now_us())
@@ -227,7 +245,8 @@ async def _execute(core: Core, order: Order) -> bytes:
 async def _reply(core: Core | None, order: Order) -> tuple[Core | None, bytes]:
     try:
         if core is None:
-            core = await Core.open(order.url, migrate=False)
+            stored = None if order.values is None else called(*order.values)
+            core = await Core.open(order.url, migrate=False, values=stored)
         return core, await _execute(core, order)
     except StoreError as error:
         sys.stderr.write(f"holdfast: the database cannot be used just now: {error}\n")
@@ -235,7 +254,7 @@ async def _reply(core: Core | None, order: Order) -> tuple[Core | None, bytes]:
 
 
 async def _serve(reply_to: int) -> None:
-    orders = asyncio.StreamReader(limit=64 * 1024 * 1024)
+    orders = asyncio.StreamReader(limit=LONGEST_ORDER_BYTES)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), os.fdopen(0, "rb", closefd=False))
     core: Core | None = None
@@ -244,7 +263,7 @@ async def _serve(reply_to: int) -> None:
     while line := await reading:
         order = msgspec.json.decode(line, type=Order)
         if finish is None and order.setup is not None:
-            finish = _set_up(*order.setup)
+            finish = called(*order.setup)
         # The next line, or the end of input when the parent dies, is looked for while this run executes.
         reading = asyncio.create_task(orders.readline())
         work = asyncio.create_task(_reply(core, order))
@@ -259,10 +278,10 @@ async def _serve(reply_to: int) -> None:
         finish()
 
 
-def _set_up(place: str, argument: str) -> Callable[[], None]:
+def called(place: str, argument: str) -> Any:
+    """What a function gives for its argument, named as ``module:function``."""
     module, _, name = place.partition(":")
-    finish: Callable[[], None] = getattr(importlib.import_module(module), name)(argument)
-    return finish
+    return getattr(importlib.import_module(module), name)(argument)
 
 
 def main() -> None:

@@ -154,7 +154,7 @@ class Levers(Part):
         """
         row = await self._find(run_id)
         given = not isinstance(value, Unset)
-        output = _ANY.encode(value if given else None, "the value of a release")
+        output = _ANY.encode(value if given else None, "the value of a release", self.core.most_bytes)
         note = Note("release", by=_text(by, "by"), value=given)
         await self._ask(row, self._control(row, "release", note, output))
         await self._record("run.release", row.id, by=by, value="given" if given else None)
@@ -248,7 +248,7 @@ class Levers(Part):
             limit = int(terms.timeout_seconds * 1e6)
         watches: tuple[Topic, ...] = ()
         if terms.cancel_on is not None and not callable(terms.cancel_key):
-            key = key_for(terms.cancel_key, row.workflow, "cancel_on", row.input, None, {})
+            key = key_for(terms, terms.cancel_key, row.workflow, "cancel_on", row.input, None, {})
             watches = (topic(self.tenant, terms.cancel_on, key),)
         return limit, watches
 
@@ -298,9 +298,12 @@ class Levers(Part):
                 for one in entries
                 if one.seq < seq and one.outcome in (Outcome.OK, Outcome.ERROR) and one.kind != Kind.CANCEL
             ]
-            edits = _edits(from_step, target, input, output)
+            if input is not None:
+                [target] = await self._with_values([target], "input")
+            edits = _edits(from_step, target, input, output, self.core.most_bytes)
         elif input is not None:
-            given = _merged(source.input, input, f"{source.workflow}()")
+            [source] = await self._with_values([source], "input")
+            given = _merged(source.input, input, f"{source.workflow}()", self.core.most_bytes)
         row = await self._fork_row(source, given, seq, id)
         standing = tuple(edit._replace(run=row.uid) for edit in edits)
         started = await self._patiently(self.core.store.fork(Fork(row, tuple(kept), standing)))
@@ -353,6 +356,8 @@ class Levers(Part):
                 lane=source.lane, lane_name=source.lane_name, lane_key=source.lane_key, slots=terms.slots
             )
             terms = replace(terms, lane=None)
+        if callable(terms.share):
+            terms = replace(terms, share=None)  # it stays in the share of its source
         return with_terms(under_caller(row), terms, None, {})
 
     async def _in_force(self, row: RunRow) -> list[JournalRow]:
@@ -385,6 +390,7 @@ class Levers(Part):
             raise UsageError(f"replay_step was given {step!r}; give it the step itself, a function with @hf.step")
         row = await self._find(run_id)
         entry = _occurrence(row, await self._in_force(row), step, occurrence)
+        [entry] = await self._with_values([entry], "input", "output")
         if entry.input is None:
             raise UsageError(f"step {step.name!r} of run {row.id!r} was recorded without an input")
         args, kwargs = step.signature.decode_input(entry.input)
@@ -438,7 +444,8 @@ class Levers(Part):
         made = secrets.token_bytes(16)
         if id is not None:
             made = derived_bytes(about.id, 0, check_id(id, "the id of an event").encode(), b"event")[:16]
-        event = Event(made, about, encode_payload(payload, about), to == "all", now, now + int(length * 1e6))
+        given = await self.core.set_apart(encode_payload(payload, about, self.core.most_bytes))
+        event = Event(made, about, given, to == "all", now, now + int(length * 1e6))
         delivered = await self._patiently(self.core.committer.submit("events", event))
         if delivered.created:
             await self._record("event.send", name, key=about.key, to=to, id=id)
@@ -507,7 +514,7 @@ def _occurrence(run: RunRow, entries: list[JournalRow], step: str | Step[..., An
 
 
 def _edits(
-    step: str | Step[..., Any], target: JournalRow, input: Mapping[str, Any] | None, output: Any
+    step: str | Step[..., Any], target: JournalRow, input: Mapping[str, Any] | None, output: Any, most: int
 ) -> list[JournalRow]:
     if not isinstance(output, Unset):
         if target.kind == Kind.MAP:
@@ -515,28 +522,28 @@ def _edits(
                 f"{target.name!r} is a fan-out, whose results are those of its child runs: fork one of them"
             )
         if isinstance(step, Step):
-            encoded, _ = step.signature.result.settle(output, step.signature.result_place)
+            encoded, _ = step.signature.result.settle(output, step.signature.result_place, most)
         else:
-            encoded = _ANY.encode(output, f"the edited output of {target.name!r}")
+            encoded = _ANY.encode(output, f"the edited output of {target.name!r}", most)
         return [target._replace(generation=1, outcome=str(Outcome.OK), output=encoded)]
     if input is None:
         return []
     if target.kind != Kind.STEP or target.input is None:
         raise UsageError(f"{target.name!r} is no step with a recorded input; edit its output instead")
-    edited = _merged(target.input, input, f"{target.name}()")
+    edited = _merged(target.input, input, f"{target.name}()", most)
     if isinstance(step, Step):
         step.signature.decode_input(edited)
     return [target._replace(generation=0, seq=0, outcome=str(Outcome.EDITED), input=edited, output=None)]
 
 
-def _merged(recorded: bytes, changes: Mapping[str, Any], what: str) -> bytes:
+def _merged(recorded: bytes, changes: Mapping[str, Any], what: str, most: int) -> bytes:
     if not isinstance(changes, Mapping):
         raise UsageError(f"the edited input of {what} is {changes!r}; give its arguments by name")
     known = _ARGUMENTS.decode(recorded, f"{what} input")
     unknown = [name for name in changes if name not in known]
     if unknown:
         raise UsageError(f"{what} has no argument {unknown[0]!r}; it has {', '.join(known) or 'none'}")
-    return _ARGUMENTS.encode({**known, **changes}, f"{what} input")
+    return _ARGUMENTS.encode({**known, **changes}, f"{what} input", most)
 
 
 def _shown(value: Any, error: dict[str, Any] | None) -> list[str]:

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from holdfast.model.payload import codec_of
+from holdfast.engine.views import shown_value
 from holdfast.model.publishing import MessageStatus, Verdict
 from holdfast.model.run import instant
 from holdfast.store.outbox_rows import MessageAttempt, MessageRow
-
-_ANY = codec_of(Any)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +137,7 @@ def message_view(row: MessageRow, tries: Sequence[MessageAttempt]) -> MessageVie
         due_at=instant(row.due_at) if waits else None,
         created_at=instant(row.created_at),
         ended_at=None if row.ended_at is None else instant(row.ended_at),
-        body=None if row.body is None else _ANY.decode(row.body, f"the body of message {row.id!r}"),
+        body=None if row.body is None else shown_value(row.body, f"the body of message {row.id!r}"),
         tries=[
             MessageAttemptView(
                 one.attempt, one.outcome, one.detail, one.doubt, instant(one.began_at), instant(one.ended_at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
@@ -15,14 +15,21 @@ from holdfast.model.ids import check_id, uuid7
 from holdfast.store.base import Rejected, Store
 from holdfast.store.operations import Audit, Start, Started
 from holdfast.store.rows import RunRow, WorkflowRow
+from holdfast.store.values.forms import is_special
+from holdfast.store.values.store import SealedStore
 
 if TYPE_CHECKING:
     from holdfast.engine.core import Core
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 10.0
 """How long a client keeps trying while its database cannot be reached."""
+
+
+FETCH_SECONDS = 120.0
+"""How long it waits for values that are kept apart."""
 
 
 class Unset:
@@ -78,6 +85,20 @@ class Part:
                 raise trouble from None
             raise StoreUnavailable(f"the database did not answer for {seconds:g} s; trying again is safe") from None
 
+    async def _with_values(self, rows: list[R], *fields: str) -> list[R]:
+        """Rows with the bytes of values that are kept apart.
+
+        Args:
+            fields: the names of their payloads.
+
+        Raises:
+            StoreUnavailable: where they are cannot be reached.
+        """
+        if not any(is_special(getattr(row, field)) for row in rows for field in fields):
+            return rows
+        store = cast("SealedStore", self.reads)
+        return await self._patiently(store.fetched(rows, *fields), FETCH_SECONDS)
+
     async def _find(self, run_id: str) -> RunRow:
         """The tenant's run of this id, as stored.
 
@@ -86,7 +107,10 @@ class Part:
         """
         found = await self._patiently(self.reads.find_runs(self.tenant, [check_id(run_id, "the id of a run")]))
         if not found:
-            raise RunNotFound(f"tenant {self.tenant!r} has no run {run_id!r}", run_id=run_id)
+            said = f"tenant {self.tenant!r} has no run {run_id!r}"
+            for one in await self._patiently(self.reads.diversions.list_diversions(self.tenant, limit=1, id=run_id)):
+                said += f": its start was {one.way}; `holdfast runs explain {run_id}` says why"
+            raise RunNotFound(said, run_id=run_id)
         return found[0]
 
     async def _registered(self, name: str, version: str | None) -> WorkflowRow:
@@ -136,8 +160,9 @@ class Part:
             # Named by the first of the runs, with which it is written or refused.
             audit = self._audit(self.actor, action, target, detail, starts[0].uid)
             futures.append(self.core.committer.submit("audits", audit))
-        found = await self._patiently(asyncio.gather(*futures))
-        return found[: len(starts)]
+        found = (await self._patiently(asyncio.gather(*futures)))[: len(starts)]
+        # A run that exists is compared with what was to be started.
+        return [one if one.created else (await self._with_values([one], "input"))[0] for one in found]
 
     def _audit(self, actor: str, action: str, target: str, detail: dict[str, Any], uid: bytes | None = None) -> Audit:
         now = self.core.now_us()

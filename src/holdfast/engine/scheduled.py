@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -14,11 +15,11 @@ from holdfast.engine.tended import duties
 from holdfast.engine.versions import latest
 from holdfast.engine.workflow import StartOptions, Workflow
 from holdfast.errors import PayloadError, UnknownWorkflow, UsageError
-from holdfast.model.keys import KeySpec, check_key
 from holdfast.model.payload import codec_of
 from holdfast.model.schedule import decode_schedule
 from holdfast.model.schema import describe, input_from, terms_of
 from holdfast.model.signature import KEYWORDS
+from holdfast.model.terms import specs, told_keys, with_told
 from holdfast.store.operations import Start
 from holdfast.store.rows import ScheduleRow, WorkflowRow
 
@@ -36,6 +37,7 @@ class Kept:
         description: the digest of the workflow's description that the input was made for.
         key: the lane's key, where only the workflow's code can tell it; else None.
         cancel_key: the key of the event that cancels, likewise.
+        told: the other keys that only its code can tell, by the names that `holdfast.model.terms.specs` gives.
     """
 
     description: str
@@ -45,6 +47,7 @@ class Kept:
     timeout_seconds: float | None
     key: str | None = None
     cancel_key: str | None = None
+    told: dict[str, str] = field(default_factory=dict)
 
 
 def keep(
@@ -67,16 +70,17 @@ def keep(
         UsageError: a key that is a function gives none.
         PayloadError: an attribute cannot be stored.
     """
-    key = cancel_key = None
+    told: dict[str, str] = {}
     if workflow is not None:
-        terms = workflow.terms
-        key = _called(terms.key, f"key of workflow {workflow.name!r}", args, kwargs)
-        cancel_key = _called(terms.cancel_key, f"cancel_on of workflow {workflow.name!r}", args, kwargs)
+        told = told_keys(workflow.terms, workflow.name, workflow.signature.encode_input(args, kwargs), args, kwargs)
     kept = Kept(
-        _digest(description), options.priority, options.queue, options.attributes, options.timeout_seconds, key,
-        cancel_key,
+        _digest(description), options.priority, options.queue, options.attributes, options.timeout_seconds,
+        told.pop("key", None), told.pop("cancel_key", None), told,
     )  # fmt: skip
-    return _PLAIN.encode(asdict(kept), "attributes")
+    said = asdict(kept)
+    if not told:
+        del said["told"]  # as versions read it that know of no such keys
+    return _PLAIN.encode(said, "attributes")
 
 
 def kept_of(row: ScheduleRow) -> Kept:
@@ -112,7 +116,9 @@ def _tended(name: str) -> WorkflowRow | None:
     return None
 
 
-def scheduled_start(row: ScheduleRow, workflow: WorkflowRow, run_id: str, now_us: int) -> Start:
+def scheduled_start(
+    row: ScheduleRow, workflow: WorkflowRow, run_id: str, now_us: int, at: datetime | None = None
+) -> Start:
     """The row of a run of a schedule.
 
     Args:
@@ -120,6 +126,7 @@ def scheduled_start(row: ScheduleRow, workflow: WorkflowRow, run_id: str, now_us
         workflow: as registered.
         run_id: of the run.
         now_us: when it is made.
+        at: not before then.
 
     Raises:
         UsageError: the input no longer fits the workflow, or has no key.
@@ -128,17 +135,19 @@ def scheduled_start(row: ScheduleRow, workflow: WorkflowRow, run_id: str, now_us
     kept = kept_of(row)
     same = kept.description == _digest(workflow.input_schema)
     terms = terms_of(workflow.input_schema)
+    told = {"key": kept.key, "cancel_key": kept.cancel_key, **kept.told}
     return start_row(
         tenant=row.tenant,
         workflow=workflow.name,
         version=workflow.version,
-        terms=replace(terms, key=_known(terms.key, kept.key), cancel_key=_known(terms.cancel_key, kept.cancel_key)),
+        terms=with_told(terms, {name: told[name] for name, spec in specs(terms) if callable(spec) and name in told}),
         options=StartOptions(
             id=run_id,
             priority=kept.priority,
             queue=kept.queue,
             attributes={SCHEDULE: row.name, **kept.attributes},
             timeout_seconds=kept.timeout_seconds,
+            at=None if terms.merging in ("debounce", "batch") else at,  # these decide themselves when it starts
         ),
         given=row.input if same else _fitted(row, workflow),
         now_us=now_us,
@@ -155,15 +164,6 @@ def problem_of(row: ScheduleRow, workflows: Sequence[WorkflowRow]) -> str | None
     except (UsageError, PayloadError) as error:
         return str(error)
     return None
-
-
-def _called(spec: KeySpec | None, what: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
-    return check_key(spec(*args, **kwargs), what) if callable(spec) else None
-
-
-def _known(spec: KeySpec | None, key: str | None) -> KeySpec | None:
-    """A key's spec, with what its code gave in the place of code."""
-    return (lambda: key) if callable(spec) and key is not None else spec
 
 
 def _digest(description: bytes) -> str:

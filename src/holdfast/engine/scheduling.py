@@ -14,14 +14,16 @@ import msgspec
 
 from holdfast.engine.part import Part
 from holdfast.engine.scheduled import description_of, keep, kept_of, problem_of, registered, scheduled_start
+from holdfast.engine.views import shown_value
 from holdfast.engine.workflow import Configured, Workflow, start_options
-from holdfast.errors import ScheduleExists, ScheduleNotFound, UsageError
+from holdfast.errors import ScheduleExists, ScheduleNotFound, StartDropped, UsageError
 from holdfast.model.duration import Duration
 from holdfast.model.ids import check_id
-from holdfast.model.payload import codec_of
+from holdfast.model.local_times import Closed
 from holdfast.model.run import instant, microseconds
-from holdfast.model.schedule import CatchUp, Overlap, Schedule, decode_schedule, encode_schedule, next_times, run_id
+from holdfast.model.schedule import CatchUp, Overlap, Schedule, decode_schedule, encode_schedule
 from holdfast.model.schedule import schedule as checked_schedule
+from holdfast.model.schedule_times import next_times, run_id
 from holdfast.model.schema import input_from
 from holdfast.store.operations import Start
 from holdfast.store.rows import ScheduleRow, WorkflowRow
@@ -41,8 +43,6 @@ LOOK_AT_ONCE = 1000
 CLOCKS_MAY_DIFFER = timedelta(minutes=1)
 """So far ahead of the database's clock may that be which a client calls now."""
 
-_ANY = codec_of(Any)
-
 
 @dataclass(frozen=True, slots=True)
 class ScheduleView:
@@ -51,10 +51,10 @@ class ScheduleView:
     Attributes:
         name: unique within the tenant.
         workflow: the name of what it runs.
-        cron: its cron line, or None for an interval.
-        zone: the zone whose local time ``cron`` means.
-        every_seconds: its interval, or None for a cron line.
-        start_at: the time that the interval counts from.
+        cron: its cron line, or None.
+        zone: the zone whose local time ``cron`` and ``rrule`` mean.
+        every_seconds: its interval, or None.
+        start_at: the time that the interval or the rule counts from.
         overlap: what happens at a time while the run before has not ended: skip, queue, cancel or allow.
         catch_up: which of the times that were missed are run later: all, latest or none.
         catch_up_within_seconds: how old such a time may be; None for any age.
@@ -68,6 +68,10 @@ class ScheduleView:
         last_run: the id of the run it made last.
         problem: why it makes no runs, as far as can be seen from here.
         revision: another number when somebody changed it; not when it made a run.
+        rrule: its recurrence rule, or None.
+        calendar: the country whose business days count; None: every day is one.
+        closed: what becomes of a time on another day: skip, next or previous.
+        jitter_seconds: up to so much later each run starts.
     """
 
     name: str
@@ -89,6 +93,10 @@ class ScheduleView:
     last_run: str | None
     problem: str | None
     revision: int = 0
+    rrule: str | None = None
+    calendar: str | None = None
+    closed: str = "skip"
+    jitter_seconds: float = 0.0
 
 
 class Schedules(Part):
@@ -107,6 +115,10 @@ class Schedules(Part):
         overlap: Overlap | str = Overlap.SKIP,
         catch_up: CatchUp | str = CatchUp.LATEST,
         catch_up_within: Duration | None = None,
+        rrule: str | None = None,
+        calendar: str | None = None,
+        closed: Closed | str = Closed.SKIP,
+        jitter: Duration | None = None,
         priority: int = 0,
         queue: str | None = None,
         attributes: dict[str, Any] | None = None,
@@ -124,14 +136,21 @@ class Schedules(Part):
             workflow: the workflow, or the name of one that a worker has registered.
             input: its arguments: a tuple or list in order, or a mapping by name.
             cron: minute, hour, day of month, month, day of week, such as ``"30 7 * * MON-FRI"``.
-            zone: whose local time the cron line means: an IANA name such as ``"Europe/Berlin"``.
+            zone: whose local time the line or the rule means: an IANA name such as ``"Europe/Berlin"``.
             every: instead of ``cron``: an interval of a second or more.
-            start_at: when the interval's first time is, aware; it counts from 1970 unless given.
+            start_at: when the first time of the interval or of the rule is, aware; they count from 1970 unless given.
             overlap: at a time while the run before has not ended: ``"skip"`` passes over the time, ``"queue"`` runs
                 it when the run has ended, ``"cancel"`` cancels that run, ``"allow"`` runs both.
             catch_up: of the times that passed while no worker was there, run ``"all"``, the ``"latest"``, or
                 ``"none"``.
             catch_up_within: how old a time may be to be caught up; any age unless given.
+            rrule: instead of ``cron``: the parts of a recurrence rule (RFC 5545) for local times of the zone, such as
+                ``"FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=9"``; it counts from ``start_at``.
+            calendar: of which country's days a time may be, such as ``"DE"`` or ``"DE-BY"``: neither a holiday nor of
+                a weekend; any day unless given.
+            closed: a time on another day is left out (``"skip"``), or comes on the ``"next"`` or the ``"previous"``
+                business day.
+            jitter: each run starts up to so much later, so that not all start at once; a day at most.
             priority: of its runs: higher goes first, -1000 to 1000.
             queue: where they wait for a worker; the workflow's own unless given.
             attributes: plain JSON, kept with each run beside ``schedule``, the schedule's name.
@@ -151,7 +170,7 @@ class Schedules(Part):
         target = code.name if code is not None else _name_of(workflow, name)
         plan = checked_schedule(
             name, target, cron=cron, zone=zone, every=every, start_at=start_at, overlap=overlap, catch_up=catch_up,
-            catch_up_within=catch_up_within,
+            catch_up_within=catch_up_within, rrule=rrule, calendar=calendar, closed=closed, jitter=jitter,
         )  # fmt: skip
         options = start_options(priority=priority, queue=queue, attributes=attributes, timeout=timeout)
         args, kwargs = _arguments(name, input)
@@ -176,7 +195,7 @@ class Schedules(Part):
 
         scheduled_start(change(None), known, run_id(name, instant(0)), 0)  # refuses now what no run could be made of
         return await self._change(
-            name, change, revision, "schedule.put", workflow=target, cron=cron, every=_shown(every)
+            name, change, revision, "schedule.put", workflow=target, cron=cron, rrule=rrule, every=_shown(every)
         )
 
     async def schedules(self) -> list[ScheduleView]:
@@ -234,16 +253,22 @@ class Schedules(Part):
         """Start a run of a schedule now, whatever its times, its overlap policy and whether it is paused.
 
         Returns:
-            The run's id.
+            The run's id; where the start was merged, that of the run it went into.
 
         Raises:
+            StartDropped: a rule of the workflow dropped the start.
             UsageError: the tenant has no schedule of this name, or its input no longer fits.
             UnknownWorkflow: no worker has registered its workflow.
         """
         row = await self._schedule(name)
         [start] = await self._starts(row, [f"{name}/now/{secrets.token_hex(8)}"])
-        await self._submitted([start], "schedule.run", name, {"run": start.id})
-        return start.id
+        [found] = await self._submitted([start], "schedule.run", name, {"run": start.id})
+        if found.way == "dropped":
+            raise StartDropped(
+                f"a rule of workflow {start.workflow!r} dropped the start: {found.reason}", run_id=found.run_id,
+                reason=found.reason, diversion=start.uid.hex(),
+            )  # fmt: skip
+        return found.run_id or start.id
 
     async def backfill(self, name: str, since: datetime, until: datetime) -> list[str]:
         """Start a run for each time of a schedule in a range of the past, unless it has one.
@@ -370,12 +395,15 @@ def _arguments(name: str, given: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     raise UsageError(f"the input of schedule {name!r} is {given!r}; give a tuple of arguments, or a mapping by name")
 
 
+_TIMES = ("cron", "rrule", "zone", "every_seconds", "start_at", "calendar", "closed")
+
+
 def _same_times(definition: bytes, plan: Schedule) -> bool:
     try:
         stored = decode_schedule(definition)
     except UsageError:
         return False
-    return all(getattr(stored, part) == getattr(plan, part) for part in ("cron", "zone", "every_seconds", "start_at"))
+    return all(getattr(stored, part) == getattr(plan, part) for part in _TIMES)
 
 
 def _times_in(plan: Schedule, since: datetime, until: datetime) -> list[datetime]:
@@ -410,7 +438,7 @@ def _view(row: ScheduleRow, workflows: Sequence[WorkflowRow]) -> ScheduleView:
         overlap=said.get("overlap", ""),
         catch_up=said.get("catch_up", ""),
         catch_up_within_seconds=said.get("catch_up_within_seconds"),
-        input=_ANY.decode(row.input, f"the input of schedule {row.name!r}"),
+        input=shown_value(row.input, f"the input of schedule {row.name!r}"),
         priority=kept.priority,
         queue=kept.queue,
         attributes=kept.attributes,
@@ -420,4 +448,8 @@ def _view(row: ScheduleRow, workflows: Sequence[WorkflowRow]) -> ScheduleView:
         last_run=row.last_run,
         problem=problem_of(row, workflows),
         revision=_revision(row),
+        rrule=said.get("rrule"),
+        calendar=said.get("calendar"),
+        closed=said.get("closed", str(Closed.SKIP)),
+        jitter_seconds=said.get("jitter_seconds", 0.0),
     )

@@ -104,6 +104,7 @@ async def _hold(execution: Execution, position: bytes, said: dict[str, Any], cod
             raise
         finally:
             execution.leave_call(position)
+    entry = await execution.whole(entry)
     if entry.outcome == OK:
         try:
             return None if entry.output is None else codec.decode(entry.output, "the value that came with the release")
@@ -183,8 +184,9 @@ def continue_as_new(*args: Any, **kwargs: Any) -> NoReturn:
         UsageError: missing or unexpected arguments, or called outside a workflow.
     """
     here = scope("hf.continue_as_new")
-    given = here.execution.workflow.signature.encode_input(args, kwargs)
-    raise ContinuedAsNew(f"run {here.execution.run.id!r} begins again", input=given)
+    execution = here.execution
+    given = execution.workflow.signature.encode_input(args, kwargs, execution.core.most_bytes)
+    raise ContinuedAsNew(f"run {execution.run.id!r} begins again", input=given)
 
 
 def patched(id: str) -> bool:

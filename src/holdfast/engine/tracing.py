@@ -26,6 +26,7 @@ from holdfast.model.failure import failure_view
 from holdfast.model.payload import codec_of
 from holdfast.model.position import format_position
 from holdfast.model.run import Kind, instant
+from holdfast.model.shares import queue_of
 from holdfast.model.trace import TRACEPARENT, format_traceparent, parse_traceparent, run_span_id, trace_id
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ class RunSpans:
             "holdfast.workflow": run.workflow,
             "holdfast.workflow.version": run.version,
             "holdfast.tenant": run.tenant,
-            "holdfast.queue": run.queue,
+            "holdfast.queue": queue_of(run.queue),
         }
         self._run = tracing.span_of_run(run, attributes, execution.core.offset_us)
         above = tracing.trace.set_span_in_context(self._run, tracing.context.Context())

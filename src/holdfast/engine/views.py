@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from holdfast.model import references, sealed
 from holdfast.model.decision import decode_decision
 from holdfast.model.failure import failure_view
 from holdfast.model.generations import Cuts, in_force
@@ -13,6 +14,7 @@ from holdfast.model.payload import codec_of
 from holdfast.model.position import format_position
 from holdfast.model.publishing import SHADOW
 from holdfast.model.run import AttemptView, JournalEntry, Kind, Outcome, RunView, Status, instant
+from holdfast.model.shares import queue_of
 from holdfast.model.trace import shown
 from holdfast.store.rows import AttemptRow, JournalRow, RunRow
 
@@ -22,25 +24,31 @@ SEPARATOR = "\x1f"
 """Between the ids of a run's forks."""
 
 
-def _plain(data: bytes | None, place: str) -> Any:
-    return None if data is None else _ANY.decode(data, place)
+def shown_value(data: bytes | None, place: str) -> Any:
+    """A payload as plain JSON; one that cannot be opened here as `holdfast.model.sealed.Sealed`; one whose bytes are
+    kept apart and not fetched as `holdfast.model.references.KeptApart`."""
+    if data is None:
+        return None
+    if references.is_apart(data):
+        return references.shown(data)
+    return sealed.shown(data) if sealed.is_unopened(data) else _ANY.decode(data, place)
 
 
 def run_view(row: RunRow) -> RunView:
     """A run as shown: its payloads as plain JSON."""
     status = Status(row.status)
     failed = status in (Status.FAILED, Status.CANCELLED, Status.HELD)
-    attributes = _plain(row.attributes, f"the attributes of run {row.id!r}") or {}
+    attributes = shown_value(row.attributes, f"the attributes of run {row.id!r}") or {}
     return RunView(
         id=row.id,
         workflow=row.workflow,
         version=row.version,
         status=status,
-        queue=row.queue,
+        queue=queue_of(row.queue),
         priority=row.priority,
         attempt=row.generation,
-        input=_plain(row.input, f"the input of run {row.id!r}"),
-        output=None if failed else _plain(row.output, f"the output of run {row.id!r}"),
+        input=shown_value(row.input, f"the input of run {row.id!r}"),
+        output=None if failed else shown_value(row.output, f"the output of run {row.id!r}"),
         error=failure_view(row.output) if failed and row.output is not None else None,
         attributes=shown(attributes),
         parent=row.parent_id,
@@ -124,7 +132,7 @@ def _entry(row: JournalRow, failed: list[AttemptRow], cuts: Cuts) -> JournalEntr
         elif row.kind in (Kind.SLEEP, Kind.NOW):
             output = instant(int(row.output)).isoformat()
         else:
-            output = _plain(row.output, f"the output at {where}")
+            output = shown_value(row.output, f"the output at {where}")
     return JournalEntry(
         position=where,
         seq=row.seq,
@@ -132,7 +140,7 @@ def _entry(row: JournalRow, failed: list[AttemptRow], cuts: Cuts) -> JournalEntr
         kind=row.kind,
         name=row.name,
         outcome=row.outcome,
-        input=_plain(row.input, f"the input at {where}"),
+        input=shown_value(row.input, f"the input at {where}"),
         output=output,
         error=failure_view(row.output) if row.outcome == Outcome.ERROR and row.output is not None else None,
         attempts=row.attempts,

@@ -220,6 +220,7 @@ class Waits:
         if refusal is None:
             if execution.spans is not None:
                 execution.spans.left("parked")
+            execution.let_go = True
             execution.evict()
         elif refusal == SATISFIED:
             execution.core.look()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import update_wrapper
@@ -12,13 +12,14 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from holdfast.engine.children import ChildCall
 from holdfast.engine.context import Scope, place
+from holdfast.engine.declared import declared_terms, time_limit
 from holdfast.engine.shadow import check_own
 from holdfast.errors import UsageError
 from holdfast.model.duration import Duration, seconds
-from holdfast.model.ids import check_id
-from holdfast.model.keys import KeySpec, check_spec
-from holdfast.model.lanes import check_limit
+from holdfast.model.ids import check_id, check_owner
+from holdfast.model.keys import KeySpec
 from holdfast.model.signature import Signature
+from holdfast.model.start_rules import Batch, Debounce, RateLimit, Singleton
 from holdfast.model.terms import Terms
 
 P = ParamSpec("P")
@@ -92,18 +93,11 @@ def start_options(
         priority=priority,
         delay_seconds=None if delay is None else seconds(delay, what="delay"),
         at=at,
-        queue=None if queue is None else check_id(queue, "the queue of a run"),
+        queue=None if queue is None else check_owner(queue, "the queue of a run"),
         attributes=dict(attributes or {}),
-        timeout_seconds=None if timeout is None else _time_limit(timeout),
+        timeout_seconds=None if timeout is None else time_limit(timeout),
         shadow=shadow,
     )
-
-
-def _time_limit(timeout: Duration) -> float:
-    limit = seconds(timeout, what="the timeout of a run")
-    if limit <= 0:
-        raise UsageError(f"the timeout of a run is {timeout!r}; give more than 0 seconds")
-    return limit
 
 
 class Workflow(Generic[P, R]):
@@ -133,6 +127,11 @@ class Workflow(Generic[P, R]):
         timeout: Duration | None,
         cancel_on: str | tuple[str, KeySpec] | None,
         on_failure: Workflow[[RunFailure], Any] | None,
+        rate_limit: RateLimit | None = None,
+        debounce: Debounce | None = None,
+        batch: Batch | None = None,
+        singleton: Singleton | None = None,
+        share: KeySpec | None = None,
     ) -> None:
         if not inspect.iscoroutinefunction(fn):
             shown = getattr(fn, "__qualname__", repr(fn))
@@ -145,14 +144,17 @@ class Workflow(Generic[P, R]):
             )
         if on_failure is not None and not isinstance(on_failure, Workflow):
             raise UsageError(f"on_failure of workflow {fn.__name__!r} is {on_failure!r}; give it a workflow")
-        if on_failure is not None and not _takes_one(on_failure):
+        if on_failure is not None and (on_failure.terms.batch is not None or not _takes_one(on_failure)):
             raise UsageError(
                 f"on_failure of workflow {fn.__name__!r} is {on_failure!r}; it must take one argument, an hf.RunFailure"
             )
         self.fn = fn
-        self.name = check_id(name if name is not None else fn.__name__, "the name of a workflow")
+        self.name: str = check_id(name if name is not None else fn.__name__, "the name of a workflow")
         self.version = check_id(version, f"the version of workflow {self.name!r}")
-        self.terms = _terms(self.name, parameters, queue, key, limit, lane, timeout, cancel_on)
+        self.terms: Terms = declared_terms(
+            fn, self.name, queue=queue, key=key, limit=limit, lane=lane, timeout=timeout, cancel_on=cancel_on,
+            rate_limit=rate_limit, debounce=debounce, batch=batch, singleton=singleton, share=share,
+        )  # fmt: skip
         self.on_failure = on_failure
         self.signature = Signature(fn, name=self.name)
         update_wrapper(self, fn)
@@ -199,32 +201,6 @@ def _takes_one(handler: Workflow[Any, Any]) -> bool:
     except TypeError:
         return False
     return True
-
-
-def _terms(
-    name: str,
-    parameters: Mapping[str, object],
-    queue: str,
-    key: KeySpec | None,
-    limit: int | None,
-    lane: str | None,
-    timeout: Duration | None,
-    cancel_on: str | tuple[str, KeySpec] | None,
-) -> Terms:
-    of = f"of workflow {name!r}"
-    if limit is not None:
-        check_limit(limit, f"limit {of}")
-    in_lane = key is not None or limit is not None or lane is not None
-    event, event_key = cancel_on if isinstance(cancel_on, tuple) and len(cancel_on) == 2 else (cancel_on, None)
-    return Terms(
-        queue=check_id(queue, f"the queue {of}"),
-        lane=check_id(lane if lane is not None else name, f"the lane {of}") if in_lane else None,
-        key=None if key is None else check_spec(key, parameters, f"key {of}"),
-        slots=limit or 1,
-        cancel_on=None if event is None else check_id(event, f"cancel_on {of}"),
-        cancel_key=None if event_key is None else check_spec(event_key, parameters, f"the key of cancel_on {of}"),
-        timeout_seconds=None if timeout is None else _time_limit(timeout),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +285,11 @@ def workflow(
     timeout: Duration | None = None,
     cancel_on: str | tuple[str, KeySpec] | None = None,
     on_failure: Workflow[[RunFailure], Any] | None = None,
+    rate_limit: RateLimit | None = None,
+    debounce: Debounce | None = None,
+    batch: Batch | None = None,
+    singleton: Singleton | None = None,
+    share: KeySpec | None = None,
 ) -> _WorkflowDecorator: ...
 def workflow(
     fn: Callable[..., Any] | None = None,
@@ -323,6 +304,11 @@ def workflow(
     timeout: Duration | None = None,
     cancel_on: str | tuple[str, KeySpec] | None = None,
     on_failure: Workflow[[RunFailure], Any] | None = None,
+    rate_limit: RateLimit | None = None,
+    debounce: Debounce | None = None,
+    batch: Batch | None = None,
+    singleton: Singleton | None = None,
+    share: KeySpec | None = None,
 ) -> Any:
     """Make an ``async def`` a workflow: what it awaits durably survives crashes.
 
@@ -342,6 +328,13 @@ def workflow(
         cancel_on: the name of an event that cancels a run, or the name and where the event's key comes from, as
             in ``("order_cancelled", "order_id")``.
         on_failure: a workflow that is started, with an ``hf.RunFailure``, when a run fails.
+        rate_limit: how many runs start in any stretch of time, by key; see `RateLimit`.
+        debounce: starts shortly after each other make one run, by key; see `Debounce`.
+        batch: the lists of several starts become the list of one run, by key; see `Batch`. The workflow takes one
+            argument, a list.
+        singleton: one open run at a time, by key; see `Singleton`. At most one of debounce, batch and singleton.
+        share: between whose runs the queue is shared fairly: an argument's name, a dotted path in one, or a function
+            of the arguments.
 
     Raises:
         UsageError: it is a plain function, a method, or an argument is out of range.
@@ -359,6 +352,11 @@ def workflow(
             timeout=timeout,
             cancel_on=cancel_on,
             on_failure=on_failure,
+            rate_limit=rate_limit,
+            debounce=debounce,
+            batch=batch,
+            singleton=singleton,
+            share=share,
         )
 
     return decorate if fn is None else decorate(fn)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from holdfast.engine.core import Core
 from holdfast.engine.part import PATIENCE_SECONDS
+from holdfast.engine.starting import ruled
 from holdfast.errors import PayloadError, SourceNotFound, StoreUnavailable
 from holdfast.intake.making import Maker
 from holdfast.intake.reading import BATCH_BYTES, Found
 from holdfast.intake.requests import found_in_request
 from holdfast.intake.terms import SourceTerms
 from holdfast.store.base import Rejected
-from holdfast.store.intake_rows import EntryOutcome, SourceRow, TakeIn, TakenIn
+from holdfast.store.intake_rows import EntryOutcome, NewEntry, SourceRow, TakeIn, TakenIn
 
 LOOK_SECONDS = 1.0
 """So old may be what is known of the workflow."""
@@ -132,10 +133,23 @@ class _Requested:
                 break
         self._row = row._replace(revision=taken.revision)
         if "run" in taken.outcomes:
-            self._core.announce("ready")
+            self._core.tell_started(entry.start for entry in entries if entry.start is not None)
         for (_, future), entry, outcome in zip(waiting, entries, taken.outcomes, strict=True):
+            handed = HandedEntry(outcome, None if entry.start is None else entry.start.id, entry.reason)
+            if entry.start is not None and ruled(entry.start):
+                handed = await self._as_it_stands(entry, handed)
             if not future.done():
-                future.set_result(HandedEntry(outcome, None if entry.start is None else entry.start.id, entry.reason))
+                future.set_result(handed)
+
+    async def _as_it_stands(self, entry: NewEntry, handed: HandedEntry) -> HandedEntry:
+        """What is told of an entry whose start a rule may have merged or dropped."""
+        assert entry.start is not None
+        store, tenant = self._core.store, self._terms.tenant
+        if handed.outcome == "repeated":
+            there = await store.find_runs(tenant, [entry.start.id])
+            return handed if there else replace(handed, run_id=None)
+        row = await store.intake.entry(tenant, entry.uid)
+        return handed if row is None else HandedEntry(row.outcome, row.run_id, row.reason)
 
     async def _known(self, asked: TakeIn) -> TakenIn:
         """Take in entries; while it is not known what became of that, it is asked again, for as long as clients do."""

@@ -180,7 +180,7 @@ class Taker:
         outcomes = await self._commit(batch.made, batch.position)
         self._room.written(len(batch.found))
         if outcomes is not None and "run" in outcomes:
-            self._core.announce("ready")
+            self._core.tell_started(entry.start for _, entry in batch.made.entries if entry.start is not None)
         return outcomes is not None
 
     async def _commit(self, made: Made, position: bytes) -> tuple[EntryOutcome, ...] | None:

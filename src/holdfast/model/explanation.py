@@ -48,12 +48,19 @@ class Facts:
         executing: how many runs execute from its queue, if that is limited.
         total: how many may.
         per_worker: how many may on each worker.
+        tenants: how many tenants have ready runs in its queue, up to twenty.
+        keyed: it is in the share of a key, not only in its tenant's.
+        of_share: how many runs of its share execute, if that is limited.
+        per_key: how many may.
         waits: the events that it waits for, as (name, key, due instant or None).
         children: ids of child runs that have not ended, at most ten.
         open_children: how many there are.
         sleeps: until when its calls of ``hf.sleep`` last.
         retries: steps between two attempts, as (name, failed attempts, instant of the next one).
         cycle: how it waits for itself; empty if it does not.
+        rule: by which rule of its workflow it begins later; empty for none.
+        rule_key: of the rule.
+        starts: how many starts it stands for so far, at least.
     """
 
     now: int
@@ -82,12 +89,19 @@ class Facts:
     executing: int | None = None
     total: int | None = None
     per_worker: int | None = None
+    tenants: int = 0
+    keyed: bool = False
+    of_share: int | None = None
+    per_key: int | None = None
     waits: tuple[tuple[str, str, int | None], ...] = ()
     children: tuple[str, ...] = ()
     open_children: int = 0
     sleeps: tuple[int, ...] = ()
     retries: tuple[tuple[str, int, int], ...] = ()
     cycle: tuple[Link, ...] = ()
+    rule: str = ""
+    rule_key: str = ""
+    starts: int = 1
 
 
 def explain(facts: Facts) -> str:
@@ -195,7 +209,8 @@ def _waits(facts: Facts) -> Iterator[str]:
 
 def _parked(facts: Facts) -> Iterator[str]:
     if facts.status == Status.QUEUED:
-        yield f"is to start at {moment(facts.wake_at)}" if facts.wake_at is not None else "is to start later"
+        when = f"at {moment(facts.wake_at)}" if facts.wake_at is not None else "later"
+        yield _RULED[facts.rule](facts, when) if facts.rule in _RULED else f"is to start {when}"
         return
     lines = [*_waits(facts), *_retrying(facts)]
     if facts.wake_at is not None and facts.wake_at in facts.sleeps:
@@ -203,6 +218,49 @@ def _parked(facts: Facts) -> Iterator[str]:
     if not lines and facts.wake_at is not None:
         lines = [f"goes on at {moment(facts.wake_at)}"]
     yield from lines or ["goes on when what it waits for is there"]
+
+
+def _limited(facts: Facts, when: str) -> str:
+    return f"waits for its rate limit{_of_key(facts)}: it is to start {when}"
+
+
+def _debounced(facts: Facts, when: str) -> str:
+    return f"is debounced{_of_key(facts)}: {_so_far(facts)}; it starts {when} if no other comes before"
+
+
+def _collecting(facts: Facts, when: str) -> str:
+    return f"collects a batch{_of_key(facts)}: {_so_far(facts)}; it starts {when}, or as soon as the batch is full"
+
+
+def _of_key(facts: Facts) -> str:
+    return f" (key {facts.rule_key})" if facts.rule_key else ""
+
+
+def _so_far(facts: Facts) -> str:
+    return "1 start so far" if facts.starts == 1 else f"{facts.starts:,} starts so far"
+
+
+_RULED = {"rate_limit": _limited, "debounce": _debounced, "batch": _collecting}
+
+
+def no_run(id: str, diversion: str, way: str, reason: str, run_id: str, at: int) -> str:
+    """Why a start made no run of its id, one reason to a line.
+
+    Args:
+        id: that the start asked for.
+        diversion: the id under which it is recorded.
+        way: merged or dropped; delayed, where the run is deleted meanwhile.
+        reason: in words.
+        run_id: the run that it went into, or because of which it was dropped; empty for none.
+        at: when it was started.
+    """
+    said = f": {reason}" if reason else ""
+    lines = [f"there is no run {id}: the start at {moment(at)} was {way}{said}"]
+    if way == "dropped":
+        lines.append(f"start it after all with `holdfast diversions start {diversion}`")
+    elif run_id and run_id != id:
+        lines.append(f"it went into run {run_id}: see `holdfast runs explain {shlex.quote(run_id)}`")
+    return "\n".join(lines)
 
 
 def _in_line(facts: Facts) -> Iterator[str]:
@@ -225,10 +283,16 @@ def _ready(facts: Facts) -> Iterator[str]:
         lines.append(f"no living worker serves {kind}")
     if facts.total is not None and facts.executing is not None and facts.executing >= facts.total:
         lines.append(f"queue {facts.queue} executes {facts.executing} of {facts.total}")
+    if facts.per_key is not None and facts.of_share is not None and facts.of_share >= facts.per_key:
+        lines.append(f"queue {facts.queue} executes {facts.of_share} of {facts.per_key} runs of its share")
     if not lines:
-        before = f", {facts.ahead} of its kind before it" if facts.ahead else ""
+        shared = facts.keyed or facts.tenants > 1
+        whose = "key" if facts.keyed else "own tenant" if shared else "kind"
+        before = f", {facts.ahead} of its {whose} before it" if facts.ahead else ""
+        many = "20 tenants or more" if facts.tenants >= 20 else f"{facts.tenants} tenants"
+        others = f"; {many} share queue {facts.queue}" if facts.tenants > 1 else ""
         each = f"; queue {facts.queue} executes at most {facts.per_worker} on each worker" if facts.per_worker else ""
-        lines.append(f"is ready for the next worker with a free slot{before}{each}")
+        lines.append(f"is ready for the next worker with a free slot{before}{others}{each}")
     yield from lines
 
 

@@ -22,6 +22,8 @@ import msgspec
 
 from holdfast.errors import PayloadError, StepError
 from holdfast.model.payload import HEADER, MAX_PAYLOAD_BYTES, body_of, codec_of
+from holdfast.model.references import is_apart, shown
+from holdfast.model.sealed import is_unopened, reason_of
 
 MAX_TEXT_CHARS = 64 * 1024
 """Messages and tracebacks are cut here."""
@@ -77,7 +79,7 @@ def decode_failure(data: bytes) -> Exception:
 
 
 def failure_view(data: bytes) -> dict[str, Any]:
-    """The type, message and traceback of a failure, for display.
+    """The type, message and traceback of a failure, for display; of one that cannot be opened here, why.
 
     Args:
         data: what :func:`encode_failure` gave.
@@ -85,6 +87,10 @@ def failure_view(data: bytes) -> dict[str, Any]:
     Raises:
         PayloadError: the bytes are not those of a failure.
     """
+    if is_unopened(data):
+        return {"type": "", "message": reason_of(data).why, "traceback": ""}
+    if is_apart(data):
+        return {"type": "", "message": f"{shown(data)['kept_apart']}", "traceback": ""}
     record = _read(data)
     return {key: str(record.get(key, "")) for key in ("type", "message", "traceback")}
 

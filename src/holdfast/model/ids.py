@@ -6,6 +6,7 @@ import hashlib
 import uuid
 
 from holdfast.errors import UsageError
+from holdfast.model.shares import MARK
 
 MAX_ID_CHARACTERS = 512
 
@@ -59,3 +60,15 @@ def check_id(value: object, what: str) -> str:
     except UnicodeEncodeError as error:
         raise UsageError(f"{what} {value!r} holds half of a surrogate pair at {error.start}; leave it out") from None
     return value
+
+
+def check_owner(value: object, what: str) -> str:
+    """The name of a queue or a tenant: an id without the character between the parts of a share's name.
+
+    Raises:
+        UsageError: it is no such text.
+    """
+    name = check_id(value, what)
+    if MARK in name:
+        raise UsageError(f"{what} {name!r} holds the control character {MARK!r} at {name.index(MARK)}; leave it out")
+    return name

@@ -20,6 +20,7 @@ LARGEST_BITS = 1701
 """Of a whole number that is a key: what is larger has too many digits for an id."""
 
 _split = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_lists = msgspec.json.Decoder(dict[str, list[msgspec.Raw]]).decode
 _plain = msgspec.json.Decoder().decode
 
 
@@ -31,6 +32,11 @@ def lane_id(tenant: str, name: str, key: str) -> bytes:
 def topic_id(tenant: str, name: str, key: str) -> bytes:
     """16 bytes that stand for what an event is about."""
     return _digest(b"topic", tenant, name, key)
+
+
+def rule_id(tenant: str, workflow: str, rule: str, key: str) -> bytes:
+    """16 bytes that stand for a key of a workflow's rule for starts."""
+    return _digest(b"rule", tenant, workflow, rule, key)
 
 
 def _digest(purpose: bytes, *parts: str) -> bytes:
@@ -86,11 +92,45 @@ def key_in(path: str, given: bytes, what: str) -> str:
     raw: dict[str, Any] = _split(body_of(given, what))
     if first not in raw:
         raise UsageError(f"{what} {path!r}: the input has no {first!r}; give it, or a default")
-    value: Any = _plain(raw[first])
-    seen = first
+    return _key_below(_plain(raw[first]), first, rest, f"{what} {path!r}")
+
+
+def _key_below(value: Any, seen: str, rest: list[str], what: str) -> str:
     for part in rest:
         if not isinstance(value, dict) or part not in value:
-            raise UsageError(f"{what} {path!r}: there is no {part!r} in {seen} of the input")
+            raise UsageError(f"{what}: there is no {part!r} in {seen} of the input")
         value = value[part]
         seen = f"{seen}.{part}"
-    return check_key(value, f"{what} {path!r}")
+    return check_key(value, what)
+
+
+def items_in(given: bytes, what: str) -> list[msgspec.Raw]:
+    """The items in the stored input of a workflow with one argument, a list.
+
+    Args:
+        given: the input's payload.
+        what: whose, for the error.
+
+    Raises:
+        UsageError: the argument is no list.
+    """
+    try:
+        [items] = _lists(body_of(given, what)).values()
+    except (msgspec.ValidationError, ValueError):
+        raise UsageError(f"{what} takes a list of items, which are put together with those of other starts") from None
+    return items
+
+
+def key_in_item(path: str, item: msgspec.Raw, number: int, what: str) -> str:
+    """The key at a dotted path in an item of a list.
+
+    Args:
+        path: such as ``order.id``.
+        item: the item.
+        number: its place in the list, from 0, for the error.
+        what: whose key, for the error.
+
+    Raises:
+        UsageError: there is nothing there, or nothing that can be a key.
+    """
+    return _key_below(_plain(item), f"item {number}", path.split("."), f"{what} {path!r}")

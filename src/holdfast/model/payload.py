@@ -17,7 +17,7 @@ import inspect
 import marshal
 import math
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, NewType
 
 import msgspec
@@ -35,9 +35,11 @@ from holdfast.model.annotations import (
     scalar_members,
 )
 from holdfast.model.exactness import MAX_DEPTH, Fault, difference, member, plain_fault, scalar_fault, unstorable
+from holdfast.model.sealed import is_unopened, refuse
 
 MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
-"""The largest payload that is stored, header included, unless the class of the value says more, see `most_bytes_of`."""
+"""The largest payload that is stored, header included, unless the class of the value says more, see `most_bytes_of`, or
+whoever encodes it, since it may be kept apart from where it belongs."""
 
 HEADER = b"\x01"
 """Format 1: UTF-8 JSON, no codec."""
@@ -59,7 +61,8 @@ class Codec:
     """
 
     __slots__ = (
-        "_adapter", "_closed", "_countable", "_outer", "_plain", "annotation", "most_bytes", "scalars", "unresolved",
+        "_adapter", "_closed", "_countable", "_outer", "_plain", "_takes", "annotation", "most_bytes", "scalars",
+        "unresolved",
     )  # fmt: skip
 
     def __init__(self, annotation: Any, *, unresolved: str = "", most_bytes: int | None = None) -> None:
@@ -77,26 +80,36 @@ class Codec:
             self.scalars = kinds | {int} if float in kinds else kinds
         else:
             self.scalars = kinds & {type(None)}
+        outer = None if self._outer is None else {self._outer}
+        self._takes: Set[type] | None = self.scalars if self._closed else outer
         self._countable = not self._plain and is_builtin_only(self.annotation)
 
-    def encode(self, value: object, place: str) -> bytes:
+    def encode(self, value: object, place: str, most: int | None = None) -> bytes:
         """The stored bytes of a value.
 
         Args:
             value: the value.
             place: what it is, for messages: ``charge() argument 'order'``.
+            most: so large may it be, header included, where that is not the usual.
 
         Raises:
             PayloadError: it would not come back exactly as it is, or is too large; names the place inside it.
         """
-        return self.settle(value, place)[0]
+        return self.settle(value, place, most)[0]
 
-    def settle(self, value: Any, place: str) -> tuple[bytes, Any]:
+    def limit(self, most: int | None) -> int:
+        """How large a payload may be: as whoever encodes it says, or as the class says that the annotation names."""
+        if most is None:
+            return self.most_bytes
+        return most if self.most_bytes == MAX_PAYLOAD_BYTES else max(most, self.most_bytes)
+
+    def settle(self, value: Any, place: str, most: int | None = None) -> tuple[bytes, Any]:
         """The stored bytes of a value, and the value as a replay will see it.
 
         Args:
             value: the value.
             place: what it is, for messages.
+            most: as for :meth:`encode`.
 
         Returns:
             The bytes, and a value decoded from them; a scalar is returned as it is.
@@ -113,10 +126,11 @@ class Codec:
             if len(data) < 600:
                 return data, value
             if kind is not int:
-                check_size(len(data), place, self.most_bytes)
+                check_size(len(data), place, self.limit(most))
                 return data, value
             # As many digits as this may be more than another process reads back: take the whole trip.
-        return self._settle_plain(value, place) if self._plain else self._settle_typed(value, place)
+        limit = self.limit(most)
+        return self._settle_plain(value, place, limit) if self._plain else self._settle_typed(value, place, limit)
 
     def decode(self, data: bytes, place: str) -> Any:
         """The value of stored bytes.
@@ -128,6 +142,15 @@ class Codec:
         Raises:
             PayloadError: the bytes are of an unknown format, are not JSON, or do not fit the annotation.
         """
+        if self._plain and data[:1] == HEADER:
+            # Replays decode a value for each step: what is well is given without another call.
+            try:
+                value = _decode_json(data[1:])
+            except Exception:  # noqa: S110
+                pass  # told below
+            else:
+                if self._takes is None or type(value) in self._takes:
+                    return value
         return self.decode_body(body_of(data, place), place)
 
     def decode_body(self, body: bytes, place: str) -> Any:
@@ -156,11 +179,9 @@ class Codec:
 
     def _admits(self, value: object) -> bool:
         """Whether a value decoded from plain JSON fits an annotation that goes by the plain route."""
-        if self._closed:
-            return type(value) in self.scalars
-        return self._outer is None or type(value) is self._outer
+        return self._takes is None or type(value) in self._takes
 
-    def _settle_plain(self, value: object, place: str) -> tuple[bytes, Any]:
+    def _settle_plain(self, value: object, place: str, most: int) -> tuple[bytes, Any]:
         if not self._admits(value):
             fault = scalar_fault(value, place) if type(value) in self.scalars else None
             said = f"is {_shown(value)}, and the annotation says {self._said()}: annotate what it is, or convert it"
@@ -178,18 +199,18 @@ class Codec:
             fault = plain_fault(value, place) or difference(value, back, place)
             if fault is not None:
                 raise self._refused(fault)
-        check_size(len(body) + len(HEADER), place, self.most_bytes)
+        check_size(len(body) + len(HEADER), place, most)
         if len(body) > 2 * MAX_DEPTH:
             _check_depth(value, body, place)
         return HEADER + body, back
 
-    def _settle_typed(self, value: object, place: str) -> tuple[bytes, Any]:
+    def _settle_typed(self, value: object, place: str, most: int) -> tuple[bytes, Any]:
         adapter = self._adapter or self._build(place)
         try:
             body = adapter.serializer.to_json(value, warnings=False, round_trip=True)
         except Exception as error:
             raise self._refused(unstorable(value, place, str(error))) from error
-        check_size(len(body) + len(HEADER), place, self.most_bytes)
+        check_size(len(body) + len(HEADER), place, most)
         if len(body) > 2 * MAX_DEPTH:
             _check_depth(value, body, place)
         back = self._validate(body, place, value)
@@ -252,9 +273,12 @@ def body_of(data: bytes, place: str) -> bytes:
     """The JSON in stored bytes.
 
     Raises:
+        CodecError: it could not be opened; see `holdfast.model.sealed`.
         PayloadError: the header is of a format that this version does not know.
     """
     if data[:1] != HEADER:
+        if is_unopened(data):
+            refuse(data, place)
         form = f"format {data[0]}" if data else "no format: they are empty"
         raise PayloadError(place, f"the stored bytes have {form}, and this version reads format {HEADER[0]} only")
     return data[1:]
@@ -266,7 +290,7 @@ def check_size(size: int, place: str, most: int) -> None:
     Args:
         size: in bytes, header included.
         place: what it is, for messages.
-        most: see `Codec.most_bytes`.
+        most: see `Codec.limit`.
 
     Raises:
         PayloadError: it is.
@@ -274,8 +298,8 @@ def check_size(size: int, place: str, most: int) -> None:
     if size > most:
         raise PayloadError(
             place,
-            f"takes {size:,} bytes, and at most {most:,} are stored: "
-            "keep it in a file or an object store, and pass its address",
+            f"takes {size:,} bytes, and at most {most:,} are stored: keep it in a file or an object store, and pass "
+            "its address; or, for what runs take and give, allow more with hf.Values(most=…)",
         )
 
 

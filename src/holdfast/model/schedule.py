@@ -1,25 +1,13 @@
-"""Schedules: at which instants a workflow is run, and which of the instants that were missed are made up for.
+"""Schedules: what is run, at times that a cron line, a recurrence rule or an interval names, and by what policies.
 
-The times of a cron line are local times of its zone. Where the clocks change, the rules are those of Debian's cron:
-
-- A line at a fixed time of day (neither its minute nor its hour field begins with ``*``) runs once for each local
-  time. A time that the clocks skip runs at the first minute after the gap, together with what is due then; a time that
-  comes twice runs the first time.
-- Any other line runs whenever the clock on the wall matches: not at a time that the clocks skip, and twice at one that
-  comes twice.
-
-The library cronsim says which local times match a line; the zone is dealt with here. Its own handling keeps no account
-of the second pass of a repeated hour, and loses times where the clocks change by half an hour.
+At which instants they come is told by :mod:`holdfast.model.schedule_times`.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta, tzinfo
+from dataclasses import MISSING, dataclass, fields
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
-from itertools import islice
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -27,13 +15,16 @@ import msgspec
 from cronsim import CronSim, CronSimError
 
 from holdfast.errors import UsageError
+from holdfast.model.calendars import calendar_of
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.ids import MAX_ID_CHARACTERS, check_id
+from holdfast.model.local_times import Closed, comes
+from holdfast.model.recurrence import Recurrence, recurrence
 
-GRACE_SECONDS = 60.0
-"""How late a time may be noticed and still not count as missed, for `CatchUp.NONE`."""
+LONGEST_JITTER_SECONDS = 86_400.0
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST = EPOCH.replace(tzinfo=None)  # of a rule, in its zone
 
 _MAX_NAME_CHARACTERS = MAX_ID_CHARACTERS - len("/1970-01-01T00:00:00Z")
 _YEARS = range(1970, 9001)  # every schedule still has a time after these, before the calendar ends
@@ -67,13 +58,18 @@ class Schedule:
     Attributes:
         name: unique within the tenant.
         workflow: the name of what is run.
-        cron: five fields, or None for an interval.
-        zone: the IANA name of the zone whose local time ``cron`` means.
-        every_seconds: the interval, at least 1, or None for a cron line.
-        start_at: the first time of an interval, UTC, from which the others follow; None for a cron line.
+        cron: five fields, or None.
+        zone: the IANA name of the zone whose local time ``cron`` and ``rrule`` mean.
+        every_seconds: the interval, at least 1, or None.
+        start_at: the first time of an interval or a rule, UTC, from which the others follow; None for a cron line, and
+            for a rule that counts from the first midnight of 1970 in its zone.
         overlap: see `Overlap`.
         catch_up: see `CatchUp`.
         catch_up_within_seconds: how old a missed time may be to be caught up; None for any age.
+        rrule: a recurrence rule, or None.
+        calendar: the country whose business days count, such as ``DE-BY``; None: every day is one.
+        closed: what becomes of a time on another day; see `holdfast.model.local_times.Closed`.
+        jitter_seconds: up to so much later its runs start; 0 for none.
     """
 
     name: str
@@ -85,6 +81,10 @@ class Schedule:
     overlap: Overlap
     catch_up: CatchUp
     catch_up_within_seconds: float | None
+    rrule: str | None = None
+    calendar: str | None = None
+    closed: Closed = Closed.SKIP
+    jitter_seconds: float = 0.0
 
 
 def schedule(
@@ -98,20 +98,28 @@ def schedule(
     overlap: Overlap | str = Overlap.SKIP,
     catch_up: CatchUp | str = CatchUp.LATEST,
     catch_up_within: Duration | None = None,
+    rrule: str | None = None,
+    calendar: str | None = None,
+    closed: Closed | str = Closed.SKIP,
+    jitter: Duration | None = None,
 ) -> Schedule:
-    """A checked schedule, from a cron line or an interval.
+    """A checked schedule, from a cron line, a recurrence rule or an interval.
 
     Args:
-        name: 1 to 491 characters; the ids of its runs are made from it, see `run_id`.
+        name: 1 to 491 characters; the ids of its runs are made from it.
         workflow: the name of what is run.
         cron: minute, hour, day of month, month, day of week, such as ``"30 7 * * MON-FRI"``.
-        zone: for a cron line: an IANA name, such as ``"Europe/Berlin"``.
+        zone: for a cron line or a rule: an IANA name, such as ``"Europe/Berlin"``.
         every: an interval of a second or more.
-        start_at: for an interval: its first time, aware; 1970-01-01T00:00:00Z if None, so that the times are the same
-            on every machine.
+        start_at: for an interval or a rule: its first time, aware; 1970-01-01T00:00:00 (of a rule, in its zone) if
+            None, so that the times are the same on every machine.
         overlap: what to do while an earlier run is not finished.
-        catch_up: which missed times to run, see `due_times`.
+        catch_up: which missed times to run.
         catch_up_within: how old a missed time may be to be run; any age if None.
+        rrule: the parts of an RRULE (RFC 5545), such as ``"FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=9"``.
+        calendar: for a cron line or a rule: the country whose business days count, such as ``"DE"`` or ``"DE-BY"``.
+        closed: what becomes of a time on another day: ``"skip"``, ``"next"`` or ``"previous"`` business day.
+        jitter: each run starts up to so much later; the same time of the same schedule always by the same.
 
     Raises:
         UsageError: the schedule cannot be; says what is wrong and what to write.
@@ -120,91 +128,82 @@ def schedule(
     if len(name) > _MAX_NAME_CHARACTERS:
         raise UsageError(f"the name of a schedule has {len(name)} characters; give 1 to {_MAX_NAME_CHARACTERS}")
     check_id(workflow, f"the workflow of schedule {name!r}")
-    if (cron is None) == (every is None):
-        raise UsageError(f'schedule {name!r} needs one of cron="0 7 * * *" and every="1h", and not both')
-    chosen = _choice(Overlap, overlap, f"overlap of schedule {name!r}")
-    caught_up = _choice(CatchUp, catch_up, f"catch_up of schedule {name!r}")
+    if (cron, rrule, every).count(None) != 2:
+        raise UsageError(
+            f'schedule {name!r} needs one of cron="0 7 * * *", rrule="FREQ=DAILY;BYHOUR=7" and every="1h", and only one'
+        )
     within = None
+    caught_up = _choice(CatchUp, catch_up, f"catch_up of schedule {name!r}")
     if catch_up_within is not None:
         if caught_up is CatchUp.NONE:
             raise UsageError(
                 f"schedule {name!r} catches up nothing, so that catch_up_within says nothing: leave it out"
             )
         within = seconds(catch_up_within, what=f"catch_up_within of schedule {name!r}")
+    interval = None
+    if every is not None:
+        for what, given in (("zone", None if zone == "UTC" else zone), ("calendar", calendar)):
+            if given is not None:
+                raise UsageError(f"{what} of schedule {name!r} is for a cron line or a rule; leave it out beside every")
+        interval = seconds(every, what=f"every of schedule {name!r}")
+        if interval < 1:
+            raise UsageError(f"every of schedule {name!r} is {every!r}; give a second or more")
     if cron is not None:
         if start_at is not None:
-            raise UsageError(f"start_at of schedule {name!r} is for an interval (every); leave it out beside cron")
-        _zone(zone, name)
-        return Schedule(name, workflow, _checked_cron(cron, name), zone, None, None, chosen, caught_up, within)
-    assert every is not None
-    if zone != "UTC":
-        raise UsageError(f"zone of schedule {name!r} is for a cron line; leave it out beside every")
-    interval = seconds(every, what=f"every of schedule {name!r}")
-    if interval < 1:
-        raise UsageError(f"every of schedule {name!r} is {every!r}; give a second or more")
-    first = EPOCH if start_at is None else _utc(start_at, f"start_at of schedule {name!r}")
-    return Schedule(name, workflow, None, zone, interval, first, chosen, caught_up, within)
+            raise UsageError(f"start_at of schedule {name!r} is for an interval or a rule; leave it out beside cron")
+        cron = _checked_cron(cron, name)
+    first = None if start_at is None else utc(start_at, f"start_at of schedule {name!r}")
+    found = Schedule(
+        name, workflow, cron, zone, interval, EPOCH if first is None and every is not None else first,
+        _choice(Overlap, overlap, f"overlap of schedule {name!r}"), caught_up, within, rrule, calendar,
+        _choice(Closed, closed, f"closed of schedule {name!r}"), _jitter(jitter, interval, name),
+    )  # fmt: skip
+    if every is None:
+        _check_local(found)
+    return found
 
 
-def next_times(schedule: Schedule, after: datetime, limit: int) -> list[datetime]:
-    """The next times of a schedule.
-
-    Args:
-        schedule: an interval has no time before its ``start_at``.
-        after: aware; the years 1970 to 9000.
-        limit: how many, at least 1.
-
-    Returns:
-        UTC, ascending, each later than ``after``; fewer than ``limit`` only where the calendar ends, in the year 9999.
-
-    Raises:
-        UsageError: an argument is outside its range, or the zone is not known on this machine.
-    """
-    return list(islice(_times(schedule, _utc(after, "after")), _checked_limit(limit)))
+def _jitter(jitter: Duration | None, interval: float | None, name: str) -> float:
+    if jitter is None:
+        return 0.0
+    found = seconds(jitter, what=f"jitter of schedule {name!r}")
+    most = LONGEST_JITTER_SECONDS if interval is None else min(interval, LONGEST_JITTER_SECONDS)
+    if found > most:
+        raise UsageError(f"jitter of schedule {name!r} is {jitter!r}; give at most {most:g} s")
+    return found
 
 
-def due_times(schedule: Schedule, after: datetime, now: datetime, limit: int) -> tuple[list[datetime], datetime]:
-    """Which times are to be run now, and when to look again.
+def _check_local(found: Schedule) -> None:
+    """Refuse local times that never come."""
+    zone_of(found.zone, found.name)
+    what = f"schedule {found.name!r}"
+    if found.calendar is None and found.closed is not Closed.SKIP:
+        raise UsageError(f"closed of {what} is for days on which nobody works: give a calendar, such as 'DE', with it")
+    rule = rule_of(found)
+    if rule is not None:
+        if "COUNT" in dict(rule.parts) and found.start_at is None:
+            raise UsageError(f"the rrule of {what} counts its times: give its first time as start_at")
+        if found.calendar is not None and rule.frequency == "SECONDLY":
+            raise UsageError(f"the rrule of {what} counts seconds, which no calendar moves; leave the calendar out")
+    calendar = None if found.calendar is None else calendar_of(found.calendar)
+    source = found.cron if rule is None else rule
+    assert source is not None
+    if not comes(source, calendar, found.closed, _FIRST if rule is None else rule.start):
+        on = "" if calendar is None else f" on a business day of {calendar.country}"
+        raise UsageError(f"{what} never comes{on}: look at {found.cron or found.rrule!r}")
 
-    Of the times later than ``after`` and not later than ``now``, ``CatchUp.ALL`` runs each that is not older than
-    ``catch_up_within_seconds``, and ``CatchUp.LATEST`` the last one, if it is not older than that. ``CatchUp.NONE``
-    runs the last one only if it is not older than `GRACE_SECONDS`: that one is late, not missed.
 
-    Args:
-        schedule: any.
-        after: the last time that was dealt with, or when the schedule was made; aware.
-        now: aware. Where the clock went back behind ``after``, nothing is due.
-        limit: the most times to return, at least 1.
-
-    Returns:
-        The times to run, UTC, oldest first; and the next time after ``now`` and ``after`` or, where ``limit`` cut the
-        times short, the first one cut off. Either way all before it are dealt with: the caller goes on from just
-        before it.
+def rule_of(schedule: Schedule) -> Recurrence | None:
+    """The recurrence rule of a schedule, if it has one.
 
     Raises:
-        UsageError: an argument is outside its range, or the zone is not known on this machine.
+        UsageError: it cannot be.
     """
-    limit = _checked_limit(limit)
-    after, now = _utc(after, "after"), _utc(now, "now")
-    within = GRACE_SECONDS if schedule.catch_up is CatchUp.NONE else schedule.catch_up_within_seconds
-    if within is not None:
-        after = max(after, now - timedelta(seconds=within) - timedelta.resolution)  # so old is not too old
-    if schedule.catch_up is CatchUp.ALL:
-        times = list(islice(_times(schedule, after), limit + 1))
-        due = [at for at in times[:limit] if at <= now]
-        return due, times[len(due)]
-    latest = _latest(schedule, after, now)
-    return [] if latest is None else [latest], next(_times(schedule, max(after, now)))
-
-
-def run_id(schedule_name: str, at: datetime) -> str:
-    """The id of the run of one time, such as ``nightly/2026-03-01T06:30:00Z``; the same whoever makes it.
-
-    Args:
-        schedule_name: of the schedule.
-        at: aware; a fraction of a second is cut off, which keeps ids apart: times are at least a second apart.
-    """
-    return f"{schedule_name}/{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    if schedule.rrule is None:
+        return None
+    zone = zone_of(schedule.zone, schedule.name)
+    start = _FIRST if schedule.start_at is None else schedule.start_at.astimezone(zone).replace(tzinfo=None)
+    return recurrence(schedule.rrule, start, zone, f"the rrule of schedule {schedule.name!r}")
 
 
 def encode_schedule(schedule: Schedule) -> bytes:
@@ -223,8 +222,9 @@ def decode_schedule(data: bytes) -> Schedule:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UsageError(f"the stored schedule is no JSON object: {error}") from None
     names = {field.name for field in fields(Schedule)}
-    if stored.keys() != names:
-        wrong = [f"{name!r} is missing" for name in sorted(names - stored.keys())]
+    needed = {field.name for field in fields(Schedule) if field.default is MISSING}
+    if not needed <= stored.keys() <= names:
+        wrong = [f"{name!r} is missing" for name in sorted(needed - stored.keys())]
         wrong += [f"{name!r} is unknown" for name in sorted(stored.keys() - names)]
         raise UsageError(f"the stored schedule is not of this version of holdfast: {'; '.join(wrong)}")
     try:
@@ -241,84 +241,19 @@ def decode_schedule(data: bytes) -> Schedule:
         overlap=stored["overlap"],
         catch_up=stored["catch_up"],
         catch_up_within=stored["catch_up_within_seconds"],
+        rrule=stored.get("rrule"),
+        calendar=stored.get("calendar"),
+        closed=stored.get("closed", Closed.SKIP),
+        jitter=stored.get("jitter_seconds"),
     )
 
 
-def _times(schedule: Schedule, after: datetime) -> Iterator[datetime]:
-    """Every time later than ``after``, ascending, to the end of the calendar."""
-    found = _interval_times(schedule, after) if schedule.cron is None else _cron_times(schedule, after)
-    previous = after
-    try:
-        for at in found:
-            if at > previous:
-                previous = at
-                yield at
-    except OverflowError:  # past the year 9999
-        return
+def zone_of(name: str, schedule_name: str) -> tzinfo:
+    """A zone by its name.
 
-
-def _latest(schedule: Schedule, after: datetime, now: datetime) -> datetime | None:
-    """The last time in ``(after, now]``, found by bisection, so that a year of seconds costs no more than an hour."""
-    latest = next(_times(schedule, after))
-    if latest > now:
-        return None
-    empty_from = now  # no time is later than this and not later than now
-    while empty_from - latest >= timedelta(seconds=1):  # nearer than that are no two times
-        middle = latest + (empty_from - latest) / 2
-        found = next(_times(schedule, middle))
-        if found <= now:
-            latest = found
-        else:
-            empty_from = middle
-    return latest
-
-
-def _interval_times(schedule: Schedule, after: datetime) -> Iterator[datetime]:
-    assert schedule.every_seconds is not None
-    assert schedule.start_at is not None
-    every = timedelta(seconds=schedule.every_seconds)
-    at = schedule.start_at + max(0, (after - schedule.start_at) // every + 1) * every
-    while True:
-        yield at
-        at += every
-
-
-def _cron_times(schedule: Schedule, after: datetime) -> Iterator[datetime]:
-    """The times of a cron line, ascending; some of the first may not be later than ``after``, and some come twice."""
-    assert schedule.cron is not None
-    zone = _zone(schedule.zone, schedule.name)
-    fixed = not any(field.startswith("*") for field in schedule.cron.split()[:2])
-    # Where the clocks go back within a day, the local times to come begin before the present one.
-    local_after = after.astimezone(zone).replace(tzinfo=None)
-    change = _offset(after + timedelta(days=1), zone) - _offset(after, zone)
-    again: deque[datetime] = deque()  # the second passes of local times that come twice
-    for local in CronSim(schedule.cron, local_after + min(change, timedelta(0))):
-        instants = _instants(local, zone)
-        if fixed:
-            while not instants:
-                local += timedelta(minutes=1)
-                instants = _instants(local, zone)
-            yield instants[0]
-        elif instants:
-            while again and again[0] < instants[0]:
-                yield again.popleft()
-            yield instants[0]
-            again.extend(instants[1:])
-
-
-def _instants(local: datetime, zone: tzinfo) -> list[datetime]:
-    """When a local time comes: none where the clocks skip it, two where it comes twice; UTC, ascending."""
-    passes = {local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
-    return sorted(at for at in passes if at.astimezone(zone).replace(tzinfo=None) == local)
-
-
-def _offset(at: datetime, zone: tzinfo) -> timedelta:
-    offset = at.astimezone(zone).utcoffset()
-    assert offset is not None
-    return offset
-
-
-def _zone(name: str, schedule_name: str) -> tzinfo:
+    Raises:
+        UsageError: this machine does not know it.
+    """
     if name == "UTC":
         return UTC  # also where there is no time zone database
     what = f"zone of schedule {schedule_name!r}"
@@ -366,13 +301,12 @@ def _choice(choices: type[_Choice], value: str, what: str) -> _Choice:
         raise UsageError(f"{what} is {value!r}; give one of {', '.join(choices)}") from None
 
 
-def _checked_limit(limit: int) -> int:
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise UsageError(f"limit is {limit!r}; give a whole number, 1 or more")
-    return limit
+def utc(at: datetime, what: str) -> datetime:
+    """An aware instant in UTC.
 
-
-def _utc(at: datetime, what: str) -> datetime:
+    Raises:
+        UsageError: it is none, or of other years than 1970 to 9000.
+    """
     if not isinstance(at, datetime) or at.utcoffset() is None or at.year not in _YEARS:
         raise UsageError(f"{what} is {at!r}; give an aware datetime of the years {_YEARS[0]} to {_YEARS[-1]}")
     return at.astimezone(UTC)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 import msgspec
@@ -12,7 +11,7 @@ import msgspec
 from holdfast.errors import PayloadError, UsageError
 from holdfast.model.payload import Codec, codec_of
 from holdfast.model.signature import KEYWORDS, Signature
-from holdfast.model.terms import Terms
+from holdfast.model.terms import Terms, plain_terms, terms_from
 
 _TERMS = "x-holdfast-terms"
 _FUNCTION = {"function": True}
@@ -21,27 +20,29 @@ _PLAIN = codec_of(dict[str, Any])
 
 def describe(signature: Signature, terms: Terms) -> bytes:
     """The JSON Schema (2020-12) of a workflow's input, and its terms, as UTF-8 JSON."""
-    said: dict[str, Any] = {
-        name: value if not callable(value) else _FUNCTION
-        for name, value in ((one.name, getattr(terms, one.name)) for one in fields(terms))
-        if value is not None
-    }
-    return msgspec.json.encode({**signature.input_schema(), _TERMS: said})
+    return msgspec.json.encode({**signature.input_schema(), _TERMS: plain_terms(terms, _FUNCTION)})
 
 
 @functools.lru_cache(maxsize=1000)
 def terms_of(description: bytes) -> Terms:
     """The terms in a workflow's description; a key that is a function stands there as one that cannot be called."""
     said: dict[str, Any] = msgspec.json.decode(description).get(_TERMS, {})
-    known: dict[str, Any] = {name: _elsewhere if value == _FUNCTION else value for name, value in said.items()}
-    return Terms(**known)
+    return terms_from({name: _with_functions(value) for name, value in said.items()})
+
+
+def _with_functions(value: Any) -> Any:
+    if value == _FUNCTION:
+        return _elsewhere
+    return {name: _with_functions(part) for name, part in value.items()} if isinstance(value, dict) else value
 
 
 def _elsewhere(*args: object, **kwargs: object) -> object:
     raise UsageError("this key is a function in code that is not here")
 
 
-def input_from(name: str, description: bytes, value: Mapping[str, Any], codec: Codec = _PLAIN) -> bytes:
+def input_from(
+    name: str, description: bytes, value: Mapping[str, Any], codec: Codec = _PLAIN, most: int | None = None
+) -> bytes:
     """The stored input of a run from a plain JSON object.
 
     Args:
@@ -49,6 +50,7 @@ def input_from(name: str, description: bytes, value: Mapping[str, Any], codec: C
         description: as registered.
         value: arguments by name; those that are left out take their defaults.
         codec: of plain JSON; says how large the input may be.
+        most: so large may it be instead.
 
     Raises:
         UsageError: an argument is missing or unknown.
@@ -78,7 +80,7 @@ def input_from(name: str, description: bytes, value: Mapping[str, Any], codec: C
         rest = {argument: value[argument] for argument in value if argument not in whole}
         if KEYWORDS in reader.schema:
             whole[reader.schema[KEYWORDS]] = rest
-    return codec.encode(whole, f"{name}() input")
+    return codec.encode(whole, f"{name}() input", most)
 
 
 _PLAINLY: dict[str, tuple[type, ...]] = {

@@ -6,10 +6,15 @@ A run that belongs to a share waits in a place of its own, whose name begins wit
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 MARK = "\x1f"
 """Between the parts of a share's name; a control character, which the names of queues and tenants may not hold."""
+
+AFTER = chr(ord(MARK) + 1)
+"""Behind everything that goes on with a mark."""
 
 
 class Share(NamedTuple):
@@ -35,3 +40,73 @@ def share_of(name: str) -> Share:
     queue, mark, rest = name.partition(MARK)
     tenant, _, key = rest.partition(MARK)
     return Share(queue, tenant if mark else "default", key)
+
+
+def behind(name: str, *, tenant: bool = False) -> str:
+    """The least name that may come after a place's, or after those of all places of its tenant."""
+    if not tenant or MARK not in name:
+        return name + chr(1)
+    share = share_of(name)
+    return f"{share.queue}{MARK}{share.tenant}{AFTER}"
+
+
+class Dealt(NamedTuple):
+    """How a number of runs is shared out.
+
+    Attributes:
+        counts: how many each is given, in the order in which they take turns.
+        turn: whose turn comes next.
+        left: how many that one may still take of it.
+    """
+
+    counts: list[int]
+    turn: int
+    left: int
+
+
+def deal(limit: int, weights: Sequence[int], most: Sequence[int], left: int = 0) -> Dealt:
+    """Share out by turns: each takes as many as its weight says, then the next one, around and around.
+
+    Args:
+        limit: how many to share out.
+        weights: how many each takes in a turn, 1 or more, in the order of the turns.
+        most: how many each can take at all.
+        left: how many the first may still take of a turn that has begun; 0 for a whole one.
+    """
+    counts = [0] * len(weights)
+    if not weights:
+        return Dealt(counts, 0, 0)
+    taking = deque(range(len(weights)))
+    left = left or weights[0]
+    while limit > 0 and taking:
+        one = taking[0]
+        share = min(left, limit, most[one] - counts[one])
+        counts[one] += share
+        limit -= share
+        left -= share
+        if counts[one] >= most[one]:
+            taking.popleft()
+        elif left > 0:
+            break
+        else:
+            taking.rotate(-1)
+        left = weights[taking[0]] if taking else 0
+    turn = taking[0] if taking else 0
+    return Dealt(counts, turn, left or weights[turn])
+
+
+def weight_of(weights: Mapping[str, int], queue: str, tenant: str, key: str | None = None) -> int:
+    """How much a tenant takes in its turn, or a key of it in that of its tenant.
+
+    Args:
+        weights: as they are set, by `weight_name`; 1 for what is not there.
+        queue: the queue.
+        tenant: the tenant.
+        key: the key; None for the tenant.
+    """
+    return weights.get(weight_name(queue, tenant, key), 1) if weights else 1
+
+
+def weight_name(queue: str, tenant: str, key: str | None = None) -> str:
+    """Under which name a weight is looked up."""
+    return f"{queue}{MARK}{tenant}" if key is None else f"{queue}{MARK}{tenant}{MARK}{key}"

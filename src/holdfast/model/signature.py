@@ -133,12 +133,13 @@ class Signature:
                 return bound.arguments
         raise UsageError(self._misfit(args, kwargs))
 
-    def encode_input(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+    def encode_input(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], most: int | None = None) -> bytes:
         """The stored bytes of a call's arguments.
 
         Args:
             args: the positional arguments.
             kwargs: the named ones.
+            most: so large may they be together, header included, where that is not the usual.
 
         Raises:
             UsageError: the function does not take these arguments.
@@ -156,7 +157,7 @@ class Signature:
             else:
                 if len(body) < 600:
                     return HEADER + body
-        return self._encode_each(plan, values)
+        return self._encode_each(plan, values, most)
 
     def decode_input(self, data: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments to call the function with, typed by its annotations.
@@ -277,16 +278,16 @@ class Signature:
             whole["$defs"] = shared["$defs"]
         return whole
 
-    def _encode_each(self, plan: _Plan, values: Mapping[str, Any]) -> bytes:
+    def _encode_each(self, plan: _Plan, values: Mapping[str, Any], most: int | None = None) -> bytes:
         parts: list[bytes] = []
         for slot in plan.slots:
             value = values[slot.name]
             if slot.parameter.kind is _VAR_POSITIONAL:
                 value = list(value)
-            parts.append(slot.key + slot.codec.encode(value, slot.place)[1:])
+            parts.append(slot.key + slot.codec.encode(value, slot.place, most)[1:])
         body = b"{" + b",".join(parts) + b"}"
-        most = max((slot.codec.most_bytes for slot in plan.slots), default=MAX_PAYLOAD_BYTES)
-        check_size(len(body) + len(HEADER), f"{self.name}() input", most)
+        limit = max((slot.codec.limit(most) for slot in plan.slots), default=MAX_PAYLOAD_BYTES)
+        check_size(len(body) + len(HEADER), f"{self.name}() input", limit)
         return HEADER + body
 
     def _misfit(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:

@@ -72,6 +72,12 @@ async def prune_entries_forever(store: Store, keep_seconds: float) -> None:
     await _delete_forever("deleting old entries", delete)
 
 
+async def prune_diversions_forever(store: Store, keep_seconds: float) -> None:
+    """Delete what is recorded of starts that were diverted long ago, and rules' keys that are over, until cancelled."""
+    keep_us = int(keep_seconds * 1e6)
+    await _delete_forever("deleting old diversions", lambda: store.diversions.prune_diversions(keep_us, PORTION))
+
+
 async def tidy_forever(store: Store, keep_audit_seconds: float) -> None:
     """Delete what is over beside the runs until cancelled: answers, sessions, failed tries, tallies, old changes."""
     await _delete_forever("tidying up", lambda: store.tidy(int(keep_audit_seconds * 1e6), PORTION))

@@ -19,7 +19,8 @@ from holdfast.engine.scheduled import registered, scheduled_start
 from holdfast.errors import PayloadError, StoreError, UsageError
 from holdfast.model.notes import Note
 from holdfast.model.run import instant, microseconds
-from holdfast.model.schedule import Overlap, Schedule, decode_schedule, due_times, next_times, run_id
+from holdfast.model.schedule import Overlap, Schedule, decode_schedule
+from holdfast.model.schedule_times import due_times, jittered, next_times, run_id
 from holdfast.store.operations import Started
 from holdfast.store.rows import RunRow, ScheduleRow, WorkflowRow
 
@@ -127,7 +128,7 @@ class Scheduler:
             said.append((logging.WARNING, missed))
         last_run = row.last_run
         for at in times:
-            start = scheduled_start(row, workflow, run_id(row.name, at), now)
+            start = scheduled_start(row, workflow, run_id(row.name, at), now, jittered(plan, at))
             if unfinished is not None:
                 if plan.overlap is Overlap.SKIP:
                     said.append((logging.INFO, f"run {start.id} is skipped, since run {unfinished[1]} has not ended"))
@@ -135,10 +136,13 @@ class Scheduler:
                 note = Note("cancel", f"run {start.id} takes its place")
                 await self._core.control(cancellation(self._core, unfinished[0], row.tenant, unfinished[1], note))
             found: Started = await self._core.committer.submit("starts", start)
-            if found.workflow != start.workflow:
+            diverted = found.way in ("merged", "dropped")
+            if diverted:
+                said.append((logging.INFO, f"run {start.id} is not made, its start was {found.way}: {found.reason}"))
+            elif found.workflow != start.workflow:
                 said.append((logging.WARNING, f"the id {start.id} is taken by a run of workflow {found.workflow}"))
             last_run = start.id
-            unfinished = None if plan.overlap is Overlap.ALLOW else (found.uid, start.id)
+            unfinished = None if diverted or plan.overlap is Overlap.ALLOW else (found.uid, start.id)
         if await self._go_on(row, None if following is None else microseconds(following), last_run):
             for level, line in said:
                 log.log(level, "schedule %s of tenant %s: %s", row.name, row.tenant, line)

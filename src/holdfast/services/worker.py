@@ -29,23 +29,31 @@ from holdfast.engine.tended import INTAKE, duties
 from holdfast.engine.workflow import Workflow
 from holdfast.errors import StoreError, UsageError
 from holdfast.model.duration import Duration, seconds
-from holdfast.model.ids import check_id
+from holdfast.model.ids import check_owner
 from holdfast.model.run import PROTOCOL
 from holdfast.services.alerting.rules import read_alerts
 from holdfast.services.alerting.watching import Watch
+from holdfast.services.blob_pruner import prune_blobs_forever
 from holdfast.services.bulk import bulk
 from holdfast.services.notifying.listening import WORKFLOWS, listen
 from holdfast.services.notifying.rules import read_rules
 from holdfast.services.outbox.channel_files import read_channels
 from holdfast.services.outbox.measures import look_at_backlog_forever
 from holdfast.services.outbox.rescuing import rescue_forever
-from holdfast.services.pruner import prune_entries_forever, prune_forever, prune_messages_forever, tidy_forever
+from holdfast.services.pruner import (
+    prune_diversions_forever,
+    prune_entries_forever,
+    prune_forever,
+    prune_messages_forever,
+    tidy_forever,
+)
 from holdfast.services.reaper import reap_forever
 from holdfast.services.scheduler import schedule_forever
 from holdfast.services.tally import tally_at_last, tally_forever
 from holdfast.services.telemetry.otel import observe
 from holdfast.services.telemetry.queues import look_at_queues_forever
 from holdfast.services.timekeeper import Timekeeper
+from holdfast.store.values.values import Values
 
 if TYPE_CHECKING:
     from holdfast.services.outbox.tending import Outbox
@@ -94,8 +102,11 @@ class Worker:
             each source.
         keep_entries: how long it is kept what became of entries, and what another path made of them. Every worker
             deletes what is older: give all the same.
+        keep_diversions: how long it is kept why a start was delayed, merged or dropped. Every worker deletes what is
+            older: give all the same.
         alerts: a file of rules by which people are told that something is wrong, or ``"default"`` for those that are
             shipped. One worker of those that have it looks.
+        values: how values are stored, as for ``hf.connect``. Give it to every worker and client.
 
     Raises:
         UsageError: no workflow, two of one name, or an argument out of range.
@@ -118,7 +129,9 @@ class Worker:
         keep_messages: Duration = "90d",
         intake: str | Path | None = None,
         keep_entries: Duration = "400d",
+        keep_diversions: Duration = "30d",
         alerts: str | Path | None = None,
+        values: Values | None = None,
     ) -> None:
         self._database = database
         if isinstance(workflows, Workflow):
@@ -127,11 +140,14 @@ class Worker:
         self._concurrency = concurrency
         if isinstance(queues, str):
             raise UsageError(f"queues is {queues!r}; give a list of names, such as [{queues!r}]")
-        self._queues = None if queues is None else tuple(check_id(queue, "a queue") for queue in queues)
+        self._queues = None if queues is None else tuple(check_owner(queue, "a queue") for queue in queues)
         if self._queues == ():
             raise UsageError(
                 "queues is empty: a worker needs a queue to claim from; leave it out for the workflows' own"
             )
+        if values is not None and isinstance(database, Client) and values != database.core.sealed.sealing.values:
+            raise UsageError("the worker is given a client, and other values=… than it has: give them to hf.connect")
+        self._values = values
         self._threads = threads
         self._lease = seconds(lease, what="lease")
         self._beat = seconds(beat, what="beat")
@@ -150,6 +166,7 @@ class Worker:
         self._outbox: Outbox | None = None
         self._intake = intake
         self._keep_entries = seconds(keep_entries, what="keep_entries")
+        self._keep_diversions = seconds(keep_diversions, what="keep_diversions")
         self._heartbeat: Heartbeat | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._renewing: asyncio.Task[None] | None = None
@@ -166,7 +183,9 @@ class Worker:
         self._to_stop.clear()
         self._ending, self._drained = False, None
         database = self._database
-        self._core = database.core if isinstance(database, Client) else await Core.open(database)
+        self._core = (
+            database.core if isinstance(database, Client) else await Core.open(database, values=self._values)
+        )
         try:
             observe()
             timekeeper = Timekeeper(self._core)
@@ -207,6 +226,10 @@ class Worker:
             self._tend("pruner", lambda: prune_forever(self._core.store))
             self._tend("pruner of messages", lambda: prune_messages_forever(self._core.store, self._keep_messages))
             self._tend("pruner of entries", lambda: prune_entries_forever(self._core.store, self._keep_entries))
+            self._tend(
+                "pruner of diversions", lambda: prune_diversions_forever(self._core.store, self._keep_diversions)
+            )
+            self._tend("pruner of large values", lambda: prune_blobs_forever(self._core.sealed))
             self._tend("tidier", lambda: tidy_forever(self._core.store, self._keep_audit))
             self._tend("tally", lambda: tally_forever(self._core))
             self._tend("look-out at queues", lambda: look_at_queues_forever(self._core))
@@ -278,6 +301,7 @@ class Worker:
                     await self._heartbeat.close()
                     self._heartbeat = None
                 await self._register()
+                await self._dispatcher.register()
             except StoreError as error:
                 log.warning("the worker cannot register again yet: %s", error)
                 await asyncio.sleep(1.0)

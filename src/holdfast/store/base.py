@@ -15,7 +15,9 @@ from typing import Literal, NamedTuple, Protocol
 from holdfast.model.search import Condition
 from holdfast.store.agents import AgentStore
 from holdfast.store.alerts import AlertStore
+from holdfast.store.blobs import BlobStore
 from holdfast.store.conversations import StateStore
+from holdfast.store.diversions import DiversionStore
 from holdfast.store.graphs import GraphStore
 from holdfast.store.intake import IntakeStore
 from holdfast.store.operations import Batch, Continue, Control, Controlled, Fork, Results, Retry, Started
@@ -31,18 +33,22 @@ from holdfast.store.rows import (
     Kindred,
     LaneRow,
     QueueRow,
+    RecordedRows,
+    RecordedRun,
     ReplyRow,
     RunOutcome,
     RunRow,
     SavedViewRow,
     ScheduleRow,
     SessionRow,
+    ShareRow,
     Standing,
     TallyRow,
     UserRow,
     WorkerRow,
     WorkflowRow,
 )
+from holdfast.store.streams import StreamStore
 from holdfast.store.work import WorkStore
 
 
@@ -123,6 +129,18 @@ class Store(Protocol):
     def alerts(self) -> AlertStore:
         """The verbs of alerts."""
 
+    @property
+    def streams(self) -> StreamStore:
+        """The verbs of streams."""
+
+    @property
+    def blobs(self) -> BlobStore:
+        """The verbs of values that are kept apart."""
+
+    @property
+    def diversions(self) -> DiversionStore:
+        """The verbs of starts that were diverted."""
+
     async def open(self, *, migrate: bool = True) -> None:
         """Connect; create the schema in an empty database; refuse one that is not ours or not this version."""
 
@@ -175,6 +193,10 @@ class Store(Protocol):
     async def load_journals(self, runs: Sequence[bytes]) -> tuple[list[JournalRow], list[AttemptRow]]:
         """All entries and failed attempts of some runs, in order of run, position and generation."""
 
+    async def load_recorded(self, tenant: str, runs: Sequence[bytes]) -> RecordedRows:
+        """What a replay needs of those of the runs that the tenant has: themselves, in no order and without what only
+        people look at, and all their entries and attempts in the order of `load_journals`."""
+
     async def browse_journal(
         self, run: bytes, *, after: bytes, limit: int, since: int | None = None, until: int | None = None
     ) -> tuple[list[JournalRow], list[AttemptRow]]:
@@ -211,6 +233,11 @@ class Store(Protocol):
         self, tenant: str, *, workflow: str | None, status: str | None, limit: int, before: bytes | None
     ) -> list[RunRow]:
         """The tenant's runs, newest first, from the one before ``before`` on."""
+
+    async def list_recorded(
+        self, tenant: str, *, workflow: str | None, status: str | None, limit: int, before: bytes | None
+    ) -> list[RecordedRun]:
+        """The same runs as `list_runs` finds, to be read later."""
 
     async def list_workflows(self) -> list[WorkflowRow]:
         """Every registered workflow."""
@@ -255,12 +282,18 @@ class Store(Protocol):
     async def flow(self) -> Flow:
         """The limits and pauses that are set."""
 
-    async def set_queue(self, queue: QueueRow, only: Collection[str] = QUEUE_SETTINGS) -> None:
+    async def set_queue(
+        self,
+        queue: QueueRow,
+        only: Collection[str] = QUEUE_SETTINGS,
+        weights: Sequence[tuple[str, int | None]] = (),
+    ) -> None:
         """Set a queue's limits; they hold at once, also for what executes already.
 
         Args:
-            queue: its settings.
+            queue: its settings; its weights do not count.
             only: which of them to set; the others stay, whoever sets them meanwhile.
+            weights: shares and what they weigh from now on; None for one. Those that are not named stay.
         """
 
     async def pause_workflow(self, name: str, paused: bool) -> None:
@@ -291,6 +324,17 @@ class Store(Protocol):
         With each its ready and its executing runs, counted up to a thousand, and since when the first in rank of
         its ready runs is due. Where more than 10,000 runs execute, those of queues that are not limited are
         counted among the 10,000 that are newest.
+        """
+
+    async def list_shares(self, queue: str, *, tenant: str | None = None, limit: int) -> list[ShareRow]:
+        """The shares of a queue with ready or executing runs, those with the most ready ones first.
+
+        Where there are very many, not all are looked at: of a hundred tenants twenty keys, of one tenant a thousand.
+
+        Args:
+            queue: the queue.
+            tenant: only its own; None for those of all.
+            limit: at most so many.
         """
 
     async def stranded(self, cap: int) -> list[Kindred]:
@@ -326,7 +370,8 @@ class Store(Protocol):
             after: where to begin: b"" for the oldest.
 
         Returns:
-            How many were deleted, and where to go on; None when the rest is too young.
+            How many were deleted, and where to go on; None when the rest is too young. Of a run whose streams are
+            long, a part of these is deleted at a time; the run goes with the last of them.
         """
 
     # Who may read what

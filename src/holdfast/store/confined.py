@@ -9,10 +9,13 @@ from holdfast.errors import UsageError
 from holdfast.store.agents import AgentStore
 from holdfast.store.alerts import AlertStore
 from holdfast.store.base import Store
+from holdfast.store.blobs import BlobStore
 from holdfast.store.conversations import StateStore
+from holdfast.store.diversions import DiversionStore
 from holdfast.store.graphs import GraphStore
 from holdfast.store.intake import IntakeStore
 from holdfast.store.outbox import OutboxStore
+from holdfast.store.streams import StreamStore
 from holdfast.store.work import WorkStore
 
 VERBS = frozenset(name for name, verb in vars(Store).items() if not name.startswith("_") and callable(verb))
@@ -36,8 +39,17 @@ OUTBOX_VERBS = frozenset(name for name in vars(OutboxStore) if not name.startswi
 INTAKE_VERBS = frozenset(name for name in vars(IntakeStore) if not name.startswith("_"))
 """What its intake can do."""
 
+BLOB_VERBS = frozenset(name for name in vars(BlobStore) if not name.startswith("_"))
+"""What it can do with values that are kept apart."""
+
 ALERT_VERBS = frozenset(name for name in vars(AlertStore) if not name.startswith("_"))
 """What its alerts can do."""
+
+STREAM_VERBS = frozenset(name for name in vars(StreamStore) if not name.startswith("_"))
+"""What its streams can do."""
+
+DIVERSION_VERBS = frozenset(name for name in vars(DiversionStore) if not name.startswith("_"))
+"""What its starts that were diverted can do."""
 
 
 class Confined:
@@ -98,7 +110,25 @@ class ConfinedIntake(Confined):
     verbs: ClassVar[frozenset[str]] = INTAKE_VERBS
 
 
+class ConfinedBlobs(Confined):
+    """The same for the verbs of values that are kept apart."""
+
+    verbs: ClassVar[frozenset[str]] = BLOB_VERBS
+
+
 class ConfinedAlerts(Confined):
     """The same for the verbs of alerts."""
 
     verbs: ClassVar[frozenset[str]] = ALERT_VERBS
+
+
+class ConfinedStreams(Confined):
+    """The same for the verbs of streams."""
+
+    verbs: ClassVar[frozenset[str]] = STREAM_VERBS
+
+
+class ConfinedDiversions(Confined):
+    """The same for the verbs of starts that were diverted."""
+
+    verbs: ClassVar[frozenset[str]] = DIVERSION_VERBS

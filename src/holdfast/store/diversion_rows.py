@@ -22,8 +22,10 @@ class DiversionRow(NamedTuple):
         run_id: of the run that it made later, that it was merged into, or because of which it was dropped; empty for
             none.
         reason: in words.
-        input: its payload, where no run has it as it is: of what was dropped, or replaced by a debounce.
+        input: its payload, where no run may have it as it is: of what was dropped, or is subject to a debounce.
         due_at: when its run starts, as it was planned.
+        options: of what was dropped: a JSON object of its priority, queue, attributes, timeout_seconds and shadow, of
+            which only those are there that were given; None for none.
     """
 
     uid: bytes
@@ -39,3 +41,4 @@ class DiversionRow(NamedTuple):
     input: bytes | None
     at: int
     due_at: int | None
+    options: bytes | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -23,7 +23,7 @@ from holdfast.store.intake_rows import (
     SettleEntry,
     TakeIn,
 )
-from holdfast.store.operations import Start
+from holdfast.store.operations import Refusal, Start, Started
 
 NEWEST = b"\xff" * 17
 """Above every uid."""
@@ -115,6 +115,38 @@ def outcomes_of(entries: Sequence[NewEntry], new: Collection[bytes]) -> tuple[En
         new: the uids of those that were not known.
     """
     return tuple(entry.outcome if entry.uid in new else "repeated" for entry in entries)
+
+
+class DivertedEntry(NamedTuple):
+    """An entry whose start made no run of its own, as it stands then."""
+
+    tenant: str
+    uid: bytes
+    outcome: EntryOutcome
+    reason: str
+    run_id: str | None
+
+
+def diverted(tenant: str, uids: Sequence[bytes], results: Sequence[Started | Refusal]) -> list[DivertedEntry]:
+    """Entries whose starts made no run of their own.
+
+    Args:
+        uids: of those with a start, in the order of the results.
+        results: what became of their starts.
+    """
+    return [
+        DivertedEntry(tenant, uid, "run", found.reason, found.run_id)
+        if found.way == "merged"
+        else DivertedEntry(tenant, uid, "filtered", found.reason, None)
+        for uid, found in zip(uids, results, strict=True)
+        if not isinstance(found, str) and found.way in ("merged", "dropped")
+    ]
+
+
+def without_dropped(entries: Sequence[NewEntry], changed: Sequence[DivertedEntry]) -> Sequence[NewEntry]:
+    """Entries as they ended, after what became of some of their starts."""
+    dropped = {one.uid for one in changed if one.outcome == "filtered"}
+    return [one._replace(outcome="filtered", start=None) if one.uid in dropped else one for one in entries]
 
 
 def counts_of(outcomes: Sequence[EntryOutcome]) -> tuple[int, int, int, int]:

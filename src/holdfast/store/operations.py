@@ -6,11 +6,13 @@ as they are. Instants are microseconds since 1970, UTC.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from holdfast.model.publishing import Verdict
 from holdfast.model.run import Entry
+from holdfast.model.streams import ChunkKind
 from holdfast.store.agent_rows import Artifact, ModelCall
 from holdfast.store.rows import JournalRow
 
@@ -97,6 +99,7 @@ class Start(NamedTuple):
         facts: its attributes, as they are searched.
         rate: it counts against this limit, unless it is merged.
         gather: one run is made of it and of others.
+        options: what it was given beyond its input, as JSON, for a rule that drops it; see `DiversionRow.options`.
     """
 
     uid: bytes
@@ -129,6 +132,7 @@ class Start(NamedTuple):
     facts: tuple[Fact, ...] = ()
     rate: Rate | None = None
     gather: Gather | None = None
+    options: bytes | None = None
 
 
 Way = Literal["started", "delayed", "merged", "dropped"]
@@ -145,6 +149,7 @@ class Started(NamedTuple):
         way: what became of it; "started" too where its id exists.
         reason: why, in words, unless it is "started".
         run_id: the id of the run ``uid``, where that is another start's.
+        due_at: when the run is to start, as a rule planned it; None where none did.
     """
 
     created: bool
@@ -154,6 +159,7 @@ class Started(NamedTuple):
     way: Way = "started"
     reason: str = ""
     run_id: str = ""
+    due_at: int | None = None
 
 
 class Checkpoint(NamedTuple):
@@ -297,36 +303,47 @@ class NewChunk(NamedTuple):
     Attributes:
         stream: its name, within the run.
         offset: from 0, without gaps.
-        kind: data; reset: what stands from the offset in ``data`` on does not hold any more; end: there is no more.
-        data: a payload.
+        kind: data; reset: the chunks named in ``data`` do not hold any more; end: there is no more.
+        data: a payload; of a reset the offsets that it withdraws, see `holdfast.model.streams`; of an end empty.
+        writer: which code of the run writes it, see `holdfast.model.streams`.
+        generation: of the run when it was written.
+        seq: the run's highest then: what is written behind an entry has at least the entry's.
     """
 
     run: bytes
     epoch: int
     stream: str
     offset: int
-    kind: Literal["data", "reset", "end"]
+    kind: ChunkKind
     data: bytes
     at: int
+    writer: bytes
+    generation: int
+    seq: int
 
 
 class Blob(NamedTuple):
     """Keep the bytes of a value that is too large to stand where it belongs.
 
     Attributes:
-        id: 16 bytes, made by the caller; one that is known is left as it is.
+        id: 16 bytes that sort by time, made by the caller; one that is known is left as it is.
         data: its bytes, or None where an object storage or a folder has them.
+        location: which one; None for the database.
     """
 
     id: bytes
-    tenant: str
     size_bytes: int
     data: bytes | None
     at: int
+    location: str | None = None
 
 
 class BlobUse(NamedTuple):
-    """A run has a value in a blob, which is kept at least as long as the run."""
+    """A run has a value in a blob, which is kept at least as long as the run.
+
+    Attributes:
+        run: its uid; or the id of an event that is kept with such a payload.
+    """
 
     run: bytes
     blob: bytes
@@ -415,11 +432,18 @@ class Cap(NamedTuple):
     Attributes:
         most: how many runs this claim may take from it.
         total: how many may execute at once over all workers; None for any number.
+        per_key: how many of one share; None for any number.
     """
 
     queue: str
     most: int
     total: int | None
+    per_key: int | None = None
+
+    @property
+    def counted(self) -> bool:
+        """Whether what executes is counted over all workers."""
+        return self.total is not None or self.per_key is not None
 
 
 class Claim(NamedTuple):
@@ -427,8 +451,9 @@ class Claim(NamedTuple):
 
     Args:
         claim_id: made by the caller; a repeated claim is given what it was given.
-        served: (queue, workflow, version, protocol) of what the worker can execute.
+        served: (queue, workflow, version, protocol) of what the worker can execute, with all shares of the queues.
         caps: the queues among them that are limited.
+        weights: what the shares of these queues weigh, by `holdfast.model.shares.weight_name`.
     """
 
     worker: bytes
@@ -436,6 +461,7 @@ class Claim(NamedTuple):
     limit: int
     served: tuple[tuple[str, str, str, int], ...]
     caps: tuple[Cap, ...] = ()
+    weights: Mapping[str, int] | None = None
 
 
 class Promote(NamedTuple):
@@ -576,6 +602,8 @@ class Results:
         woken: how many runs this batch made ready by ending what they waited for, or by a slot of their lane.
         met: the waits for events that got one in this batch.
         rationed: a claim found too little and did not look everywhere: try again after so many seconds; else 0.
+        cancels: runs that starts of this batch cancelled, being the only ones of their keys: what was asked of each,
+            and what became of that. How many of them are ready through it is in ``woken``.
     """
 
     blobs: list[None] = field(default_factory=list)
@@ -600,6 +628,7 @@ class Results:
     woken: int = 0
     met: list[Met] = field(default_factory=list)
     rationed: float = 0.0
+    cancels: list[tuple[Control, Controlled]] = field(default_factory=list)
 
 
 Action = Literal["cancel", "timeout", "hold", "release", "reject"]

@@ -5,19 +5,60 @@ Instants are microseconds since 1970, UTC.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
+
+from holdfast.model.shares import share_of
 
 
 class QueueRow(NamedTuple):
-    """The settings of a queue. ``total`` and ``per_worker``: how many runs may execute; None for any number."""
+    """The settings of a queue.
+
+    Attributes:
+        total: how many runs may execute at once over all workers; None for any number.
+        per_worker: how many on each worker.
+        per_key: how many of one share, over all workers.
+        weights: (share, weight) of those that do not weigh one; a share is a tenant, or ``tenant/key``.
+    """
 
     name: str
     total: int | None
     per_worker: int | None
     paused: bool
+    per_key: int | None = None
+    weights: tuple[tuple[str, int], ...] = ()
 
 
-QUEUE_SETTINGS = ("total", "per_worker", "paused")
+QUEUE_SETTINGS = ("total", "per_worker", "paused", "per_key")
+
+
+class ShareRow(NamedTuple):
+    """A share of a queue. ``ready`` and ``executing``: how many of its runs are and do, counted up to a thousand."""
+
+    tenant: str
+    key: str
+    ready: int
+    executing: int
+
+
+def share_rows(
+    ready: Mapping[str, int], executing: Mapping[str, int], tenant: str | None, limit: int
+) -> list[ShareRow]:
+    """Shares from what is counted of their places, those with the most ready runs first.
+
+    Args:
+        ready: by the place's name.
+        executing: the same.
+        tenant: only its own; None for those of all.
+        limit: at most so many.
+    """
+    rows = [
+        ShareRow(share.tenant, share.key, ready.get(name, 0), executing.get(name, 0))
+        for name in {**ready, **executing}
+        if (share := share_of(name)) and tenant in (None, share.tenant)
+    ]
+    rows.sort(key=lambda row: (-row.ready, -row.executing, row.tenant, row.key))
+    return rows[:limit]
 
 
 class Flow(NamedTuple):
@@ -85,6 +126,8 @@ class Standing(NamedTuple):
         waits: the events that it waits for, as (name, key, due instant or None).
         children: the ids of open child runs, at most ten.
         executing: how many runs execute from its queue, if that is limited.
+        of_share: how many of its share, if that is limited.
+        tenants: how many tenants have ready runs in its queue, up to twenty; 0 if it is not ready.
     """
 
     place: str
@@ -99,6 +142,8 @@ class Standing(NamedTuple):
     waits: tuple[tuple[str, str, int | None], ...] = ()
     children: tuple[str, ...] = ()
     executing: int | None = None
+    of_share: int | None = None
+    tenants: int = 0
 
 
 class ChildRow(NamedTuple):
@@ -176,6 +221,27 @@ class AttemptRow(NamedTuple):
     finished_at: int
     error: bytes
     next_attempt_at: int
+
+
+class RecordedRun(NamedTuple):
+    """A run as it is listed to be read later."""
+
+    uid: bytes
+    workflow: str
+    created_at: int
+
+
+RecordedEntry = tuple[str, str, str, bytes | None, int, int, bytes, bytes]
+"""What a replay needs of a journal entry: the fields of an `Entry`, its run and its position. A bare tuple, as it is
+read: hundreds of thousands are, and few are looked at closely."""
+
+
+class RecordedRows(NamedTuple):
+    """Runs, with what a replay needs of each, and what is recorded of them."""
+
+    runs: list[RunRow]
+    entries: list[RecordedEntry]
+    attempts: list[AttemptRow]
 
 
 class RunOutcome(NamedTuple):

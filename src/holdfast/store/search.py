@@ -47,11 +47,16 @@ def compile_search(condition: Condition, dialect: Dialect, *, first: int = 1) ->
     return Compiled(compiler.compile(condition), compiler.parameters, _drivers(condition))
 
 
+_QUEUES = {
+    "sqlite": "substr(r.queue, 1, instr(r.queue || char(31), char(31)) - 1)",
+    "postgres": "split_part(r.queue, chr(31), 1)",
+}
+"""The queue of a run, whatever share of it the run is in."""
+
 _COLUMNS = {
     "id": "r.id",
     "workflow": "r.workflow",
     "version": "r.version",
-    "queue": "r.queue",
     "priority": "r.priority",
     "created_at": "r.created_at",
 }
@@ -69,6 +74,7 @@ class _Compiler:
         self.parameters: list[str | int | float] = []
         self._numbered = dialect == "postgres"
         self._first = first
+        self._columns = {**_COLUMNS, "queue": _QUEUES[dialect]}
         schema = "holdfast." if self._numbered else ""
         self._runs, self._attributes = f"{schema}runs", f"{schema}attributes"
         self._executes = f"EXISTS (SELECT 1 FROM {schema}running AS g WHERE g.run = r.uid)"
@@ -113,7 +119,7 @@ class _Compiler:
         if field in self._may_be_null:
             column = self._may_be_null[field]
             return f"({column} IS NOT NULL AND {self._test(column, operator, values)})"
-        return f"({self._test(_COLUMNS[field], operator, values)})"
+        return f"({self._test(self._columns[field], operator, values)})"
 
     def _status(self, status: str) -> str:
         if status == Status.RUNNING:

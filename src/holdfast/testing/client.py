@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from holdfast.engine.client import Call, Client, Known, RunHandle
 from holdfast.engine.levers import Delivery
+from holdfast.engine.stream_reading import CHUNKS_A_PAGE
 from holdfast.engine.workflow import StartOptions, Workflow
 from holdfast.errors import HoldfastError
+from holdfast.model.streams import StreamChunk
 from holdfast.store.rows import RunOutcome
 from holdfast.testing.world import World
 
@@ -65,6 +68,16 @@ class EnvironmentClient(Client):
             "What somebody has to do meanwhile, such as to send an event, is planned with env.at",
             run_id=run_id,
         )
+
+    async def stream_pages(
+        self, run_id: str, name: str, *, after: int = -1, follow: bool = True, limit: int = CHUNKS_A_PAGE
+    ) -> AsyncGenerator[list[StreamChunk], None]:
+        """See `Client.stream_pages`. To follow a stream is to wait for its run: it is read when that has ended."""
+        if follow:
+            await self._outcome(run_id, (await self._find(run_id)).uid, None)
+        async with aclosing(super().stream_pages(run_id, name, after=after, follow=follow, limit=limit)) as pages:
+            async for page in pages:
+                yield page
 
     async def fork(self, *args: Any, **kwargs: Any) -> str:
         """See `Client.fork`."""

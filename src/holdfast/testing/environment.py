@@ -13,7 +13,7 @@ from holdfast.engine.step import Step
 from holdfast.engine.workflow import Configured, Workflow
 from holdfast.errors import RunCancelled, RunFailed, UsageError
 from holdfast.model.duration import Duration, seconds
-from holdfast.model.ids import check_id
+from holdfast.model.ids import check_id, check_owner
 from holdfast.model.run import microseconds
 from holdfast.testing.client import EnvironmentClient
 from holdfast.testing.crashes import When
@@ -88,7 +88,7 @@ class Environment:
         check_fakes(self._fakes)
         self._start_us = _microseconds(START_AT if start_at is None else start_at, "start_at")
         self._horizon_us = self._start_us + int(seconds(horizon, what="horizon") * 1e6)
-        self._tenant = check_id(tenant, "a tenant")
+        self._tenant = check_owner(tenant, "a tenant")
         if isinstance(queues, str):
             raise UsageError(f"queues is {queues!r}; give a list of names, such as [{queues!r}]")
         self._queues = None if queues is None else list(queues)

@@ -101,8 +101,8 @@ class World(Watch):
         """Make the database and let the worker begin."""
         core = await StillCore.open("memory://")
         assert isinstance(core, StillCore)
-        assert isinstance(core.store, SqliteStore)
-        self.core, self._store = core, core.store
+        assert isinstance(core.sealed.inner, SqliteStore)
+        self.core, self._store = core, core.sealed.inner
         try:
             core.linger_seconds = 0
             core.at = self._start_us
@@ -188,7 +188,7 @@ class World(Watch):
                     await self._settle(ended.done)
                     if ended.done():
                         return ended.result()
-                    found = await self._store.read_outcomes([run])
+                    found = await self.core.store.read_outcomes([run])
                     if found:
                         return found[0]
                     due = await self._next_due()

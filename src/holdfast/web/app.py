@@ -18,6 +18,7 @@ from holdfast.web.trouble import trouble_page
 
 if TYPE_CHECKING:
     from holdfast.conversations.engine import TurnEngine
+    from holdfast.store.values.values import Values
 
 
 def create_app(
@@ -27,6 +28,7 @@ def create_app(
     tenant: str = "default",
     conversations: Iterable[TurnEngine] = (),
     state_url: str | None = None,
+    values: Values | None = None,
 ) -> FastAPI:
     """The API and the dashboard, as one application.
 
@@ -36,9 +38,15 @@ def create_app(
         tenant: whose data is seen without auth.
         conversations: what the turns of conversations do; without, those that there are can be looked at.
         state_url: where conversations are kept, as for `hf.open_conversations`.
+        values: how values are stored, as for `hf.connect`.
     """
     app = create_api(
-        url, config=config or ServeConfig(), tenant=tenant, conversations=conversations, state_url=state_url
+        url,
+        config=config or ServeConfig(),
+        tenant=tenant,
+        conversations=conversations,
+        state_url=state_url,
+        values=values,
     )
     app.state.holdfast.renderer = trouble_page
     app.router.routes.append(Route("/static/{digest}/{name}", _static, methods=["GET"], include_in_schema=False))

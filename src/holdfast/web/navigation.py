@@ -33,6 +33,7 @@ NAVIGATION = (
     Entry("items", "/work/queue", "Work items", "items", "i"),
     Entry("conversations", "/conversations", "Conversations", "conversations", "c"),
     Entry("runs", "/runs", "Runs", "runs", "r"),
+    Entry("diversions", "/diversions", "Diverted starts", "diverted", "v"),
     Entry("workflows", "/workflows", "Workflows", "workflows", "w"),
     Entry("phases", "/phases", "Phases", "phases", "p"),
     Entry("costs", "/costs", "Model cost", "costs", "l"),

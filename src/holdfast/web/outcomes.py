@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from holdfast.engine.client import Client
 from holdfast.engine.scheduling import ScheduleView
 from holdfast.errors import UsageError
-from holdfast.model.schedule import EPOCH, Schedule, next_times, run_id, schedule
+from holdfast.model.schedule import EPOCH, Schedule, schedule
+from holdfast.model.schedule_times import next_times, run_id
 
 BACK_AT_MOST = timedelta(days=800)
 """So far back times are looked for."""
@@ -38,8 +39,8 @@ def plan_of(view: ScheduleView) -> Schedule | None:
     """When a schedule runs; None for one that this machine cannot read, as when it does not know the zone."""
     try:
         return schedule(
-            view.name, view.workflow, cron=view.cron, zone=view.zone if view.cron else "UTC",
-            every=view.every_seconds, start_at=view.start_at if view.every_seconds else None,
+            view.name, view.workflow, cron=view.cron, rrule=view.rrule, zone=view.zone,
+            every=view.every_seconds, start_at=view.start_at, calendar=view.calendar, closed=view.closed,
         )  # fmt: skip
     except UsageError:
         return None

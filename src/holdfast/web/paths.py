@@ -106,6 +106,11 @@ def entry_path(id: str, part: str = "") -> str:
     return f"/entry{f'/{part}' if part else ''}?id={quote(id, safe='')}"
 
 
+def diversion_path(id: str, part: str = "") -> str:
+    """The path of the page of a start that was diverted, or of what is asked before it is started after all."""
+    return f"/diversion{f'/{part}' if part else ''}?id={quote(id, safe='')}"
+
+
 def cut_over_path(workflow: str, part: str = "") -> str:
     """The path of the page that compares the two paths of a workflow, or of what is asked before one is chosen."""
     return f"/cut-over{f'/{part}' if part else ''}?workflow={quote(workflow, safe='')}"

@@ -57,6 +57,7 @@ class Templates:
             "message_path": paths.message_path,
             "source_path": paths.source_path,
             "entry_path": paths.entry_path,
+            "diversion_path": paths.diversion_path,
             "cut_over_path": paths.cut_over_path,
             "search": paths.search,
             "moment": _moment,

@@ -15,6 +15,9 @@ SHOWN_CHARACTERS = 4_000
 MOST_CHARACTERS = 400_000
 """So much of a value is shown at most; all of it is had from the API."""
 
+OPENED_BY = (
+    "Values are opened by a server that has the key ([values] keys) or a codec endpoint ([serve] codec_endpoint)."
+)
 
 _PRETTY = json.JSONEncoder(indent=2, ensure_ascii=False, default=str)
 _LINE = json.JSONEncoder(ensure_ascii=False, default=str)
@@ -50,7 +53,9 @@ def rfc3339(at: datetime) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-_MOMENT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2}(?::[0-9]{2})?) UTC")
+_MOMENT = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?: UTC|(?:[.][0-9]{1,6})?[+]00:00)"
+)
 
 
 def with_moments(line: str) -> list[str | datetime]:
@@ -125,8 +130,21 @@ def size(many: float) -> str:
     return f"{int(many)} bytes"
 
 
+def sealed_note(value: Any) -> str | None:
+    """What is said of a value that cannot be opened here, or is kept apart; None for any other."""
+    if isinstance(value, dict) and value.keys() == {"kept_apart", "size_bytes", "where"}:
+        return f"{value['kept_apart']}, in {value['where']}"
+    if not isinstance(value, dict) or value.keys() != {"sealed_by", "size_bytes", "why"}:
+        return None
+    by = f"sealed by key {value['sealed_by']}" if value["sealed_by"] else "sealed by a codec"
+    return f"{by} ({size(value['size_bytes'])})"
+
+
 def pretty(value: Any) -> str:
     """A value as JSON over many lines; of one that is longer than is ever shown, a little more than is shown."""
+    note = sealed_note(value)
+    if note is not None:
+        return f"{note}\n{value['why']}\n\n{OPENED_BY}" if "why" in value else note
     return _begun(_PRETTY, value, MOST_CHARACTERS)
 
 
@@ -143,6 +161,7 @@ def _begun(encoder: json.JSONEncoder, value: Any, most: int) -> str:
 
 def in_line(value: Any, most: int = 120) -> str:
     """A value as JSON in one line, cut to so many characters; a text as it is."""
+    value = sealed_note(value) or value
     text = value[: 10 * most] if isinstance(value, str) else _begun(_LINE, value, 10 * most)
     text = " ".join(text.split())
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -11,8 +11,11 @@ from starlette.responses import Response
 
 from holdfast.api.access import Principal
 from holdfast.api.problems import Problem
+from holdfast.engine.diversion_views import DiversionView
 from holdfast.errors import HoldfastError
+from holdfast.web.diversion_parts import of_id
 from holdfast.web.page import FRAGMENT, Page
+from holdfast.web.paths import diversion_path
 from holdfast.web.signing import sign_in_page
 
 
@@ -37,6 +40,9 @@ _NEXT: Mapping[int, str] = {
 }
 
 
+RECORDED = "What it was started with, and what can be done about it, is recorded."
+
+
 async def trouble_page(request: Request, problem: Problem) -> Response | None:
     """The page for a problem: what happened, its id, and what to do next; None where the request is no page's."""
     if not _is_page(request):
@@ -46,6 +52,12 @@ async def trouble_page(request: Request, problem: Problem) -> Response | None:
         problem = replace(problem, detail="There is no page at this address.")
     if problem.status != 401:
         page.principal = await _whoever(page)
+    diverted = await _diverted(page, problem)
+    if diverted is not None:
+        about = {"dropped": "its start was dropped", "merged": "its start went into another run"}
+        why = about.get(diverted.way, "its start was delayed, and the run is not kept any more")
+        said = f" {diverted.reason[:1].upper()}{diverted.reason[1:]}." if diverted.reason else ""
+        problem = replace(problem, detail=f"There is no run {diverted.asked_id}: {why}.{said}")
     if problem.status == 401 and page.fragment is None and request.method == "GET":
         response = sign_in_page(page, to=page.here, problem=problem)
     else:
@@ -56,8 +68,8 @@ async def trouble_page(request: Request, problem: Problem) -> Response | None:
             block=None if page.fragment is None else "dialog",
             title=problem.title,
             problem=problem,
-            advice=_NEXT.get(problem.status, _NEXT[422 if problem.status < 500 else 500]),
-            ways=_ways(page, problem),
+            advice=RECORDED if diverted is not None else _advice(problem),
+            ways=_ways(page, problem, diverted),
         )
     for name, value in problem.headers.items():
         if name != "WWW-Authenticate":  # a browser would ask for a password of its own
@@ -81,12 +93,26 @@ async def _whoever(page: Page) -> Principal | None:
         return None
 
 
-def _ways(page: Page, problem: Problem) -> list[Way]:
+def _advice(problem: Problem) -> str:
+    return _NEXT.get(problem.status, _NEXT[422 if problem.status < 500 else 500])
+
+
+async def _diverted(page: Page, problem: Problem) -> DiversionView | None:
+    """The start that asked for the id of a run that is not there."""
+    run_id = problem.more.get("run_id")
+    if problem.kind != "run-not-found" or page.principal is None or not isinstance(run_id, str):
+        return None
+    return await of_id(page, run_id)
+
+
+def _ways(page: Page, problem: Problem, diverted: DiversionView | None) -> list[Way]:
     if problem.status == 401:
         return [Way("Sign in", page.url("/sign-in"))]
     ways = [Way("All runs", page.url("/runs")), Way("Overview", page.url("/"))]
     if problem.kind == "conversation-not-found":
         return [Way("All conversations", page.url("/conversations", expired="yes")), *ways]
+    if diverted is not None:
+        return [Way("Why there is no such run", page.url(diversion_path(diverted.id))), *ways]
     run_id = problem.more.get("run_id")
     if problem.kind == "run-not-found" and isinstance(run_id, str) and len(run_id) < 100:
         quoted = run_id.replace('"', '""')

@@ -17,7 +17,7 @@ from holdfast.engine.client import Client, connect
 from holdfast.engine.part import PATIENCE_SECONDS
 from holdfast.engine.remote import is_remote
 from holdfast.errors import PayloadError, StoreUnavailable, UsageError
-from holdfast.model.ids import check_id
+from holdfast.model.ids import check_owner
 from holdfast.store.base import Rejected
 from holdfast.store.graphs import GraphStore
 
@@ -50,7 +50,7 @@ class Reach:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         if client is None:
-            self.tenant = check_id(tenant, "the tenant")
+            self.tenant = check_owner(tenant, "the tenant")
         else:
             if not isinstance(client, Client):
                 raise UsageError(f"{name} works on the database itself: give it a client of that, not of a server")

@@ -188,7 +188,7 @@ async def get_entry(call: Calling, entry_id: EntryId) -> Response:
     "/entries/{entry_id}/retry",
     needs=Role.OPERATOR,
     answers=RetriedEntry,
-    problems=(*_ENTRY, "workflow-unknown", "payload-refused"),
+    problems=(*_ENTRY, "workflow-unknown", "payload-refused", "start-dropped"),
 )
 async def retry_entry(call: Calling, entry_id: EntryId, body: RetryEntry | None = None) -> Response:
     """Take in a dead entry after all, as it was kept or as it should have been."""

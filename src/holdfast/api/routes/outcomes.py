@@ -70,7 +70,7 @@ class Outcomes:
     missing: list[str] = field(default_factory=list)
 
 
-@routes.post("/runs:outcomes", needs=Role.VIEWER, answers=Outcomes)
+@routes.post("/runs:outcomes", needs=Role.VIEWER, answers=Outcomes, problems=("value-sealed",))
 async def get_outcomes(call: Calling, body: AskOutcomes) -> Response:
     """How runs ended, of those that have; with `wait`, once one of them has. It changes nothing."""
     ids = list(dict.fromkeys(body.ids))
@@ -120,6 +120,7 @@ async def _end(call: Call, row: RunRow) -> RunEnd:
         except RunNotFound:  # it was deleted just now
             return RunEnd(row.id, row.status, None, None)
         return RunEnd(row.id, row.status, view.output, view.error)
+    [row] = await call.client._with_values([row], "output")
     told = None if row.output is None else msgspec.Raw(body_of(row.output, "output"))
     succeeded = row.status == Status.SUCCEEDED
     return RunEnd(row.id, row.status, told if succeeded else None, None if succeeded else told)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import Query
 from starlette.responses import Response
@@ -15,7 +17,7 @@ from holdfast.api.schemas import PLAIN_SEARCH, Id, IdCursor, Limit, NumberCursor
 from holdfast.api.shapes import Explanation, Page
 from holdfast.engine.client import RunHandle
 from holdfast.engine.finding import Count
-from holdfast.errors import RunCancelled, RunFailed, RunNotFound, UsageError
+from holdfast.errors import Forbidden, RunCancelled, RunFailed, RunNotFound, UsageError
 from holdfast.model.access import Role
 from holdfast.model.run import JournalEntry, RunView, Status
 
@@ -36,6 +38,13 @@ InStatus = Annotated[Status | None, Query(description="Only in this status.")]
 Before = Annotated[Id | None, Query(description="Instead of a cursor: only runs older than the one of this id.")]
 
 WAIT_AT_MOST = 8
+
+_HISTORY: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The run's history; to be kept as a file.",
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    }
+}
 
 
 async def _behind(call: Call, run_id: str) -> str:
@@ -115,6 +124,23 @@ async def get_journal(
     return answer(Page([call.show(entry, secrets) for entry in found.items], found.next))
 
 
+@routes.get("/runs/{run_id:name}/history/export", needs=Role.VIEWER, responses=_HISTORY, problems=("run-not-found",))
+async def export_history(call: Calling, run_id: Named) -> Response:
+    """All that a run has recorded, as the file that `holdfast runs export` writes, to be replayed against code.
+
+    It is whole or not at all: it is refused to whoever `serve.redact` hides something from.
+    """
+    if call.hides:
+        raise Forbidden("a history is exported whole, and some fields are hidden from you: ask an operator for it")
+    history = await call.client.export_history(run_id)
+    name = history.file_name.encode("ascii", "replace").decode().replace('"', "")
+    headers = {
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": f"attachment; filename=\"{name}\"; filename*=UTF-8''{quote(history.file_name, safe='')}",
+    }
+    return Response(await asyncio.to_thread(history.to_json), headers=headers, media_type="application/json")
+
+
 @routes.get("/runs/{run_id:name}/children", needs=Role.VIEWER, answers=Page[RunView], problems=("run-not-found",))
 async def get_children(
     call: Calling, run_id: Named, limit: Annotated[int, Query(ge=1, le=1000)] = 50, cursor: IdCursor = None
@@ -136,6 +162,10 @@ async def explain_run(call: Calling, run_id: Named) -> Response:
     text = await call.client.explain(run_id)
     if call.hides:
         secrets: set[str] = set()
-        call.show(await call.client.get(run_id), secrets)
+        try:
+            call.show(await call.client.get(run_id), secrets)
+        except RunNotFound:  # it tells why there is none
+            found = await call.client.diversions(id=run_id, limit=1)
+            call.show([await call.client.diversion(one.id) for one in found], secrets)
         text = cleaned(text, secrets)
     return answer(Explanation(text, text.splitlines()))

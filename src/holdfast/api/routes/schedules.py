@@ -62,6 +62,10 @@ async def put_schedule(call: Calling, name: ScheduleName, body: PutSchedule) -> 
         overlap=body.overlap,
         catch_up=body.catch_up,
         catch_up_within=body.catch_up_within,
+        rrule=body.rrule,
+        calendar=body.calendar,
+        closed=body.closed,
+        jitter=body.jitter,
         priority=body.priority,
         queue=body.queue,
         attributes=body.attributes,
@@ -97,7 +101,7 @@ async def resume_schedule(call: Calling, name: Named) -> Response:
     needs=Role.OPERATOR,
     answers=RunView,
     status=201,
-    problems=("schedule-not-found", "workflow-unknown"),
+    problems=("schedule-not-found", "workflow-unknown", "start-dropped"),
 )
 async def run_schedule(call: Calling, name: Named) -> Response:
     """Start a run of a schedule now, whatever its times and whether it is paused."""

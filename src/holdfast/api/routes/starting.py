@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 from urllib.parse import quote
 
@@ -16,17 +17,18 @@ from holdfast.api import bodies
 from holdfast.api.routing import SLASH, Call, Calling, Named, Routes, answer, get_route_path, server_of
 from holdfast.api.schemas import StartMany, StartOne, StartRun
 from holdfast.api.schemas import StartOptions as Options
-from holdfast.api.shapes import StartedRun, StartedRuns
+from holdfast.api.shapes import NewRun, StartedRun, StartedRuns
 from holdfast.api.tenants import new_run
-from holdfast.engine.client import RunHandle
-from holdfast.engine.remote.terms import known_from
+from holdfast.engine.client import Known, RunHandle
+from holdfast.engine.diversion_views import Diverted
+from holdfast.engine.remote.terms import terms_for
 from holdfast.engine.workflow import StartOptions, start_options
 from holdfast.errors import UsageError
 from holdfast.model.access import Role
 from holdfast.model.ids import check_id
 from holdfast.model.payload import codec_of
 from holdfast.model.run import RunView
-from holdfast.model.terms import Terms
+from holdfast.model.terms import terms_from
 
 routes = Routes("runs")
 
@@ -105,10 +107,13 @@ async def _start_on_terms(
     if body.terms is None or body.version is None:
         raise UsageError("terms say how runs of one version are started: give version too")
     check_id(name, "the name of a workflow")
-    known = known_from(name, body.version, Terms(**body.terms.model_dump()), items)
+    terms = terms_from(body.terms.model_dump())
+    known = Known(name, body.version, terms)
     encode = codec_of(dict[str, Any]).encode
-    calls: list[Any] = [(encode(one.input, f"{name}() input"), (one.lane_key, one.cancel_key), {}) for one in items]
-    return await call.client._start(None, known, [_options(body, id) for id in ids], calls) if calls else []
+    calls: list[Any] = [(encode(one.input, f"{name}() input"), (), {}) for one in items]
+    options = [_options(body, id) for id in ids]
+    each = [terms_for(terms, one) for one in items]
+    return await call.client._start(None, known, options, calls, terms=each) if calls else []
 
 
 async def _checked_options(call: Call, name: str, body: Options, id: str | None) -> StartOptions:
@@ -125,12 +130,26 @@ async def _start(call: Call, name: str, body: StartRun) -> Response:
     options = await _checked_options(call, name, body, call.derived_id(name, body.id))
     if body.terms is not None:
         [handle] = await _start_on_terms(call, name, body, [body], [options.id])
-        location = {"Location": call.url(f"/runs/{quote(handle.id, safe='')}")}
-        return answer(call.show(await client.get(handle.id)), 201 if handle.created else 200, location)
-    start, created = await client.start_by_name(name, body.input, body.version, options)
-    location = {"Location": call.url(f"/runs/{quote(start.id, safe='')}")}
+        if handle.way in ("merged", "dropped"):
+            return answer(_started(handle), 200, _location(call, handle._diverted, handle.id))
+        view = call.show(await client.get(handle.id))
+        if handle.way == "delayed":
+            delayed = {one.name: getattr(view, one.name) for one in fields(view)}
+            return answer(
+                NewRun(**delayed, way="delayed", reason=handle.reason, diversion=handle.diversion), 201,
+                _location(call, None, handle.id),
+            )  # fmt: skip
+        return answer(view, 201 if handle.created else 200, _location(call, None, handle.id))
+    start, created, became = await client.start_by_name(name, body.input, body.version, options)
+    if became is not None and not created:
+        shown = StartedRun(
+            became.run_id or start.id, False, became.way, became.reason, became.rule, became.key,
+            became.run_id or None, became.diversion,
+        )  # fmt: skip
+        return answer(shown, 200, _location(call, became, start.id))
+    location = _location(call, None, start.id)
     if created:
-        return Response(new_run(start), 201, location, "application/json")
+        return Response(new_run(start, became), 201, location, "application/json")
     # One whose id derives from the request's key was made by this very request, whose answer was lost.
     status = 201 if body.id is None else 200
     return answer(call.show(await client.get(start.id)), status, location)
@@ -139,15 +158,22 @@ async def _start(call: Call, name: str, body: StartRun) -> Response:
 @routes.post(
     "/workflows/{name:name}/runs",
     needs=Role.OPERATOR,
-    answers=RunView,
+    answers=NewRun,
     status=201,
-    responses={200: {"model": RunView, "description": "A run of this id, workflow and input exists: this one."}},
-    problems=("workflow-unknown", "input-refused", "run-exists", "payload-refused"),
+    responses={
+        200: {
+            "model": RunView | StartedRun,
+            "description": "A run of this id, workflow and input exists: this one. Or a rule of the workflow merged or "
+            "dropped the start: what became of it.",
+        }
+    },
+    problems=("workflow-unknown", "input-refused", "run-exists", "payload-refused", "value-sealed"),
 )
 async def start_run(call: Calling, name: Named, body: StartRun) -> Response:
     """Start a run.
 
-    An `id` that exists with the same workflow and input answers that run, with 200; with another, 409.
+    An `id` that exists with the same workflow and input answers that run, with 200; with another, 409. Where a rule of
+    the workflow merged or dropped the start, its `way` says so, with 200.
     """
     return await _start(call, name, body)
 
@@ -156,7 +182,7 @@ async def start_run(call: Calling, name: Named, body: StartRun) -> Response:
     "/workflows/{name:name}/runs:batch",
     needs=Role.OPERATOR,
     answers=StartedRuns,
-    problems=("workflow-unknown", "input-refused", "run-exists", "payload-refused"),
+    problems=("workflow-unknown", "input-refused", "run-exists", "payload-refused", "value-sealed"),
 )
 async def start_runs(call: Calling, name: Named, body: StartMany) -> Response:
     """Start up to 1,000 runs of one workflow together.
@@ -166,7 +192,23 @@ async def start_runs(call: Calling, name: Named, body: StartMany) -> Response:
     runs = [(one.input, call.derived_id(f"{name} {number}", one.id)) for number, one in enumerate(body.items)]
     if body.terms is not None:
         made = await _start_on_terms(call, name, body, body.items, [id for _, id in runs])
-        return answer(StartedRuns([StartedRun(handle.id, handle.created) for handle in made]))
+        return answer(StartedRuns([_started(handle) for handle in made]))
     options = await _checked_options(call, name, body, None)
     handles = await call.client.start_many_by_name(name, runs, body.version, options)
-    return answer(StartedRuns([StartedRun(handle.id, handle.created) for handle in handles]))
+    return answer(StartedRuns([_started(handle) for handle in handles]))
+
+
+def _started(handle: RunHandle[Any]) -> StartedRun:
+    became = handle._diverted
+    if became is None:
+        return StartedRun(handle.id, handle.created)
+    return StartedRun(
+        handle.id, handle.created, became.way, became.reason, became.rule, became.key, became.run_id or None,
+        became.diversion,
+    )  # fmt: skip
+
+
+def _location(call: Call, became: Diverted | None, id: str) -> dict[str, str]:
+    """Where the run is that a start made, found or was merged into; nowhere, if a limit dropped it."""
+    run = id if became is None else became.run_id
+    return {"Location": call.url(f"/runs/{quote(run, safe='')}")} if run else {}

@@ -82,7 +82,7 @@ async def retry_run(call: Calling, run_id: Named) -> Response:
     needs=Role.OPERATOR,
     answers=RunView,
     status=201,
-    problems=("run-not-found", "step-not-found", "run-exists", "input-refused"),
+    problems=("run-not-found", "step-not-found", "run-exists", "input-refused", "value-sealed"),
 )
 async def fork_run(call: Calling, run_id: Named, body: ForkRun | None = None) -> Response:
     """Start a new run that keeps what an old one had recorded before a step; the old one stays as it was."""

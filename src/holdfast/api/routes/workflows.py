@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
@@ -15,10 +16,11 @@ from holdfast.api.schemas import SetQueue, SetRetention
 from holdfast.api.shapes import Page, WorkflowDetail
 from holdfast.engine.finding import LaneView, QueueView, Stranded, WorkflowView
 from holdfast.engine.keeping import RetentionView
+from holdfast.engine.shares import ShareView
 from holdfast.engine.versions import latest
 from holdfast.errors import UnknownWorkflow
 from holdfast.model.access import Role
-from holdfast.model.ids import check_id
+from holdfast.model.ids import check_owner
 
 routes = Routes("workflows and queues")
 
@@ -85,7 +87,7 @@ async def list_lanes(
 @routes.get("/queues", needs=Role.VIEWER, answers=Page[QueueView])
 async def list_queues(call: Calling) -> Response:
     """Every queue that has settings or runs, by name."""
-    return answer(Page(await call.client.queues(), None))
+    return answer(Page([_own(call, view) for view in await call.client.queues()], None))
 
 
 @routes.get("/queues/{name:name}", needs=Role.VIEWER, answers=QueueView, problems=("not-found",))
@@ -94,7 +96,22 @@ async def get_queue(call: Calling, name: Named) -> Response:
     view = await _queue(call, name)
     if view is None:
         raise Refused("not-found", f"no queue {name!r} has settings or runs")
-    return tagged(call.request, view, _edited(view))
+    return tagged(call.request, _own(call, view), _edited(view))
+
+
+@routes.get("/queues/{name:name}/shares", needs=Role.VIEWER, answers=Page[ShareView])
+async def list_queue_shares(
+    call: Calling,
+    name: Named,
+    limit: Annotated[int, Query(ge=1, le=1000, description="At most so many items.")] = 100,
+    own: Annotated[bool, Query(description="Only those of the tenant.")] = False,
+) -> Response:
+    """The shares of a queue with ready or executing runs, those with the most ready ones first.
+
+    Who may not change what all tenants share sees those of the tenant.
+    """
+    own = own or not call.principal.shared
+    return answer(Page(await call.client.queue_shares(name, limit=limit, own=own), None))
 
 
 @routes.put("/queues/{name:name}", needs=Role.OPERATOR, shared=True, answers=QueueView, problems=("changed",))
@@ -123,7 +140,7 @@ async def resume_queue(call: Calling, name: Named) -> Response:
 
 
 async def _queue(call: Call, name: str) -> QueueView | None:
-    check_id(name, "the name of a queue")
+    check_owner(name, "the name of a queue")
     return next((one for one in await call.client.queues() if one.name == name), None)
 
 
@@ -135,11 +152,19 @@ async def _check_queue(call: Call, name: str) -> None:
 
 async def _shown(call: Call, name: str) -> Response:
     view = await _queue(call, name) or QueueView(name, None, None, False, 0, 0)
-    return tagged(call.request, view, _edited(view))
+    return tagged(call.request, _own(call, view), _edited(view))
+
+
+def _own(call: Call, view: QueueView) -> QueueView:
+    """The queue without the weights of other tenants, for who may not see them."""
+    if call.principal.shared:
+        return view
+    tenant = call.principal.tenant
+    return replace(view, weights={share: n for share, n in view.weights.items() if share.partition("/")[0] == tenant})
 
 
 def _edited(view: QueueView) -> Any:
-    return [view.total, view.per_worker, view.paused]
+    return [view.total, view.per_worker, view.paused, view.per_key, view.weights]
 
 
 # Retention

@@ -12,6 +12,8 @@ import msgspec
 
 from holdfast.engine.client import RunHandle
 from holdfast.engine.core import Core
+from holdfast.engine.remote.diversions import RemoteDiversions
+from holdfast.engine.remote.exporting import RemoteExporting
 from holdfast.engine.remote.finding import RemoteFinding
 from holdfast.engine.remote.intakes import RemoteIntakes
 from holdfast.engine.remote.looking import RemoteLooking
@@ -22,6 +24,7 @@ from holdfast.engine.remote.scheduling import RemoteSchedules
 from holdfast.engine.remote.spending import RemoteSpending
 from holdfast.engine.remote.starting import RemoteStarting
 from holdfast.engine.remote.steering import RemoteLevers
+from holdfast.engine.remote.streams import RemoteStreams
 from holdfast.engine.remote.transport import Transport
 from holdfast.engine.remote.waiting import Ends
 from holdfast.engine.workflow import Workflow
@@ -44,7 +47,7 @@ class _Me(msgspec.Struct):
 
 class RemoteClient(
     RemoteStarting, RemoteFinding, RemoteLevers, RemoteSchedules, RemotePeople, RemoteLooking, RemoteSpending,
-    RemotePublishing, RemoteIntakes,
+    RemotePublishing, RemoteIntakes, RemoteDiversions, RemoteExporting, RemoteStreams,
 ):  # fmt: skip
     """A client of a server, with the methods of `Client`. Made by ``hf.connect("https://…")``.
 

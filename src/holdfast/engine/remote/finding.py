@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from holdfast.engine.finding import (
-    LIMIT_AT_MOST,
     Count,
     Finding,
     Lanes,
@@ -24,8 +24,9 @@ from holdfast.engine.finding import (
 from holdfast.engine.part import UNSET, Unset, check_whole
 from holdfast.engine.remote.part import RemotePart, run_path
 from holdfast.engine.remote.wire import cursor, path
+from holdfast.engine.shares import Shares, ShareView, checked_limits, checked_weights
 from holdfast.errors import UsageError
-from holdfast.model.ids import check_id
+from holdfast.model.ids import check_id, check_owner
 from holdfast.model.run import RunView, Status
 from holdfast.model.search import MAX_SEARCH_CHARACTERS as LONGEST
 from holdfast.model.search import parse
@@ -99,16 +100,24 @@ class RemoteFinding(RemotePart, Finding):
         """See `Client.queues`."""
         return await self._whole("/queues", QueueView)
 
+    async def queue_shares(self, name: str, *, limit: int = 100, own: bool = False) -> Shares:
+        """See `Client.queue_shares`."""
+        return await self._some(_queue(name, "shares"), ShareView, limit, own=own or None)
+
     async def set_queue(
-        self, name: str, *, total: int | Unset | None = UNSET, per_worker: int | Unset | None = UNSET
+        self,
+        name: str,
+        *,
+        total: int | Unset | None = UNSET,
+        per_worker: int | Unset | None = UNSET,
+        per_key: int | Unset | None = UNSET,
+        weights: Mapping[str, int | None] | None = None,
     ) -> None:
         """See `Client.set_queue`."""
-        given = {"total": total, "per_worker": per_worker}
-        limits = {what: value for what, value in given.items() if not isinstance(value, Unset)}
-        for what, value in limits.items():
-            if value is not None:
-                check_whole(value, what, LIMIT_AT_MOST)
-        await self._call("PUT", _queue(name), limits)
+        body: dict[str, Any] = dict(checked_limits(total=total, per_worker=per_worker, per_key=per_key))
+        if checked := checked_weights(weights):
+            body["weights"] = checked
+        await self._call("PUT", _queue(name), body)
 
     async def pause_queue(self, name: str) -> None:
         """See `Client.pause_queue`."""
@@ -128,7 +137,7 @@ class RemoteFinding(RemotePart, Finding):
 
 
 def _queue(name: str, *more: str) -> str:
-    return path("queues", check_id(name, "the name of a queue"), *more)
+    return path("queues", check_owner(name, "the name of a queue"), *more)
 
 
 def checked_search(where: str | None) -> str | None:

@@ -17,6 +17,7 @@ from holdfast.engine.workflow import Workflow, start_options
 from holdfast.errors import HoldfastError, ScheduleExists, ScheduleNotFound, UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.ids import check_id
+from holdfast.model.local_times import Closed
 from holdfast.model.payload import body_of
 from holdfast.model.schedule import CatchUp, Overlap
 from holdfast.model.schedule import schedule as checked_schedule
@@ -46,6 +47,10 @@ class RemoteSchedules(RemotePart, Schedules):
         overlap: Overlap | str = Overlap.SKIP,
         catch_up: CatchUp | str = CatchUp.LATEST,
         catch_up_within: Duration | None = None,
+        rrule: str | None = None,
+        calendar: str | None = None,
+        closed: Closed | str = Closed.SKIP,
+        jitter: Duration | None = None,
         priority: int = 0,
         queue: str | None = None,
         attributes: dict[str, Any] | None = None,
@@ -57,7 +62,7 @@ class RemoteSchedules(RemotePart, Schedules):
         target = code.name if code is not None else _name_of(workflow, name)
         checked_schedule(
             name, target, cron=cron, zone=zone, every=every, start_at=start_at, overlap=overlap, catch_up=catch_up,
-            catch_up_within=catch_up_within,
+            catch_up_within=catch_up_within, rrule=rrule, calendar=calendar, closed=closed, jitter=jitter,
         )  # fmt: skip
         options = start_options(priority=priority, queue=queue, attributes=attributes, timeout=timeout)
         body = without_none(
@@ -69,6 +74,10 @@ class RemoteSchedules(RemotePart, Schedules):
             overlap=str(overlap),
             catch_up=str(catch_up),
             catch_up_within=None if catch_up_within is None else seconds(catch_up_within),
+            rrule=rrule,
+            calendar=calendar,
+            closed=str(closed),
+            jitter=None if jitter is None else seconds(jitter),
             priority=priority,
             queue=queue,
             attributes=raw(options.attributes, "attributes") if options.attributes else None,

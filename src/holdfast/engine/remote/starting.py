@@ -12,6 +12,7 @@ import msgspec
 
 from holdfast.engine.bulk import BulkAction, BulkPreview, BulkResult, bulk_order
 from holdfast.engine.client import Call, Client, Handles, RunHandle, _checked, _encode
+from holdfast.engine.diversion_views import Diverted
 from holdfast.engine.remote.part import RemotePart, run_path, without_none
 from holdfast.engine.remote.refusals import Refusal
 from holdfast.engine.remote.terms import said_keys, said_terms
@@ -20,9 +21,10 @@ from holdfast.engine.step import Step
 from holdfast.engine.workflow import Configured, StartOptions, Workflow, start_options
 from holdfast.errors import PayloadError, RunExists, UsageError
 from holdfast.model.ids import check_id, uuid7
-from holdfast.model.payload import body_of, codec_of
+from holdfast.model.payload import MAX_PAYLOAD_BYTES, body_of, codec_of
 from holdfast.model.run import RunView
 from holdfast.model.signature import Signature
+from holdfast.store.operations import Rule, Way
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,6 +39,19 @@ BYTES_AT_ONCE = 4_000_000
 class _Started(msgspec.Struct):
     id: str
     created: bool = True
+    way: Way = "started"
+    reason: str = ""
+    rule: Rule | None = None
+    key: str = ""
+    run: str | None = None
+    diversion: str | None = None
+
+    @property
+    def diverted(self) -> Diverted | None:
+        """What a rule made of it."""
+        if self.way == "started":
+            return None
+        return Diverted(self.way, self.reason, self.rule, self.key, self.run or "", self.diversion or "")
 
 
 class _Batch(msgspec.Struct):
@@ -66,7 +81,7 @@ class RemoteStarting(RemotePart, Client):
         """See `Client.start_many`."""
         configured = workflow if isinstance(workflow, Configured) else Configured(_checked(workflow), StartOptions())
         target, options = configured.workflow, configured.options
-        calls = [_encode(target.signature, arguments) for arguments in inputs]
+        calls = [_encode(target.signature, arguments, MAX_PAYLOAD_BYTES) for arguments in inputs]
         if options.id is not None:
             raise UsageError("start_many starts many runs: give ids=…, one for each, instead of options(id=…)")
         each = [options] * len(calls)
@@ -89,7 +104,7 @@ class RemoteStarting(RemotePart, Client):
         chosen = start_options(**options)
         body = {"version": version, **_said(chosen), "input": raw(dict(value), f"{name}() input")}
         made = await self._start_one(check_id(name, "the name of a workflow"), chosen.id, body)
-        return RunHandle(self, None, made.id, b"", made.created)
+        return RunHandle(self, None, made.id, b"", made.created, made.diverted)
 
     async def _start_coded(
         self, workflow: Workflow[Any, R], options: Sequence[StartOptions], calls: Sequence[Call]
@@ -99,7 +114,7 @@ class RemoteStarting(RemotePart, Client):
             {"version": workflow.version, "terms": said_terms(workflow.terms), **_said(options[0])} if calls else {}
         )
         items = [
-            {"input": stored(given, f"{workflow.name}() input"), **said_keys(workflow, args or (), kwargs)}
+            {"input": stored(given, f"{workflow.name}() input"), **said_keys(workflow, given, args or (), kwargs)}
             for given, args, kwargs in calls
         ]
         ids = [option.id for option in options]
@@ -115,13 +130,17 @@ class RemoteStarting(RemotePart, Client):
                 return [(await self._start_coded(workflow, [option], [call]))[0] for option, call in one_by_one]
             assert ids[0] is not None
             started = [await self._same(workflow, ids[0], calls[0][0], error)]
-        return [RunHandle(self, workflow, one.id, b"", one.created) for one in started]
+        return [RunHandle(self, workflow, one.id, b"", one.created, one.diverted) for one in started]
 
     async def _start_one(self, name: str, id: str | None, body: Mapping[str, Any]) -> _Started:
         # An id of our own makes the start safe to repeat by itself.
         made = _new_id() if id is None else id
         answer = await self._call("POST", path("workflows", name, "runs"), {**body, "id": made}, named=id is not None)
-        return _Started(made, id is None or answer.status == 201)
+        said = read(answer.body, _Started)
+        if said.way in ("merged", "dropped"):
+            return said
+        said.id, said.created = made, id is None or answer.status == 201
+        return said
 
     async def _start_batch(
         self, name: str, ids: Sequence[str | None], common: Mapping[str, Any], items: Sequence[Mapping[str, Any]]
@@ -140,7 +159,10 @@ class RemoteStarting(RemotePart, Client):
                 return first + await self._start_batch(name, ids[half:], common, items[half:])
             raise refusal.error() from None
         found = read(answer.body, _Batch).items
-        return [_Started(one.id, True) for one in found] if own else found
+        if own:
+            for one in found:  # what a repeated request finds, it made itself
+                one.created = one.way in ("started", "delayed")
+        return found
 
     async def _same(self, workflow: Workflow[Any, Any], id: str, given: bytes, error: RunExists) -> _Started:
         """A run that exists, if it is what was to be started.

@@ -21,7 +21,7 @@ from holdfast.model.duration import Duration
 from holdfast.model.failure import encode_failure, failure_view
 from holdfast.model.generations import encode_cuts
 from holdfast.model.ids import check_id
-from holdfast.model.payload import codec_of
+from holdfast.model.payload import MAX_PAYLOAD_BYTES, codec_of
 from holdfast.model.position import encode_number
 from holdfast.model.run import JournalEntry, Kind, Outcome, RunView
 
@@ -183,7 +183,7 @@ class RemoteLevers(RemotePart, Levers):
         body = {
             "name": about.name,
             "key": about.key,
-            "payload": stored(encode_payload(payload, about), "payload"),
+            "payload": stored(encode_payload(payload, about, MAX_PAYLOAD_BYTES), "payload"),
             "to": to,
             "keep": length,
             **without_none(id=None if id is None else check_id(id, "the id of an event")),

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Protocol
 
-from holdfast.engine.client import Known
 from holdfast.engine.workflow import Workflow
-from holdfast.model.keys import KeySpec, check_key
-from holdfast.model.terms import Terms
+from holdfast.model.terms import Terms, plain_terms, told_keys, with_told
 
 
 class WithKeys(Protocol):
@@ -23,49 +19,33 @@ class WithKeys(Protocol):
     def cancel_key(self) -> str | None:
         """Of the event that cancels it."""
 
+    @property
+    def told_keys(self) -> dict[str, str] | None:
+        """The others, by the names that `holdfast.model.terms.specs` gives."""
+
 
 def said_terms(terms: Terms) -> dict[str, Any]:
     """The terms as plain JSON; a key that is a function is left out, `said_keys` gives what it gave."""
-    return {
-        "queue": terms.queue,
-        "lane": terms.lane,
-        "key": None if callable(terms.key) else terms.key,
-        "slots": terms.slots,
-        "cancel_on": terms.cancel_on,
-        "cancel_key": None if callable(terms.cancel_key) else terms.cancel_key,
-        "timeout_seconds": terms.timeout_seconds,
-    }
+    return plain_terms(terms, None)
 
 
-def said_keys(workflow: Workflow[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, str]:
+def said_keys(
+    workflow: Workflow[Any, Any], given: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
     """What the functions that are keys give for one run.
 
     Raises:
         UsageError: one gives no key.
     """
-    terms, keys = workflow.terms, {}
-    if callable(terms.key):
-        keys["lane_key"] = check_key(terms.key(*args, **kwargs), f"key of workflow {workflow.name!r}")
-    if callable(terms.cancel_key):
-        keys["cancel_key"] = check_key(terms.cancel_key(*args, **kwargs), f"cancel_on of workflow {workflow.name!r}")
-    return keys
+    told = told_keys(workflow.terms, workflow.name, given, args, kwargs)
+    said: dict[str, Any] = {}
+    if "key" in told:
+        said["lane_key"] = told.pop("key")
+    if "cancel_key" in told:
+        said["cancel_key"] = told.pop("cancel_key")
+    return {**said, "told_keys": told} if told else said
 
 
-def known_from(name: str, version: str, terms: Terms, items: Sequence[WithKeys]) -> Known:
-    """What a server then knows of the workflow.
-
-    A run is started with its keys in the place of its arguments: ``(lane_key, cancel_key)``.
-    """
-    lane_keys = any(one.lane_key is not None for one in items)
-    cancel_keys = any(one.cancel_key is not None for one in items)
-    key: KeySpec | None = _first if lane_keys else terms.key
-    cancel_key: KeySpec | None = _second if cancel_keys else terms.cancel_key
-    return Known(name, version, replace(terms, key=key, cancel_key=cancel_key))
-
-
-def _first(lane_key: str | None, cancel_key: str | None) -> str | None:
-    return lane_key
-
-
-def _second(lane_key: str | None, cancel_key: str | None) -> str | None:
-    return cancel_key
+def terms_for(terms: Terms, item: WithKeys) -> Terms:
+    """The terms of one run, as a server then has them: with the keys that were told."""
+    return with_told(terms, {"key": item.lane_key, "cancel_key": item.cancel_key, **(item.told_keys or {})})

@@ -7,7 +7,7 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,6 +33,9 @@ PASSING = ("unavailable", "request-under-way", "too-many-requests", "too-slow")
 """Problems that a moment later may be none."""
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+SILENT_SECONDS = 45.0
+"""A server that is followed and says nothing for so long, three times what it should, is taken to be gone."""
 
 UPLOAD_SECONDS = 3600.0
 """So long a server may take to store a body that is sent piece by piece."""
@@ -166,6 +169,49 @@ class Transport:
                 raise failure from None
             log.debug("%s %s is tried again in %.2f s: %s", method, path, wait, failure)
             await asyncio.sleep(wait)
+
+    async def follow(self, path: str, query: Mapping[str, Any]) -> AsyncGenerator[tuple[str, bytes], None]:
+        """Follow a stream of events, until the server ends it or the line breaks.
+
+        Args:
+            path: behind the API's prefix.
+            query: parameters.
+
+        Yields:
+            The type and the data of each event.
+
+        Raises:
+            Refusal: the server refuses it.
+            StoreUnavailable: it could not be reached, or says nothing any more.
+        """
+        timeout = httpx.Timeout(SILENT_SECONDS, connect=CONNECT_SECONDS, pool=None)
+        try:
+            async with self._http.stream(
+                "GET", path, params=query, headers={"Accept": "text/event-stream"}, timeout=timeout
+            ) as response:
+                if response.status_code >= 300:
+                    kind = response.headers.get("content-type", "")
+                    refusal = refusal_of(response.status_code, kind, await response.aread())
+                    if refusal.kind in PASSING or (not refusal.kind and refusal.status >= NOT_OURS):
+                        raise StoreUnavailable(f"{self.shown}: {refusal.detail}; trying again is safe")
+                    raise refusal
+                kind, rest = "", bytearray()
+                async for piece in response.aiter_bytes():
+                    # Lines end with one character alone: a value may hold others that elsewhere end one.
+                    rest += piece
+                    *lines, left = rest.split(b"\n") if b"\n" in piece else (rest,)
+                    rest = bytearray(left) if lines else rest
+                    for line in lines:
+                        name, _, value = line.partition(b": ")
+                        if name == b"event":
+                            kind = value.decode()
+                        elif name == b"data":
+                            yield kind, bytes(value)
+        except httpx.InvalidURL as error:
+            raise BadURL(f"{self.shown}: {error}") from None
+        except httpx.RequestError as error:
+            trouble = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            raise StoreUnavailable(f"{self.shown} cannot be reached ({trouble}); trying again is safe") from None
 
     async def upload(
         self, path: str, pieces: AsyncIterator[bytes], media_type: str, *, query: Mapping[str, Any] | None = None

@@ -13,7 +13,7 @@ from typing import Any, cast
 from holdfast.errors import UsageError
 from holdfast.model.alerting import SEVERITIES, AlertTerms, Severity
 from holdfast.model.duration import seconds
-from holdfast.model.ids import check_id
+from holdfast.model.ids import check_owner
 from holdfast.services.alerting.measures import FILTERS, MEASURES, Filter, Measure
 from holdfast.services.rule_files import Place, RuleFile
 
@@ -107,7 +107,7 @@ def read_alerts(path: str | Path, channels: Collection[str] | None = None) -> Al
     if not isinstance(defaults, bool):
         file.wrong(("defaults",), f"defaults is {defaults!r:.100}; give true or false")
     try:
-        tenant = check_id(file.document.get("tenant", "default"), "tenant")
+        tenant = check_owner(file.document.get("tenant", "default"), "tenant")
     except UsageError as error:
         file.wrong(("tenant",), str(error))
     own = _rules(file, to, channels)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from holdfast.engine.core import Core
-from holdfast.errors import PayloadError, RetryAfter, StoreError
+from holdfast.errors import CodecError, PayloadError, RetryAfter, StoreError
 from holdfast.model.publishing import action
 from holdfast.model.retry import retry_delay
 from holdfast.services.outbox.outgoing import CUT_OFF, Channel, DeliveryFailed, Outgoing, said
@@ -234,7 +234,9 @@ class Sender:
         except DeliveryFailed as failed:
             return self._failed(message, failed)
         except PayloadError as error:
-            return self._failed(message, DeliveryFailed(f"it cannot be read: {error}", final=True))
+            # One that is sealed by a key that is not here may be sent once the key is.
+            final = not isinstance(error, CodecError)
+            return self._failed(message, DeliveryFailed(f"it cannot be read: {error}", final=final))
         except asyncio.CancelledError:
             return self._failed(message, DeliveryFailed(CUT_OFF, doubt=True))
         except Exception as error:

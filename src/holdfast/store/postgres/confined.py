@@ -11,12 +11,15 @@ from holdfast.store.postgres import look
 from holdfast.store.postgres.address import Address
 from holdfast.store.postgres.agents import ConfinedPostgresAgents
 from holdfast.store.postgres.alerts import ConfinedPostgresAlerts
+from holdfast.store.postgres.blobs import ConfinedPostgresBlobs
 from holdfast.store.postgres.connection import READ_AS, Connection, Link
 from holdfast.store.postgres.conversations import ConfinedPostgresConversations
+from holdfast.store.postgres.diversions import ConfinedPostgresDiversions
 from holdfast.store.postgres.graphs import ConfinedPostgresGraphs
 from holdfast.store.postgres.intake import ConfinedPostgresIntake
 from holdfast.store.postgres.outbox import ConfinedPostgresOutbox
 from holdfast.store.postgres.reads import Reads
+from holdfast.store.postgres.streams import ConfinedPostgresStreams
 from holdfast.store.postgres.work.store import ConfinedPostgresWork
 from holdfast.store.rows import Standing
 from holdfast.store.sql import statements
@@ -72,8 +75,11 @@ class ConfinedPostgres(Confined, Reads):
         self.graphs = ConfinedPostgresGraphs(self._read, tenant)
         self.agents = ConfinedPostgresAgents(self._read, tenant)
         self.outbox = ConfinedPostgresOutbox(self._read, tenant)
+        self.diversions = ConfinedPostgresDiversions(self._read, tenant)
         self.intake = ConfinedPostgresIntake(self._read, tenant)
         self.alerts = ConfinedPostgresAlerts(self._read, tenant)
+        self.blobs = ConfinedPostgresBlobs(self._read, tenant)
+        self.streams = ConfinedPostgresStreams(self._read, tenant)
 
     async def _read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         async def confined(connection: Connection) -> T:

@@ -14,6 +14,7 @@ from typing import Any
 from holdfast.model.events import Kept, Waiting, deliver, in_time
 from holdfast.model.run import Entry
 from holdfast.store.operations import LOST, Batch, Delivered, Event, Met, Refusal, Resolve, Start, Topic, Wait
+from holdfast.store.postgres.blobs import use_given
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.entries import Key, find_entries, hold, lock_entries, satisfy
 from holdfast.store.sql import statements
@@ -291,6 +292,7 @@ async def _write(connection: Connection, plan: _Plan) -> dict[bytes, int]:
     """Write what was decided: how many runs the events of each topic cancel."""
     if plan.entries:
         await satisfy(connection, plan.entries)
+        await use_given(connection, ((one.run, one.output) for one in plan.met))
     if plan.deaf:
         await connection.execute(_SQL["delete_waits"], *zip(*plan.deaf, strict=True))
     if plan.listens:

@@ -13,16 +13,34 @@ _SQL = statements("holdfast.store.postgres", "flow.sql")
 
 async def flow(connection: Connection) -> Flow:
     """What is set."""
-    queues = await connection.fetch(_SQL["queues"])
+    weights: dict[str, list[tuple[str, int]]] = {}
+    for queue, share, weight in await connection.fetch(_SQL["weights"]):
+        weights.setdefault(queue, []).append((share, weight))
+    rows = await connection.fetch(_SQL["queues"])
+    queues = [QueueRow._make((*row, tuple(weights.get(row[0], ())))) for row in rows]
     paused = await connection.fetch(_SQL["paused_workflows"])
-    return Flow(tuple(QueueRow(*row) for row in queues), tuple(row[0] for row in paused))
+    return Flow(tuple(queues), tuple(row[0] for row in paused))
 
 
-async def set_queue(connection: Connection, queue: QueueRow, only: Collection[str]) -> None:
-    """Set some of a queue's settings; with a total, count what executes from it, or no more."""
-    if "total" in only:
-        await connection.execute(_SQL["count_no_more" if queue.total is None else "count_executing"], queue.name)
-    await connection.execute(_SQL["upsert_queue"], *queue, *(setting in only for setting in QUEUE_SETTINGS))
+async def set_queue(
+    connection: Connection, queue: QueueRow, only: Collection[str], weights: Sequence[tuple[str, int | None]]
+) -> None:
+    """Set some of a queue's settings; with a limit over all workers, count what executes from it, or no more."""
+    set_ = [setting in only for setting in QUEUE_SETTINGS]
+    if "total" in only or "per_key" in only:
+        # What executes is locked before the queue's row, so that the limits are read without a lock first; whoever
+        # sets one of the other kind meanwhile counts too, or the queue stays counted for nothing.
+        known = await connection.fetchrow(_SQL["limits"], queue.name)
+        total = queue.total if "total" in only else known and known[0]
+        per_key = queue.per_key if "per_key" in only else known and known[1]
+        counted = total is not None or per_key is not None
+        await connection.execute(_SQL["count_executing" if counted else "count_no_more"], queue.name)
+    await connection.execute(_SQL["upsert_queue"], *queue[:5], *set_)
+    for share, weight in weights:
+        if weight is None:
+            await connection.execute(_SQL["unweigh"], queue.name, share)
+        else:
+            await connection.execute(_SQL["weigh"], queue.name, share, weight)
 
 
 async def pause_workflow(connection: Connection, name: str, paused: bool) -> None:

@@ -23,6 +23,9 @@ CHEAP_SECONDS = 0.0003
 SHARE = 50
 """A dearer search from the beginning is made again after so many times its duration: 2 % of the time at most."""
 
+LONGEST_SECONDS = 5.0
+"""However dear it was, it is made again after so long: perhaps its process was stopped in it, or the database away."""
+
 ROW_SECONDS = 20e-6
 """Time for each row that a search found is for taking the row, not for searching."""
 
@@ -59,7 +62,7 @@ class Lines:
     def begin(self, lane: bytes, now: float) -> Place:
         """Where a search is to begin."""
         line = self._lines.get(lane)
-        if line is None or now - line.searched_at >= max(AGAIN_SECONDS, SHARE * line.took):
+        if line is None or now - line.searched_at >= max(AGAIN_SECONDS, min(SHARE * line.took, LONGEST_SECONDS)):
             return BEGINNING
         self._lines.move_to_end(lane)
         return line.place

@@ -7,18 +7,27 @@ from typing import Any
 
 from holdfast.model.run import Status
 from holdfast.model.search import And, Compare, Condition
+from holdfast.model.shares import queue_of
 from holdfast.store.postgres.connection import Connection
-from holdfast.store.rows import ChildRow, Kindred, LaneRow, QueueRow, RunRow, Standing
+from holdfast.store.postgres.flow import flow
+from holdfast.store.rows import ChildRow, Kindred, LaneRow, QueueRow, RunRow, ShareRow, Standing, share_rows
 from holdfast.store.search import compile_search
 from holdfast.store.sql import statements
 
 _SQL = statements("holdfast.store.postgres", "look.sql")
+
+TENANTS = 20
+"""Up to here the tenants are counted that share a queue."""
 
 HOLDERS = 10
 """So many holders of a lane's slots are shown."""
 
 MOST_RUNS = 1_000
 """Up to here the runs of a queue are counted."""
+
+MOST_TENANTS = 100
+MOST_KEYS = 20
+"""The shares of so many tenants, and of so many keys of each, are looked at."""
 
 _NEWEST = b"\xff" * 17
 """Above every uid."""
@@ -134,8 +143,11 @@ async def standing(
         ahead = await connection.fetchval(_SQL["ahead_in_line"], lane_id, rank, run)
     if everyone is not None:
         await everyone()
+    name, tenants = queue_of(queue), []
     if place == "ready":
         ahead = await connection.fetchval(_SQL["ahead_ready"], *kind, rank, run)
+        tenants = await connection.fetch(_SQL["tenants"], name, TENANTS)
+    executing = await connection.fetchrow(_SQL["executing"], name, queue) or (None, None)
     return Standing(
         place=place,
         wake_at=wake_at,
@@ -143,12 +155,14 @@ async def standing(
         ahead=ahead,
         lane=lane,
         holders=tuple((row[0], row[1]) for row in holders),
-        served=await connection.fetchval(_SQL["served"], *kind),
+        served=await connection.fetchval(_SQL["served"], name, *kind[1:]),
         beat_at=beat_at,
         claimed_at=claimed_at,
         waits=tuple((row[0], row[1], row[2]) for row in waits),
         children=tuple(row[0] for row in children),
-        executing=await connection.fetchval(_SQL["executing"], queue),
+        executing=executing[0],
+        of_share=executing[1],
+        tenants=len(tenants),
     )
 
 
@@ -160,14 +174,27 @@ async def list_lanes(connection: Connection, tenant: str, limit: int) -> list[La
 async def list_queues(connection: Connection) -> list[tuple[QueueRow, int, int, int | None]]:
     """Every queue with settings, ready or executing runs."""
     rows = await connection.fetch(_SQL["queues"], MOST_RUNS)
-    return [(QueueRow(*settings), ready, executing, due_at) for *settings, ready, executing, due_at in rows]
+    weights = {queue.name: queue.weights for queue in (await flow(connection)).queues}
+    return [
+        (QueueRow._make((*settings, weights.get(settings[0], ()))), ready, executing, due_at)
+        for *settings, ready, executing, due_at in rows
+    ]
+
+
+async def list_shares(connection: Connection, queue: str, tenant: str | None, limit: int) -> list[ShareRow]:
+    """The shares of a queue, those with the most ready runs first."""
+    keys = MOST_KEYS if tenant is None else MOST_RUNS
+    waiting = await connection.fetch(_SQL["shares"], queue, MOST_TENANTS, keys, MOST_RUNS, tenant)
+    ready = {row[0]: row[1] for row in waiting}
+    executing = {row[0]: row[1] for row in await connection.fetch(_SQL["executing_shares"], queue)}
+    return share_rows(ready, executing, tenant, limit)
 
 
 async def stranded(connection: Connection, cap: int) -> list[Kindred]:
     """Kinds of ready runs that no living worker serves; a kind of several protocols is one."""
     found: dict[tuple[str, str, str], int] = {}
     for *kind, runs in await connection.fetch(_SQL["stranded"], cap):
-        key = kind[0], kind[1], kind[2]
+        key = queue_of(kind[0]), kind[1], kind[2]
         found[key] = min(cap, found.get(key, 0) + runs)
     return [Kindred(*kind, runs) for kind, runs in found.items()]
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from holdfast.model.search import And, Compare, Condition
-from holdfast.store.postgres import audit, entry, flow, journal, look, people, schedules, tallies
+from holdfast.store.postgres import audit, entry, flow, journal, look, people, recorded, schedules, tallies
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.rows import (
     AttemptRow,
@@ -18,11 +18,14 @@ from holdfast.store.rows import (
     Kindred,
     LaneRow,
     QueueRow,
+    RecordedRows,
+    RecordedRun,
     RunOutcome,
     RunRow,
     SavedViewRow,
     ScheduleRow,
     SessionRow,
+    ShareRow,
     Standing,
     TallyRow,
     UserRow,
@@ -34,6 +37,12 @@ from holdfast.store.sql import statements
 _READ = statements("holdfast.store.postgres", "read.sql")
 
 T = TypeVar("T")
+
+
+def _are(workflow: str | None, status: str | None) -> Condition | None:
+    wanted = {"workflow": workflow, "status": status}
+    tests = tuple(Compare(field, "=", value) for field, value in wanted.items() if value is not None)
+    return And(tests) if len(tests) > 1 else tests[0] if tests else None
 
 
 class Reads:
@@ -65,6 +74,10 @@ class Reads:
             return [JournalRow(*row) for row in journal], [AttemptRow(*row) for row in attempts]
 
         return await self._read(load)
+
+    async def load_recorded(self, tenant: str, runs: Sequence[bytes]) -> RecordedRows:
+        """See `Store.load_recorded`."""
+        return await self._read(lambda connection: recorded.load(connection, tenant, runs))
 
     async def browse_journal(
         self, run: bytes, *, after: bytes, limit: int, since: int | None = None, until: int | None = None
@@ -101,10 +114,14 @@ class Reads:
         self, tenant: str, *, workflow: str | None, status: str | None, limit: int, before: bytes | None
     ) -> list[RunRow]:
         """See `Store.list_runs`."""
-        wanted = {"workflow": workflow, "status": status}
-        tests = tuple(Compare(field, "=", value) for field, value in wanted.items() if value is not None)
-        condition: Condition | None = And(tests) if tests else None
-        return await self.search_runs(tenant, condition, limit=limit, before=before)
+        return await self.search_runs(tenant, _are(workflow, status), limit=limit, before=before)
+
+    async def list_recorded(
+        self, tenant: str, *, workflow: str | None, status: str | None, limit: int, before: bytes | None
+    ) -> list[RecordedRun]:
+        """See `Store.list_recorded`."""
+        condition = _are(workflow, status)
+        return await self._read(lambda connection: recorded.keys(connection, tenant, condition, limit, before))
 
     async def search_runs(
         self, tenant: str, condition: Condition | None, *, limit: int, before: bytes | None
@@ -159,6 +176,10 @@ class Reads:
     async def list_queues(self) -> list[tuple[QueueRow, int, int, int | None]]:
         """See `Store.list_queues`."""
         return await self._read_shared(look.list_queues)
+
+    async def list_shares(self, queue: str, *, tenant: str | None = None, limit: int) -> list[ShareRow]:
+        """See `Store.list_shares`."""
+        return await self._read_shared(lambda connection: look.list_shares(connection, queue, tenant, limit))
 
     async def stranded(self, cap: int) -> list[Kindred]:
         """See `Store.stranded`."""

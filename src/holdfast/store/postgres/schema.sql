@@ -125,10 +125,15 @@ CREATE TABLE holdfast.parked (
     version text COLLATE "C" NOT NULL,
     protocol integer NOT NULL,
     rank bigint NOT NULL,
-    lane bytea                                            -- the lane that it joins when it wakes
+    lane bytea,                                           -- the lane that it joins when it wakes
+    rate bytea,                                           -- the limit that it is counted against when it wakes
+    gather bytea                                          -- it takes starts in, for this rule
 ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
         autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 10000);
-CREATE INDEX parked_wake ON holdfast.parked (wake_at, run) WHERE wake_at IS NOT NULL;
+CREATE INDEX parked_wake ON holdfast.parked (wake_at, run)
+    WHERE wake_at IS NOT NULL AND rate IS NULL AND gather IS NULL;
+CREATE INDEX parked_ruled ON holdfast.parked (wake_at, run) WHERE rate IS NOT NULL OR gather IS NOT NULL;
+CREATE INDEX parked_rate ON holdfast.parked (rate) WHERE rate IS NOT NULL;
 
 CREATE TABLE holdfast.journal (
     run bytea NOT NULL,
@@ -238,7 +243,15 @@ CREATE TABLE holdfast.queues (
     name text COLLATE "C" PRIMARY KEY,
     total bigint,                                         -- how many runs may execute at once; NULL for any number
     per_worker bigint,
-    paused boolean NOT NULL
+    paused boolean NOT NULL,
+    per_key bigint                                        -- how many runs of one share may execute at once
+);
+
+CREATE TABLE holdfast.queue_weights (                     -- how much a share takes in its turn, where that is not one
+    queue text COLLATE "C" NOT NULL,
+    share text COLLATE "C" NOT NULL,                      -- a tenant, or tenant/key
+    weight bigint NOT NULL,
+    PRIMARY KEY (queue, share)
 );
 
 CREATE TABLE holdfast.paused_workflows (name text COLLATE "C" PRIMARY KEY);
@@ -707,6 +720,19 @@ CREATE TABLE holdfast.artifacts (                         -- what attempts of st
     PRIMARY KEY (run, position, name, generation)
 );
 
+CREATE TABLE holdfast.chunks (                            -- what runs write to their streams
+    run bytea NOT NULL,
+    stream text COLLATE "C" NOT NULL,
+    ordinal bigint NOT NULL,                              -- the offset
+    kind text NOT NULL CHECK (kind IN ('data', 'reset', 'end')),
+    at bigint NOT NULL,
+    writer bytea NOT NULL,                                -- which code of the run
+    generation integer NOT NULL,
+    seq bigint NOT NULL,                                  -- the run's highest when it was written
+    data bytea NOT NULL,
+    PRIMARY KEY (run, stream, ordinal)
+);
+
 CREATE TABLE holdfast.budget_grants (                     -- what people added to budgets
     tenant text COLLATE "C" NOT NULL,
     id text COLLATE "C" NOT NULL,
@@ -884,6 +910,57 @@ CREATE TABLE holdfast.message_attempts (
     PRIMARY KEY (uid, number)
 );
 
+CREATE TABLE holdfast.start_limits (                      -- to how many runs of a key start in a stretch of time
+    id bytea PRIMARY KEY,                                 -- 16 bytes that stand for tenant, workflow and key
+    most bigint NOT NULL,
+    period_us bigint NOT NULL,
+    log bytea NOT NULL,                                   -- when runs were let through
+    planned bytea NOT NULL,                               -- when those are to be that wait
+    over_at bigint NOT NULL                               -- then both are of no use any more
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+        autovacuum_vacuum_cost_delay = 0);                -- changed in place: no index is touched
+
+CREATE TABLE holdfast.gathers (                           -- the run that is made of a key's starts, or is its only one
+    id bytea PRIMARY KEY,                                 -- 16 bytes that stand for tenant, workflow, rule and key
+    run bytea,
+    run_id text COLLATE "C" NOT NULL,
+    first_at bigint NOT NULL,                             -- when the first of its starts came
+    due_at bigint NOT NULL,                               -- until then starts are merged into it
+    items bigint NOT NULL                                 -- so many a batch has
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+        autovacuum_vacuum_cost_delay = 0);                -- changed in place: no index is touched
+
+CREATE TABLE holdfast.gather_items (                      -- what starts brought to a batch that is not full
+    run bytea NOT NULL,
+    number bigint NOT NULL,                               -- so many items stand before it
+    input bytea NOT NULL,
+    PRIMARY KEY (run, number)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000, autovacuum_vacuum_cost_delay = 0);
+
+CREATE TABLE holdfast.diversions (                        -- starts that made no run of their own at once
+    uid bytea NOT NULL,                                   -- sorts by time
+    tenant text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,                         -- that it asked for
+    workflow text COLLATE "C" NOT NULL,
+    version text COLLATE "C" NOT NULL,
+    way text COLLATE "C" NOT NULL,                        -- delayed, merged, dropped
+    rule text COLLATE "C" NOT NULL,                       -- rate_limit, debounce, batch, singleton
+    key text COLLATE "C" NOT NULL,
+    run_id text COLLATE "C" NOT NULL,                     -- empty for none
+    reason text NOT NULL,
+    input bytea,
+    at bigint NOT NULL,
+    due_at bigint,
+    run bytea,
+    options bytea,                                        -- JSON: with what a dropped one was to start
+    PRIMARY KEY (tenant, uid)
+);
+CREATE INDEX diversions_workflow ON holdfast.diversions (tenant, workflow, uid);
+CREATE INDEX diversions_key ON holdfast.diversions (tenant, key, uid) WHERE key <> '';
+CREATE INDEX diversions_id ON holdfast.diversions (tenant, id, uid);
+CREATE INDEX diversions_run ON holdfast.diversions (tenant, run_id, uid) WHERE run_id <> '';
+CREATE INDEX diversions_at ON holdfast.diversions (at);
+
 CREATE TABLE holdfast.publish_settings (
     tenant text COLLATE "C" NOT NULL,
     workflow text COLLATE "C" NOT NULL,                   -- empty: of all that have no row
@@ -987,12 +1064,42 @@ CREATE TABLE holdfast.duties (                            -- what one process do
 
 -- The operations of a batch as they travel: an array of rows is encoded, sent and taken apart in half
 -- the time of an array for each column. The fields are those of the tuples in store/operations.py, in order.
+CREATE TABLE holdfast.blobs (                             -- in place of each stands a reference with its id
+    id bytea PRIMARY KEY,                                 -- sorts by time
+    size_bytes bigint NOT NULL,
+    location text,                                        -- an object storage or a folder; NULL: in blob_parts
+    at bigint NOT NULL
+);
+
+CREATE TABLE holdfast.blob_parts (                        -- the bytes of those that the database keeps
+    blob bytea NOT NULL,
+    number integer NOT NULL,
+    data bytea NOT NULL,
+    PRIMARY KEY (blob, number)
+);
+ALTER TABLE holdfast.blob_parts ALTER COLUMN data SET STORAGE EXTERNAL;  -- written as they are: compressing takes longer
+
+CREATE TABLE holdfast.blob_uses (                         -- by runs, whose tenants read it; by kept events
+    run bytea NOT NULL,
+    blob bytea NOT NULL,
+    PRIMARY KEY (run, blob)
+);
+CREATE INDEX blob_uses_blob ON holdfast.blob_uses (blob);
+
 CREATE TYPE holdfast.start_row AS (
     uid bytea, tenant text, id text, workflow text, version text, protocol integer, queue text, priority bigint,
     rank bigint, input bytea, attributes bytea, created_at bigint, due_at bigint,
     parent_uid bytea, parent_position bytea, parent_generation integer, parent_epoch bigint,
     lane bytea, lanes_above bytea, parent_group integer, deadline_at bigint, forked_from bytea, forked_seq bigint,
     lane_name text, lane_key text, slots bigint
+);
+CREATE TYPE holdfast.diversion_row AS (
+    uid bytea, tenant text, id text, workflow text, version text, way text, rule text, key text, run_id text,
+    reason text, input bytea, at bigint, due_at bigint, run bytea, options bytea
+);
+CREATE TYPE holdfast.parked_row AS (
+    run bytea, wake_at bigint, queue text, workflow text, version text, protocol integer, rank bigint, lane bytea,
+    rate bytea, gather bytea
 );
 CREATE TYPE holdfast.checkpoint_row AS (
     run bytea, "position" bytea, generation integer, seq bigint, kind text, name text, outcome text, input bytea,
@@ -1001,6 +1108,10 @@ CREATE TYPE holdfast.checkpoint_row AS (
 CREATE TYPE holdfast.attempt_row AS (
     run bytea, "position" bytea, generation integer, attempt integer, name text, started_at bigint, finished_at bigint,
     error bytea, next_attempt_at bigint, epoch bigint
+);
+CREATE TYPE holdfast.chunk_row AS (
+    run bytea, epoch bigint, stream text, ordinal bigint, kind text, data bytea, at bigint, writer bytea,
+    generation integer, seq bigint
 );
 CREATE TYPE holdfast.park_row AS (
     run bytea, epoch bigint, queue text, workflow text, version text, protocol integer, rank bigint,
@@ -1416,6 +1527,20 @@ ALTER TABLE holdfast.publish_settings ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL
 CREATE POLICY owner ON holdfast.publish_settings TO CURRENT_USER USING (true);
 CREATE POLICY tenant ON holdfast.publish_settings FOR SELECT USING (tenant = holdfast.tenant());
 
+ALTER TABLE holdfast.diversions ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.diversions TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.diversions FOR SELECT USING (tenant = holdfast.tenant());
+
+ALTER TABLE holdfast.gathers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.gathers TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.gathers FOR SELECT
+    USING ((SELECT r.tenant FROM holdfast.runs AS r WHERE r.uid = run) = holdfast.tenant());
+
+ALTER TABLE holdfast.gather_items ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.gather_items TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.gather_items FOR SELECT
+    USING ((SELECT r.tenant FROM holdfast.runs AS r WHERE r.uid = run) = holdfast.tenant());
+
 ALTER TABLE holdfast.intake_sources ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY owner ON holdfast.intake_sources TO CURRENT_USER USING (true);
 CREATE POLICY tenant ON holdfast.intake_sources FOR SELECT USING (tenant = holdfast.tenant());
@@ -1474,6 +1599,11 @@ CREATE POLICY owner ON holdfast.deliveries TO CURRENT_USER USING (true);
 CREATE POLICY tenant ON holdfast.deliveries FOR SELECT
     USING ((SELECT r.tenant FROM holdfast.runs AS r WHERE r.uid = run) = holdfast.tenant());
 
+ALTER TABLE holdfast.chunks ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.chunks TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.chunks FOR SELECT
+    USING ((SELECT r.tenant FROM holdfast.runs AS r WHERE r.uid = run) = holdfast.tenant());
+
 ALTER TABLE holdfast.progress ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY owner ON holdfast.progress TO CURRENT_USER USING (true);
 CREATE POLICY tenant ON holdfast.progress FOR SELECT
@@ -1484,6 +1614,16 @@ CREATE POLICY owner ON holdfast.events TO CURRENT_USER USING (true);
 CREATE POLICY tenant ON holdfast.events FOR SELECT
     USING ((SELECT t.tenant FROM holdfast.topics AS t WHERE t.id = topic) = holdfast.tenant());
 
+ALTER TABLE holdfast.blobs ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.blobs TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.blobs FOR SELECT
+    USING (EXISTS (SELECT FROM holdfast.blob_uses AS u WHERE u.blob = id));
+
+ALTER TABLE holdfast.blob_parts ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.blob_parts TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.blob_parts FOR SELECT
+    USING (EXISTS (SELECT FROM holdfast.blob_uses AS u WHERE u.blob = blob_parts.blob));
+
 -- Nobody but the engine looks at these.
 ALTER TABLE holdfast.failures ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY owner ON holdfast.failures TO CURRENT_USER USING (true);
@@ -1491,11 +1631,22 @@ CREATE POLICY owner ON holdfast.failures TO CURRENT_USER USING (true);
 ALTER TABLE holdfast.rates ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY owner ON holdfast.rates TO CURRENT_USER USING (true);
 
+ALTER TABLE holdfast.start_limits ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.start_limits TO CURRENT_USER USING (true);
+
 ALTER TABLE holdfast.duties ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY owner ON holdfast.duties TO CURRENT_USER USING (true);
 
+ALTER TABLE holdfast.queue_weights ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.queue_weights TO CURRENT_USER USING (true);
+
 ALTER TABLE holdfast.lost_workers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY owner ON holdfast.lost_workers TO CURRENT_USER USING (true);
+
+ALTER TABLE holdfast.blob_uses ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON holdfast.blob_uses TO CURRENT_USER USING (true);
+CREATE POLICY tenant ON holdfast.blob_uses FOR SELECT
+    USING ((SELECT r.tenant FROM holdfast.runs AS r WHERE r.uid = run) = holdfast.tenant());
 
 ALTER TABLE holdfast.message_queue ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY owner ON holdfast.message_queue TO CURRENT_USER USING (true);

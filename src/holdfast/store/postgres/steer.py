@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 from holdfast.model.lanes import Join, Leave
 from holdfast.model.notes import decode_note
+from holdfast.model.references import used_blob
 from holdfast.store.operations import Batch, Continue, Control, Controlled, Fork, Retry, Settle, Started
+from holdfast.store.postgres import start_rules
 from holdfast.store.postgres.claim import Heads
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.entries import Key, lock_entries
@@ -18,6 +20,7 @@ from holdfast.store.postgres.events import lock_topics, watch
 from holdfast.store.postgres.lanes import change_lanes
 from holdfast.store.postgres.write import satisfy_parents, write
 from holdfast.store.sql import statements
+from holdfast.store.start_limits import Held, limit_in, with_limit
 
 _SQL = statements("holdfast.store.postgres", "steer.sql")
 
@@ -88,6 +91,8 @@ async def control(connection: Connection, control: Control) -> Controlled:
     if status in _ENDED:
         return Controlled("ended", status)
     parent = _Parent(*columns)
+    if untouched:
+        await start_rules.lock_of_run(connection, control.run)
     if untouched and control.action in ("cancel", "reject"):
         # It may end here, which nothing else that is asked does.
         await connection.execute(_SQL["lock_topics"], control.run)
@@ -117,8 +122,8 @@ async def _hold(connection: Connection, control: Control, run: _Run, worker: byt
         return Controlled("cancelling", "open")
     if worker is not None:
         return await _ask(connection, control, worker)
-    await _take_out(connection, run)
-    await connection.execute(_SQL["hold"], run.uid, control.note, control.output, run.tenant)
+    note = with_limit(control.note, await _take_out(connection, run))
+    await connection.execute(_SQL["hold"], run.uid, note, control.output, run.tenant)
     return Controlled("done", "held")
 
 
@@ -148,8 +153,11 @@ async def _let_go(
     outcome, output = ("error", control.output) if reject else ("ok", control.output or _NONE)
     await connection.execute(_SQL["resolve_holds"], run.uid, outcome, output, control.at)
     await connection.execute(_SQL["open"], run.uid, run.control if run.ends else None, run.tenant)
-    if run.untouched and run.due_at is not None and run.due_at > control.at:
-        await connection.execute(_SQL["delay"], run.uid, run.due_at, *run.kind, run.rank, run.lane)
+    limit = limit_in(run.control)
+    due_at = run.due_at if run.untouched and run.due_at is not None and run.due_at > control.at else None
+    if due_at is not None or limit is not None:
+        rate = None if limit is None else await start_rules.come_back(connection, limit)
+        await connection.execute(_SQL["delay"], run.uid, due_at or control.at, *run.kind, run.rank, run.lane, rate)
         return Controlled("done", "open")
     return Controlled("done", "open", await _join(connection, run))
 
@@ -201,21 +209,26 @@ async def _end(connection: Connection, control: Control, run: _Run, parent: _Par
     return Controlled("done", "cancelled", woken)
 
 
-async def _take_out(connection: Connection, run: _Run) -> None:
+async def _take_out(connection: Connection, run: _Run) -> Held | None:
     """Take an open run that nobody executes out of where it stands. It keeps a slot of its lane.
+
+    Returns:
+        The limit that it was not counted against yet.
 
     Raises:
         Again: it is nowhere, so somebody moved it since it was looked for.
     """
+    limit = await start_rules.leave(connection, run.uid) if run.untouched else None
     if await connection.execute(_SQL["unpark"], run.uid) == "DELETE 1":
-        return
+        return limit
     if run.lane is not None:
         await connection.execute(_SQL["lock_lane"], run.lane)
         if await connection.fetch(_SQL["find_in_line"], run.lane, run.rank, run.uid):
             await change_lanes(connection, [], [Leave(run.lane, run.rank, run.uid)], [])
-            return
+            return None
     if await connection.execute(_SQL["unready"], *run.kind, run.rank, run.uid) == "DELETE 0":
         raise Again("the run was moved meanwhile")
+    return None
 
 
 async def _make_ready(connection: Connection, run: _Run) -> None:
@@ -282,7 +295,7 @@ async def continue_as_new(connection: Connection, again: Continue) -> bool:
     if not leases:
         return bool(await connection.fetch(_SQL["find_continued"], again.run, again.epoch))
     run = await _lock_run(connection, again.run)
-    changes = again.input, again.cuts, again.rank, leases[0][0]
+    changes = again.input, again.cuts, again.rank, leases[0][0], used_blob(again.input)
     await connection.execute(_SQL["begin_again"], again.run, again.epoch, *changes)
     if run.lane is not None and again.rank != run.rank:
         await connection.execute(_SQL["lock_lane"], run.lane)

@@ -19,10 +19,12 @@ from holdfast.store.postgres import roles, schema
 from holdfast.store.postgres.address import read_address
 from holdfast.store.postgres.agents import PostgresAgents
 from holdfast.store.postgres.alerts import PostgresAlerts
+from holdfast.store.postgres.blobs import PostgresBlobs
 from holdfast.store.postgres.claim import Heads
 from holdfast.store.postgres.confined import ConfinedPostgres, Readers
 from holdfast.store.postgres.connection import READ, WRITE, Connection, Link
 from holdfast.store.postgres.conversations import PostgresConversations
+from holdfast.store.postgres.diversions import PostgresDiversions
 from holdfast.store.postgres.errors import Again
 from holdfast.store.postgres.graphs import PostgresGraphs
 from holdfast.store.postgres.heart import PostgresHeart
@@ -31,6 +33,7 @@ from holdfast.store.postgres.intake import PostgresIntake
 from holdfast.store.postgres.outbox import PostgresOutbox
 from holdfast.store.postgres.reads import Reads
 from holdfast.store.postgres.roles import Roles
+from holdfast.store.postgres.streams import PostgresStreams
 from holdfast.store.postgres.work.store import PostgresWork
 from holdfast.store.postgres.write import write, write_alone
 from holdfast.store.postgres.writes import Writes
@@ -73,6 +76,9 @@ class PostgresStore(Reads, Writes):
         self._outbox = PostgresOutbox(self._address, self._read, self._repeatedly)
         self._intake = PostgresIntake(self._address, self._read, self._repeatedly)
         self._alerts = PostgresAlerts(self._address, self._read, self._repeatedly)
+        self._streams = PostgresStreams(self._read)
+        self.blobs = PostgresBlobs(self._read, self._tend)
+        self.diversions = PostgresDiversions(self._read, self._tend)
         self._heads = Heads()
 
     async def open(self, *, migrate: bool = True) -> None:
@@ -175,6 +181,11 @@ class PostgresStore(Reads, Writes):
     def alerts(self) -> PostgresAlerts:
         """See `Store.alerts`."""
         return self._alerts
+
+    @property
+    def streams(self) -> PostgresStreams:
+        """See `Store.streams`."""
+        return self._streams
 
     async def commit(self, batch: Batch) -> Results:
         """See `Store.commit`."""

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from holdfast.store.base import Rejected
-from holdfast.store.intake_keeping import counts_of, entry_row, first_of_keys, outcomes_of, path_of
+from holdfast.store.intake_keeping import (
+    DivertedEntry,
+    counts_of,
+    diverted,
+    entry_row,
+    first_of_keys,
+    outcomes_of,
+    path_of,
+    without_dropped,
+)
 from holdfast.store.intake_rows import SettleEntry, TakeIn, TakenIn
-from holdfast.store.operations import Batch
+from holdfast.store.operations import Batch, Start
 from holdfast.store.postgres import audit
 from holdfast.store.postgres.claim import Heads
 from holdfast.store.postgres.connection import Connection
@@ -31,13 +42,23 @@ async def take_in(connection: Connection, asked: TakeIn) -> TakenIn:
     if rows and int((await connection.execute(_SQL["insert_entries"], rows))[9:]) < len(rows):  # "INSERT 0 n"
         new = await _stored(connection, asked)
     added = [entry for entry in asked.entries if entry.uid in new]
-    starts = [entry.start for entry in added if entry.start is not None]
-    if starts:
-        await write(connection, Batch(starts=starts), Heads())
+    starting = [(entry.uid, entry.start) for entry in added if entry.start is not None]
+    changed = await _start(connection, asked.tenant, starting)
     await add_messages(connection, [message for entry in added for message in entry.messages])
-    outcomes = outcomes_of(asked.entries, new)
+    outcomes = outcomes_of(without_dropped(asked.entries, changed) if changed else asked.entries, new)
     await connection.execute(_SQL["move"], asked.tenant, asked.source, asked.position, *counts_of(outcomes), asked.at)
     return TakenIn(None, revision + 1, outcomes)
+
+
+async def _start(connection: Connection, tenant: str, starts: Sequence[tuple[bytes, Start]]) -> list[DivertedEntry]:
+    """Start the runs of entries, and store what rules made of them."""
+    if not starts:
+        return []
+    results = await write(connection, Batch(starts=[start for _, start in starts]), Heads())
+    changed = diverted(tenant, [uid for uid, _ in starts], results.starts)
+    if changed:
+        await connection.executemany(_SQL["divert_entries"], changed)
+    return changed
 
 
 async def _stands(connection: Connection, tenant: str, workflow: str, revision: int) -> bool:
@@ -73,9 +94,9 @@ async def settle_entry(connection: Connection, asked: SettleEntry) -> bool:
     row = asked.tenant, asked.uid, "discarded" if start is None else "run", asked.reason, *run, asked.by
     if await connection.fetchval(_SQL["settle_entry"], *row) is None:
         return await was_recorded(connection, asked.tenant, asked.audit.uid)
-    await connection.execute(_SQL["settle_source"], asked.tenant, source, int(start is not None))
-    if start is not None:
-        await write(connection, Batch(starts=[start]), Heads())
+    changed = [] if start is None else await _start(connection, asked.tenant, [(asked.uid, start)])
+    runs = start is not None and not any(one.outcome == "filtered" for one in changed)
+    await connection.execute(_SQL["settle_source"], asked.tenant, source, int(runs))
     await audit.record(connection, [asked.audit])
     return True
 

@@ -35,13 +35,15 @@ from holdfast.store.operations import (
     Start,
     Started,
 )
-from holdfast.store.postgres import agents, audit, messages
+from holdfast.store.postgres import agents, audit, blobs, messages, start_rules, streams
 from holdfast.store.postgres.claim import Heads, claim_runs, lock_queues, promote_runs
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.entries import Key, Lease, columns, hold, lock_entries, satisfy, wake
 from holdfast.store.postgres.events import exchange, forget_runs
 from holdfast.store.postgres.lanes import change_lanes
+from holdfast.store.postgres.start_rules import STORED, Ruling
 from holdfast.store.sql import statements
+from holdfast.store.start_keeping import is_ruled
 
 _CHECKPOINT = statements("holdfast.store.postgres", "checkpoint.sql")
 _START = statements("holdfast.store.postgres", "start.sql")
@@ -49,9 +51,6 @@ _LEAVE = statements("holdfast.store.postgres", "leave.sql")
 
 _START_AND_AUDIT = _START["insert_starts"].replace("/*more*/", _START["and_audits"])
 """Most starts come with who started them: both are one statement."""
-
-_STORED = 26
-"""So many fields of a `Start` go into the run's row."""
 
 _TROUBLED = ("failed", "cancelled", "held")
 
@@ -62,8 +61,17 @@ async def write(connection: Connection, batch: Batch, heads: Heads) -> Results:
     created: list[Start] = []
     ended: list[Settle] = []
     joins: list[Join] = []
+    ruling: Ruling | None = None
+    if (batch.promotes and heads.ruled) or any(map(is_ruled, batch.starts)):
+        ruling = await start_rules.begin(connection, batch, heads)
+    if batch.blobs:
+        await blobs.put_blobs(connection, batch.blobs)
+        results.blobs = [None] * len(batch.blobs)
+    if batch.blob_uses:
+        await blobs.use_blobs(connection, batch.blob_uses)
+        results.blob_uses = [None] * len(batch.blob_uses)
     if batch.starts:
-        results.starts, created = await _starts(connection, batch.starts)
+        results.starts, created = await _start(connection, batch.starts, ruling, results, joins)
     if batch.checkpoints:
         status = await connection.execute(_CHECKPOINT["insert_checkpoints"], batch.checkpoints)
         if int(status[9:]) < len(batch.checkpoints):  # "INSERT 0 n"
@@ -75,6 +83,8 @@ async def write(connection: Connection, batch: Batch, heads: Heads) -> Results:
         calls = await agents.put_attached(connection, batch, results)
     if batch.messages:
         await messages.publish(connection, batch, results)
+    if batch.chunks:
+        results.chunks = await streams.add_chunks(connection, batch.chunks)
     if batch.progress:
         results.progress = await _progress(connection, batch.progress)
     if batch.attributes:
@@ -101,9 +111,9 @@ async def write(connection: Connection, batch: Batch, heads: Heads) -> Results:
     if batch.settles:
         results.settles, ended = await _settles(connection, batch.settles)
         met.update(await _satisfy(connection, ended))
-    results.woken = await wake(connection, met)
+    results.woken += await wake(connection, met)
     for promote in batch.promotes:
-        moved, next_at, joining = await promote_runs(connection, promote.limit, heads)
+        moved, next_at, joining = await promote_runs(connection, promote.limit, heads, ruling)
         results.promotes.append(Promoted(moved, next_at))
         joins += joining
     terms = [Terms(s.lane, s.tenant, s.lane_name or "", s.lane_key or "", s.slots or 1) for s in created if s.lane]
@@ -134,6 +144,12 @@ async def write_alone(connection: Connection, batch: Batch) -> Results | None:
         return None
     if batch.model_calls or batch.artifacts or batch.messages or (batch.audits and not batch.starts):
         return None
+    if batch.blobs or batch.blob_uses:
+        return None
+    if batch.chunks:
+        if batch.starts or batch.checkpoints or batch.settles or batch.audits:
+            return None
+        return Results() if await streams.add_held_chunks(connection, batch.chunks) else None
     if batch.checkpoints:
         if batch.starts or batch.settles:
             return None
@@ -150,7 +166,7 @@ async def write_alone(connection: Connection, batch: Batch) -> Results | None:
     if any(start.parent_epoch is not None or _adds(start) for start in batch.starts):
         return None
     starts = sorted(batch.starts, key=_tenant_and_id)
-    new = [start[:_STORED] for start in starts]
+    new = [start[:STORED] for start in starts]
     if batch.audits:
         count = await connection.fetchval(_START_AND_AUDIT, new, False, audit.rows(batch.audits))
     else:
@@ -175,7 +191,7 @@ async def satisfy_parents(connection: Connection, ended: Sequence[Settle]) -> in
 
 def _adds(start: Start) -> bool:
     """Whether it makes more than a run and its place."""
-    return bool(start.lane or start.deadline_at is not None or start.watches or start.facts)
+    return bool(start.lane or start.deadline_at is not None or start.watches or start.facts or is_ruled(start))
 
 
 def _join(start: Start) -> Join:
@@ -183,6 +199,26 @@ def _join(start: Start) -> Join:
     fresh = start.forked_from is None
     kind = start.queue, start.workflow, start.version, start.protocol
     return Join(start.lane, start.rank, start.uid, *kind, fresh)
+
+
+async def _start(
+    connection: Connection, starts: list[Start], ruling: Ruling | None, results: Results, joins: list[Join]
+) -> tuple[list[Started | Refusal], list[Start]]:
+    """The same as `_starts`, where rules may be asked about some."""
+    if ruling is None or not any(map(is_ruled, starts)):
+        return await _starts(connection, starts)
+    applied = await ruling.start(connection)
+    if applied.created:
+        await _add(connection, applied.created)
+    joins += applied.joins
+    results.woken += applied.woken
+    if applied.cancels:
+        results.cancels = await start_rules.give_way(connection, applied.cancels)
+        results.woken += sum(found.woken for _, found in results.cancels)
+    plain = [start for start in starts if not is_ruled(start)]
+    found, created = await _starts(connection, plain) if plain else ([], [])
+    given = applied.results | {start.uid: result for start, result in zip(plain, found, strict=True)}
+    return [given[start.uid] for start in starts], applied.created + created
 
 
 async def _starts(connection: Connection, starts: list[Start]) -> tuple[list[Started | Refusal], list[Start]]:
@@ -195,7 +231,7 @@ async def _starts(connection: Connection, starts: list[Start]) -> tuple[list[Sta
     count, uids, created = 0, None, []
     if allowed:
         adds = any(map(_adds, allowed))
-        rows = [start[:_STORED] for start in allowed]
+        rows = [start[:STORED] for start in allowed]
         ((count, uids),) = await connection.fetch(_START["insert_starts"], rows, adds)
     if uids:
         new = set(uids)

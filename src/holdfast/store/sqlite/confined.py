@@ -13,11 +13,14 @@ from holdfast.store.sql import statements
 from holdfast.store.sqlite import look
 from holdfast.store.sqlite.agents import ConfinedSqliteAgents
 from holdfast.store.sqlite.alerts import ConfinedSqliteAlerts
+from holdfast.store.sqlite.blobs import ConfinedSqliteBlobs
 from holdfast.store.sqlite.conversations import ConfinedSqliteConversations
+from holdfast.store.sqlite.diversions import ConfinedSqliteDiversions
 from holdfast.store.sqlite.graphs import ConfinedSqliteGraphs
 from holdfast.store.sqlite.intake import ConfinedSqliteIntake
 from holdfast.store.sqlite.outbox import ConfinedSqliteOutbox
 from holdfast.store.sqlite.reads import Reads, at_once
+from holdfast.store.sqlite.streams import ConfinedSqliteStreams
 from holdfast.store.sqlite.work.store import ConfinedSqliteWork
 
 _TABLES = statements("holdfast.store.sqlite", "policy.sql")["tables"]
@@ -89,7 +92,10 @@ class ConfinedSqlite(Confined, Reads):
         self.agents = ConfinedSqliteAgents(self._read, tenant)
         self.intake = ConfinedSqliteIntake(self._read, tenant)
         self.alerts = ConfinedSqliteAlerts(self._read, tenant)
+        self.blobs = ConfinedSqliteBlobs(self._read, tenant)
         self.outbox = ConfinedSqliteOutbox(self._read, tenant)
+        self.diversions = ConfinedSqliteDiversions(self._read, tenant)
+        self.streams = ConfinedSqliteStreams(self._read, tenant)
 
     async def _read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         return await self._plain(lambda connection: function(self._policy.window(connection, self.tenant)))

@@ -11,6 +11,7 @@ from holdfast.model.events import Kept, Waiting, deliver, receive
 from holdfast.model.run import Entry
 from holdfast.store.operations import LOST, Delivered, Event, Met, Refusal, Resolve, Topic, Wait
 from holdfast.store.sql import statements
+from holdfast.store.sqlite.blobs import use_given
 from holdfast.store.sqlite.rows import execute_many, select_first, select_many
 from holdfast.store.sqlite.waking import count_down
 
@@ -155,7 +156,9 @@ def _first(
 
 def _end(connection: sqlite3.Connection, outcomes: Sequence[tuple[Any, ...]]) -> list[Met]:
     """Give pending entries their outcome: (run, position, generation, outcome, output, at)."""
-    return [Met(*row) for row in select_many(connection, "end_waits", outcomes, _SQL)]
+    met = [Met(*row) for row in select_many(connection, "end_waits", outcomes, _SQL)]
+    use_given(connection, ((one.run, one.output) for one in met))
+    return met
 
 
 def _add_topics(connection: sqlite3.Connection, topics: Iterable[Topic]) -> None:

@@ -14,22 +14,28 @@ _SQL = statements("holdfast.store.sqlite", "flow.sql")
 
 def flow(connection: sqlite3.Connection) -> Flow:
     """What is set."""
-    queues = connection.execute(_SQL["queues"]).fetchall()
+    weights: dict[str, list[tuple[str, int]]] = {}
+    for queue, share, weight in connection.execute(_SQL["weights"]).fetchall():
+        weights.setdefault(queue, []).append((share, weight))
+    queues = [
+        QueueRow(name, total, per_worker, bool(paused), per_key, tuple(weights.get(name, ())))
+        for name, total, per_worker, paused, per_key in connection.execute(_SQL["queues"]).fetchall()
+    ]
     paused = connection.execute(_SQL["paused_workflows"]).fetchall()
-    return Flow(tuple(queue_row(row) for row in queues), tuple(name for (name,) in paused))
+    return Flow(tuple(queues), tuple(name for (name,) in paused))
 
 
-def queue_row(row: tuple[str, int | None, int | None, int]) -> QueueRow:
-    """A queue's settings, as selected."""
-    name, total, per_worker, paused = row
-    return QueueRow(name, total, per_worker, bool(paused))
-
-
-def set_queue(connection: sqlite3.Connection, queue: QueueRow, only: Collection[str]) -> None:
-    """Set some of a queue's settings; with a total, count what executes from it, or no more."""
-    if "total" in only:
-        connection.execute(_SQL["count_no_more" if queue.total is None else "count_executing"], (queue.name,))
-    connection.execute(_SQL["upsert_queue"], (*queue, *(setting in only for setting in QUEUE_SETTINGS)))
+def set_queue(
+    connection: sqlite3.Connection, queue: QueueRow, only: Collection[str], weights: Sequence[tuple[str, int | None]]
+) -> None:
+    """Set some of a queue's settings; with a limit over all workers, count what executes from it, or no more."""
+    connection.execute(_SQL["upsert_queue"], (*queue[:5], *(setting in only for setting in QUEUE_SETTINGS)))
+    for share, weight in weights:
+        gone = (queue.name, share) if weight is None else (queue.name, share, weight)
+        connection.execute(_SQL["unweigh" if weight is None else "weigh"], gone)
+    if "total" in only or "per_key" in only:
+        (counted,) = connection.execute(_SQL["is_counted"], (queue.name,)).fetchone()
+        connection.execute(_SQL["count_executing" if counted else "count_no_more"], (queue.name,))
 
 
 def pause_workflow(connection: sqlite3.Connection, name: str, paused: bool) -> None:

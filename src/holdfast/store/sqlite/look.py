@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from holdfast.model.run import Status
 from holdfast.model.search import And, Compare, Condition
-from holdfast.store.rows import ChildRow, Kindred, LaneRow, QueueRow, RunRow, Standing
+from holdfast.model.shares import AFTER, MARK, behind, queue_of, share_of
+from holdfast.store.rows import ChildRow, Kindred, LaneRow, QueueRow, RunRow, ShareRow, Standing, share_rows
 from holdfast.store.search import compile_search
 from holdfast.store.sql import repeated, statements
 from holdfast.store.sqlite.flow import flow
@@ -21,6 +23,17 @@ _SQL = statements("holdfast.store.sqlite", "look.sql")
 
 MOST_RUNS = 1_000
 """Up to here the runs of a queue are counted."""
+
+MOST_KINDS = 1_000
+MOST_STRANDED = 10_000
+"""So many kinds are looked at, of one queue for its first run, of all for those that nobody serves."""
+
+MOST_TENANTS = 100
+MOST_KEYS = 20
+"""The shares of so many tenants, and of so many keys of each, are looked at."""
+
+TENANTS = 20
+"""Up to here the tenants are counted that share a queue."""
 
 
 def find_runs(connection: sqlite3.Connection, tenant: str, ids: Sequence[str]) -> list[RunRow]:
@@ -37,16 +50,32 @@ def search_runs(
     connection: sqlite3.Connection, tenant: str, condition: Condition | None, limit: int, before: bytes | None
 ) -> list[RunRow]:
     """See `Store.search_runs`."""
-    found: list[RunRow] = []
+    return [_run_row(row) for row in search(connection, _SQL["runs"], tenant, condition, limit, before)]
+
+
+def search(
+    connection: sqlite3.Connection,
+    columns: str,
+    tenant: str,
+    condition: Condition | None,
+    limit: int,
+    before: bytes | None,
+) -> list[tuple[Any, ...]]:
+    """The newest of the tenant's runs that meet a condition.
+
+    Args:
+        columns: a statement that selects from runs as r, their uid first.
+    """
+    found: list[tuple[Any, ...]] = []
     begins = _begins(tenant, condition)
     for begin in begins:
         where, parameters, newest = begin.where, begin.parameters, "d.run" if begin.source else "r.uid"
         if before is not None:
             where, parameters = f"{where} AND {newest} < ?", [*parameters, before]
-        runs = _SQL["runs"].replace("/*from*/", begin.source)
+        runs = columns.replace("/*from*/", begin.source)
         statement = f"{runs} WHERE {where} ORDER BY {newest} DESC LIMIT ?"
-        found += [_run_row(row) for row in connection.execute(statement, (*parameters, limit)).fetchall()]
-    return found if len(begins) == 1 else sorted(found, key=lambda row: row.uid, reverse=True)[:limit]
+        found += connection.execute(statement, (*parameters, limit)).fetchall()
+    return found if len(begins) == 1 else sorted(found, key=lambda row: bytes(row[0]), reverse=True)[:limit]
 
 
 def count_runs(connection: sqlite3.Connection, tenant: str, condition: Condition | None, cap: int) -> int:
@@ -151,7 +180,8 @@ def standing(connection: sqlite3.Connection, run: bytes, *, everyone: sqlite3.Co
     elif connection.execute(_SQL["is_ready"], (*kind, rank, run)).fetchone():
         place, ahead = "ready", _count(everyone, "ready_ahead", *kind, rank, run)
     found = None if lane is None else connection.execute(_SQL["lane"], (lane,)).fetchone()
-    executing = everyone.execute(_SQL["executing"], (kind[0],)).fetchone()
+    queue = queue_of(kind[0])
+    executing = everyone.execute(_SQL["executing"], (queue, kind[0])).fetchone() or (None, None)
     return Standing(
         place=place,
         wake_at=wake_at,
@@ -159,12 +189,14 @@ def standing(connection: sqlite3.Connection, run: bytes, *, everyone: sqlite3.Co
         ahead=ahead,
         lane=None if found is None else LaneRow(*found),
         holders=() if lane is None else tuple(connection.execute(_SQL["holders"], (lane,)).fetchall()),
-        served=_count(everyone, "served", *kind),
+        served=_count(everyone, "served", queue, *kind[1:]),
         beat_at=beat_at,
         claimed_at=claimed_at,
         waits=tuple(connection.execute(_SQL["waits_of"], (run,)).fetchall()),
         children=tuple(id for (id,) in connection.execute(_SQL["open_children"], (run,)).fetchall()),
-        executing=None if executing is None else executing[0],
+        executing=executing[0],
+        of_share=executing[1],
+        tenants=len(_tenants(everyone, queue, TENANTS)) if place == "ready" else 0,
     )
 
 
@@ -181,30 +213,64 @@ def list_queues(connection: sqlite3.Connection) -> list[tuple[QueueRow, int, int
     """See `Store.list_queues`."""
     queues = {queue.name: queue for queue in flow(connection).queues}
     ready: dict[str, tuple[int, int | None]] = {}
-    name = ""
-    while (following := connection.execute(_SQL["next_queue"], (name,)).fetchone()) is not None:
-        (name,) = following
-        ready[name] = _count(connection, "count_ready", name, MOST_RUNS), _first_due(connection, name)
-    executing: dict[str, int] = dict(connection.execute(_SQL["executing_by_queue"]).fetchall())
+    after = ""
+    while (following := connection.execute(_SQL["next_queue"], (after,)).fetchone()) is not None:
+        name = queue_of(following[0])
+        after = behind(name) if name == following[0] else name + AFTER
+        if name not in ready:
+            ready[name] = _count(connection, "count_ready", name, MOST_RUNS), _first_due(connection, name)
+    executing: Counter[str] = Counter()
+    for name, count in connection.execute(_SQL["executing_by_queue"]).fetchall():
+        executing[queue_of(name)] += count
     for name, queue in queues.items():
-        if queue.total is not None:
+        if queue.total is not None or queue.per_key is not None:
             executing[name] = _count(connection, "count_limited", name, MOST_RUNS)
     found = []
     for name in sorted({*queues, *ready, *executing}):
         count, due_at = ready.get(name, (0, None))
         settings = queues.get(name) or QueueRow(name, None, None, False)
-        found.append((settings, count, min(executing.get(name, 0), MOST_RUNS), due_at))
+        found.append((settings, count, min(executing[name], MOST_RUNS), due_at))
     return found
 
 
+def list_shares(connection: sqlite3.Connection, queue: str, tenant: str | None, limit: int) -> list[ShareRow]:
+    """See `Store.list_shares`."""
+    tenants = _tenants(connection, queue, MOST_TENANTS) if tenant is None else [tenant]
+    places = [queue]
+    for one in tenants:
+        first, below = f"{queue}{MARK}{one}{MARK}", f"{queue}{MARK}{one}{AFTER}"
+        for _ in range(MOST_KEYS if tenant is None else MOST_RUNS):
+            row = connection.execute(_SQL["next_place"], (first, below)).fetchone()
+            if row is None:
+                break
+            places.append(row[0])
+            first = behind(row[0])
+    ready = {place: count for place in places if (count := _count(connection, "count_place", place, MOST_RUNS))}
+    executing = dict(connection.execute(_SQL["executing_by_queue"]).fetchall())
+    return share_rows(ready, {name: n for name, n in executing.items() if queue_of(name) == queue}, tenant, limit)
+
+
+def _tenants(connection: sqlite3.Connection, queue: str, most: int) -> list[str]:
+    """Tenants with ready runs in a queue."""
+    first, below = f"{queue}{MARK}", f"{queue}{AFTER}"
+    found = {"default": None} if _count(connection, "count_place", queue, 1) else {}
+    while len(found) < most and (row := connection.execute(_SQL["next_place"], (first, below)).fetchone()) is not None:
+        found[share_of(row[0]).tenant] = None
+        first = behind(row[0], tenant=True)
+    return list(found)
+
+
 def _first_due(connection: sqlite3.Connection, queue: str) -> int | None:
-    """Since when the first in rank of a queue's ready runs is due."""
+    """Since when the first in rank of a queue's ready runs is due; of so many kinds."""
     kind: tuple[str, str, str, int] = (queue, "", "", 0)
     heads = []
-    while (following := connection.execute(_SQL["next_kind"], kind).fetchone()) is not None:
-        kind = following
-        if kind[0] != queue:
+    for _ in range(MOST_KINDS):
+        following = connection.execute(_SQL["next_kind"], kind).fetchone()
+        if following is None or not following[0] < queue + AFTER:
             break
+        kind = following
+        if queue_of(kind[0]) != queue:
+            continue
         heads.append(connection.execute(_SQL["head_of_kind"], kind).fetchone())
     row = connection.execute(_SQL["due_at"], (min(heads)[1],)).fetchone() if heads else None
     return None if row is None else row[0]
@@ -214,8 +280,13 @@ def stranded(connection: sqlite3.Connection, cap: int) -> list[Kindred]:
     """See `Store.stranded`."""
     runs: dict[tuple[str, str, str], int] = {}
     kind: tuple[str, str, str, int] = ("", "", "", 0)
-    while (following := connection.execute(_SQL["next_kind"], kind).fetchone()) is not None:
+    for _ in range(MOST_STRANDED):
+        following = connection.execute(_SQL["next_kind"], kind).fetchone()
+        if following is None:
+            break
         kind = following
-        if not _count(connection, "served", *kind):
-            runs[kind[:3]] = runs.get(kind[:3], 0) + _count(connection, "count_kind", *kind, cap)
+        queue, *rest = queue_of(kind[0]), *kind[1:]
+        if not _count(connection, "served", queue, *rest):
+            shown = queue, kind[1], kind[2]
+            runs[shown] = runs.get(shown, 0) + _count(connection, "count_kind", *kind, cap)
     return [Kindred(*shown, min(count, cap)) for shown, count in runs.items()]

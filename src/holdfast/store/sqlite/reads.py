@@ -17,11 +17,14 @@ from holdfast.store.rows import (
     Kindred,
     LaneRow,
     QueueRow,
+    RecordedRows,
+    RecordedRun,
     RunOutcome,
     RunRow,
     SavedViewRow,
     ScheduleRow,
     SessionRow,
+    ShareRow,
     Standing,
     TallyRow,
     UserRow,
@@ -29,12 +32,18 @@ from holdfast.store.rows import (
     WorkflowRow,
 )
 from holdfast.store.sql import statements
-from holdfast.store.sqlite import audit, entry, flow, journal, look, people, retention, schedules, tallies
+from holdfast.store.sqlite import audit, entry, flow, journal, look, people, recorded, retention, schedules, tallies
 from holdfast.store.sqlite.rows import select_many
 
 _READ = statements("holdfast.store.sqlite", "read.sql")
 
 T = TypeVar("T")
+
+
+def _are(workflow: str | None, status: str | None) -> Condition | None:
+    wanted = {"workflow": workflow, "status": status}
+    tests = tuple(Compare(field, "=", value) for field, value in wanted.items() if value is not None)
+    return And(tests) if len(tests) > 1 else tests[0] if tests else None
 
 
 class Reads:
@@ -65,6 +74,10 @@ class Reads:
             return [JournalRow(*row) for row in journal], [AttemptRow(*row) for row in attempts]
 
         return await self._read(load)
+
+    async def load_recorded(self, tenant: str, runs: Sequence[bytes]) -> RecordedRows:
+        """See `Store.load_recorded`."""
+        return await self._read(lambda connection: recorded.load(connection, tenant, runs))
 
     async def browse_journal(
         self, run: bytes, *, after: bytes, limit: int, since: int | None = None, until: int | None = None
@@ -99,10 +112,14 @@ class Reads:
         self, tenant: str, *, workflow: str | None, status: str | None, limit: int, before: bytes | None
     ) -> list[RunRow]:
         """See `Store.list_runs`."""
-        asked = (("workflow", workflow), ("status", status))
-        parts = tuple(Compare(field, "=", value) for field, value in asked if value is not None)
-        condition = And(parts) if len(parts) > 1 else parts[0] if parts else None
-        return await self.search_runs(tenant, condition, limit=limit, before=before)
+        return await self.search_runs(tenant, _are(workflow, status), limit=limit, before=before)
+
+    async def list_recorded(
+        self, tenant: str, *, workflow: str | None, status: str | None, limit: int, before: bytes | None
+    ) -> list[RecordedRun]:
+        """See `Store.list_recorded`."""
+        condition = _are(workflow, status)
+        return await self._read(lambda connection: recorded.keys(connection, tenant, condition, limit, before))
 
     async def search_runs(
         self, tenant: str, condition: Condition | None, *, limit: int, before: bytes | None
@@ -160,6 +177,12 @@ class Reads:
     async def list_queues(self) -> list[tuple[QueueRow, int, int, int | None]]:
         """See `Store.list_queues`."""
         return await self._read_shared(lambda connection: at_once(connection, lambda: look.list_queues(connection)))
+
+    async def list_shares(self, queue: str, *, tenant: str | None = None, limit: int) -> list[ShareRow]:
+        """See `Store.list_shares`."""
+        return await self._read_shared(
+            lambda connection: at_once(connection, lambda: look.list_shares(connection, queue, tenant, limit))
+        )
 
     async def stranded(self, cap: int) -> list[Kindred]:
         """See `Store.stranded`."""

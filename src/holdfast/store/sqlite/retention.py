@@ -7,7 +7,9 @@ import sqlite3
 from collections.abc import Sequence
 
 from holdfast.store.sql import statements
+from holdfast.store.sqlite.blobs import forget_uses
 from holdfast.store.sqlite.rows import execute_many
+from holdfast.store.sqlite.streams import delete_chunks
 
 _SQL = statements("holdfast.store.sqlite", "retention.sql")
 _CLOCK = "SELECT holdfast_now_us() + offset_us FROM clock"
@@ -41,13 +43,13 @@ def prune(
     youngest = now - min(seconds.values()) * 1_000_000
     old: list[tuple[bytes]] = []
     deadlines: list[tuple[int, bytes]] = []
-    looked, last = 0, after
+    looked: list[bytes] = []
     for uid, workflow, status, finished_at, created_at, deadline_at, kept in connection.execute(
         _SQL["oldest"], (after, limit)
     ).fetchall():
         if created_at > youngest:
             break
-        looked, last = looked + 1, uid
+        looked.append(uid)
         if kept or status not in _ENDED:
             continue
         period = next(
@@ -57,15 +59,23 @@ def prune(
             old.append((uid,))
             if deadline_at is not None:
                 deadlines.append((deadline_at, uid))
+    following = looked[-1] if looked and len(looked) == limit else None
+    left = delete_chunks(connection, [uid for (uid,) in old]) if old else set()
+    if left:
+        # Their streams are too long for one transaction: they are looked at again.
+        following = max((uid for uid in looked if uid < min(left)), default=after)
+        old = [row for row in old if row[0] not in left]
+        deadlines = [row for row in deadlines if row[1] not in left]
     if old:
         _delete(connection, old, deadlines)
-    return len(old), last if looked == limit else None
+    return len(old), following
 
 
 def _delete(connection: sqlite3.Connection, runs: list[tuple[bytes]], deadlines: list[tuple[int, bytes]]) -> None:
     kinds = "journals", "attempts", "attributes", "progress", "waits", "model_calls", "artifacts", "grants", "troubled"
     for kind in (*kinds, "runs"):
         execute_many(connection, f"delete_{kind}", runs, _SQL)
+    forget_uses(connection, runs)
     connection.executemany(_SQL["delete_deadline"], deadlines)
 
 

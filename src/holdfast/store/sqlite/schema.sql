@@ -102,9 +102,12 @@ CREATE TABLE parked (
     version TEXT NOT NULL,
     protocol INTEGER NOT NULL,
     rank INTEGER NOT NULL,
-    lane BLOB                                             -- the lane that it joins when it wakes
+    lane BLOB,                                            -- the lane that it joins when it wakes
+    rate BLOB,                                            -- the limit that it is counted against when it wakes
+    gather BLOB                                           -- it takes starts in, for this rule
 ) WITHOUT ROWID;
 CREATE INDEX parked_wake ON parked (wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX parked_rate ON parked (rate) WHERE rate IS NOT NULL;
 
 CREATE TABLE journal (
     run BLOB NOT NULL,
@@ -210,7 +213,15 @@ CREATE TABLE queues (
     name TEXT PRIMARY KEY,
     total INTEGER,                                        -- how many runs may execute at once; NULL for any number
     per_worker INTEGER,
-    paused INTEGER NOT NULL
+    paused INTEGER NOT NULL,
+    per_key INTEGER                                       -- how many runs of one share may execute at once
+) WITHOUT ROWID;
+
+CREATE TABLE queue_weights (                              -- how much a share takes in its turn, where that is not one
+    queue TEXT NOT NULL,
+    share TEXT NOT NULL,                                  -- a tenant, or tenant/key
+    weight INTEGER NOT NULL,
+    PRIMARY KEY (queue, share)
 ) WITHOUT ROWID;
 
 CREATE TABLE paused_workflows (name TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -675,6 +686,19 @@ CREATE TABLE artifacts (                                  -- what attempts of st
     PRIMARY KEY (run, position, name, generation)
 );
 
+CREATE TABLE chunks (                                     -- what runs write to their streams
+    run BLOB NOT NULL,
+    stream TEXT NOT NULL,
+    ordinal INTEGER NOT NULL,                             -- the offset
+    kind TEXT NOT NULL CHECK (kind IN ('data', 'reset', 'end')),
+    at INTEGER NOT NULL,
+    writer BLOB NOT NULL,                                 -- which code of the run
+    generation INTEGER NOT NULL,
+    seq INTEGER NOT NULL,                                 -- the run's highest when it was written
+    data BLOB NOT NULL,
+    PRIMARY KEY (run, stream, ordinal)
+) WITHOUT ROWID;
+
 CREATE TABLE budget_grants (                              -- what people added to budgets
     tenant TEXT NOT NULL,
     id TEXT NOT NULL,
@@ -933,6 +957,75 @@ CREATE TABLE message_attempts (
     ended_at INTEGER NOT NULL,
     PRIMARY KEY (uid, number)
 ) WITHOUT ROWID;
+
+CREATE TABLE blobs (                                      -- in place of each stands a reference with its id
+    id BLOB PRIMARY KEY,                                  -- sorts by time
+    size_bytes INTEGER NOT NULL,
+    location TEXT,                                        -- an object storage or a folder; NULL: in blob_parts
+    at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE blob_parts (                                 -- the bytes of those that the database keeps
+    blob BLOB NOT NULL,
+    number INTEGER NOT NULL,
+    data BLOB NOT NULL
+);
+CREATE UNIQUE INDEX blob_parts_blob ON blob_parts (blob, number);
+
+CREATE TABLE blob_uses (                                  -- by runs, whose tenants read it; by kept events
+    run BLOB NOT NULL,
+    blob BLOB NOT NULL,
+    PRIMARY KEY (run, blob)
+) WITHOUT ROWID;
+CREATE INDEX blob_uses_blob ON blob_uses (blob);
+
+CREATE TABLE start_limits (                               -- to how many runs of a key start in a stretch of time
+    id BLOB PRIMARY KEY,                                  -- 16 bytes that stand for tenant, workflow and key
+    most INTEGER NOT NULL,
+    period_us INTEGER NOT NULL,
+    log BLOB NOT NULL,                                    -- when runs were let through
+    planned BLOB NOT NULL,                                -- when those are to be that wait
+    over_at INTEGER NOT NULL                              -- then both are of no use any more
+) WITHOUT ROWID;
+
+CREATE TABLE gathers (                                    -- the run that is made of a key's starts, or is its only one
+    id BLOB PRIMARY KEY,                                  -- 16 bytes that stand for tenant, workflow, rule and key
+    run BLOB,
+    run_id TEXT NOT NULL,
+    first_at INTEGER NOT NULL,                            -- when the first of its starts came
+    due_at INTEGER NOT NULL,                              -- until then starts are merged into it
+    items INTEGER NOT NULL                                -- so many a batch has
+) WITHOUT ROWID;
+
+CREATE TABLE gather_items (                               -- what starts brought to a batch that is not full
+    run BLOB NOT NULL,
+    number INTEGER NOT NULL,                              -- so many items stand before it
+    input BLOB NOT NULL
+);
+CREATE UNIQUE INDEX gather_items_run ON gather_items (run, number);
+
+CREATE TABLE diversions (                                 -- starts that made no run of their own at once
+    uid BLOB NOT NULL,                                    -- sorts by time
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,                                     -- that it asked for
+    workflow TEXT NOT NULL,
+    version TEXT NOT NULL,
+    way TEXT NOT NULL,                                    -- delayed, merged, dropped
+    rule TEXT NOT NULL,                                   -- rate_limit, debounce, batch, singleton
+    key TEXT NOT NULL,
+    run_id TEXT NOT NULL,                                 -- empty for none
+    reason TEXT NOT NULL,
+    input BLOB,
+    at INTEGER NOT NULL,
+    due_at INTEGER,
+    run BLOB,
+    options BLOB                                          -- JSON: with what a dropped one was to start
+);
+CREATE UNIQUE INDEX diversions_uid ON diversions (tenant, uid);
+CREATE INDEX diversions_workflow ON diversions (tenant, workflow, uid);
+CREATE INDEX diversions_key ON diversions (tenant, key, uid) WHERE key <> '';
+CREATE INDEX diversions_id ON diversions (tenant, id, uid);
+CREATE INDEX diversions_run ON diversions (tenant, run_id, uid) WHERE run_id <> '';
 
 CREATE TABLE publish_settings (
     tenant TEXT NOT NULL,

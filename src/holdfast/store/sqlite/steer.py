@@ -12,10 +12,13 @@ from holdfast.model.lanes import Join, Leave
 from holdfast.model.notes import decode_note
 from holdfast.store.operations import Continue, Control, Controlled, Fork, Retry, Settle, Started
 from holdfast.store.sql import statements
+from holdfast.store.sqlite import start_rules
+from holdfast.store.sqlite.blobs import copy_uses, use_only
 from holdfast.store.sqlite.events import watch
 from holdfast.store.sqlite.lanes import change_lanes
 from holdfast.store.sqlite.rows import execute_many
 from holdfast.store.sqlite.write import satisfy_parents, start_runs
+from holdfast.store.start_limits import Held, limit_in, with_limit
 
 _SQL = statements("holdfast.store.sqlite", "steer.sql")
 
@@ -145,8 +148,8 @@ def _hold(connection: sqlite3.Connection, control: Control, run: _Run) -> Contro
         return Controlled("cancelling", "open")
     if run.worker is not None:
         return _ask(connection, control, run.worker)
-    _take_out(connection, run)
-    connection.execute(_SQL["hold"], (control.note, control.output, run.uid))
+    note = with_limit(control.note, _take_out(connection, run))
+    connection.execute(_SQL["hold"], (note, control.output, run.uid))
     connection.execute(_SQL["insert_troubled"], (run.tenant, "held", run.uid))
     return Controlled("done", "held")
 
@@ -167,8 +170,11 @@ def _let_go(connection: sqlite3.Connection, control: Control, run: _Run) -> Cont
     outcome, output = ("error", control.output) if reject else ("ok", control.output or _NONE)
     connection.execute(_SQL["resolve_holds"], (outcome, output, control.at, run.uid))
     _open(connection, run, run.control if run.ends else None)
-    if run.untouched and run.due_at is not None and run.due_at > control.at:
-        connection.execute(_SQL["delay"], (run.uid, run.due_at, *run.kind, run.rank, run.lane))
+    limit = limit_in(run.control)
+    due_at = run.due_at if run.untouched and run.due_at is not None and run.due_at > control.at else None
+    if due_at is not None or limit is not None:
+        rate = None if limit is None else start_rules.come_back(connection, limit)
+        connection.execute(_SQL["delay"], (run.uid, due_at or control.at, *run.kind, run.rank, run.lane, rate))
         return Controlled("done", "open")
     return Controlled("done", "open", _join(connection, run))
 
@@ -178,11 +184,17 @@ def _open(connection: sqlite3.Connection, run: _Run, note: bytes | None) -> None
     connection.execute(_SQL["delete_troubled"], (run.tenant, "held", run.uid))
 
 
-def _take_out(connection: sqlite3.Connection, run: _Run) -> None:
-    """Take a run that nobody executes out of where it stands. It keeps a slot of its lane."""
+def _take_out(connection: sqlite3.Connection, run: _Run) -> Held | None:
+    """Take a run that nobody executes out of where it stands. It keeps a slot of its lane.
+
+    Returns:
+        The limit that it was not counted against yet.
+    """
+    limit = start_rules.leave(connection, run.uid) if run.untouched else None
     connection.execute(_SQL["unpark"], (run.uid,))
     connection.execute(_SQL["unready"], (*run.kind, run.rank, run.uid))
     connection.execute(_SQL["leave_line"], (run.uid,))
+    return limit
 
 
 def _make_ready(connection: sqlite3.Connection, run: _Run) -> None:
@@ -238,6 +250,7 @@ def fork(connection: sqlite3.Connection, fork: Fork) -> Started:
         entries = [(start.uid, start.forked_from, *entry) for entry in fork.kept]
         execute_many(connection, "copy_artifacts", entries, _SQL)
         execute_many(connection, "copy_entries", entries, _SQL)
+        copy_uses(connection, start.uid, start.forked_from)
     if terms:
         change_lanes(connection, joins, [], terms)
     return started
@@ -253,6 +266,7 @@ def continue_as_new(connection: sqlite3.Connection, again: Continue) -> bool:
     assert run is not None
     for name in ("delete_running", "delete_journal", "delete_attempts", "delete_artifacts", "stop_waiting"):
         connection.execute(_SQL[name], (run.uid,))
+    use_only(connection, run.uid, again.input)
     changes = again.epoch, again.input, again.cuts, again.rank, claimed_at
     connection.execute(_SQL["begin_again"], (*changes, run.uid))
     connection.execute(_SQL["move_member"], (again.rank, run.uid))

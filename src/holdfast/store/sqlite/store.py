@@ -22,19 +22,23 @@ from holdfast.store.sql import statements
 from holdfast.store.sqlite import schema
 from holdfast.store.sqlite.agents import SqliteAgents
 from holdfast.store.sqlite.alerts import SqliteAlerts
+from holdfast.store.sqlite.blobs import SqliteBlobs
 from holdfast.store.sqlite.confined import ConfinedSqlite, Policy
 from holdfast.store.sqlite.connection import connect, translated
 from holdfast.store.sqlite.conversations import SqliteConversations
+from holdfast.store.sqlite.diversions import SqliteDiversions
 from holdfast.store.sqlite.graphs import SqliteGraphs
 from holdfast.store.sqlite.heart import FileHeart, MemoryHeart
 from holdfast.store.sqlite.intake import SqliteIntake
 from holdfast.store.sqlite.outbox import SqliteOutbox
 from holdfast.store.sqlite.reads import Reads
+from holdfast.store.sqlite.streams import SqliteStreams
 from holdfast.store.sqlite.thread import Calls
 from holdfast.store.sqlite.turnstile import Turnstile
 from holdfast.store.sqlite.work.store import SqliteWork
 from holdfast.store.sqlite.write import write
 from holdfast.store.sqlite.writes import Writes
+from holdfast.store.turns import Turns
 
 _READ = statements("holdfast.store.sqlite", "read.sql")
 
@@ -61,6 +65,7 @@ class SqliteStore(Reads, Writes):
         self._watching: asyncio.Task[None] | None = None
         self._stopped_at: int | None = None
         self._policy = Policy()
+        self._turns = Turns(dead=False)
         self.work = SqliteWork(self._read, self._transaction)
         self.conversations = SqliteConversations(self._read, self._transaction, self._passing)
         self.graphs = SqliteGraphs(self._read, self._transaction)
@@ -68,6 +73,9 @@ class SqliteStore(Reads, Writes):
         self.intake = SqliteIntake(self._read, self._transaction, self._passing)
         self.alerts = SqliteAlerts(self._read, self._transaction, self._passing)
         self.outbox = SqliteOutbox(self._read, self._transaction)
+        self.diversions = SqliteDiversions(self._read, self._transaction)
+        self.blobs = SqliteBlobs(self._read, self._transaction)
+        self.streams = SqliteStreams(self._read)
 
     @property
     def _where(self) -> str:
@@ -166,7 +174,7 @@ class SqliteStore(Reads, Writes):
 
     async def commit(self, batch: Batch) -> Results:
         """See `Store.commit`."""
-        return await self._write(lambda connection: write(connection, batch))
+        return await self._write(lambda connection: write(connection, batch, self._turns))
 
     async def stop_clock(self, at: int) -> None:
         """Let this process's clock of the database stand at an instant, for tests that move time themselves.

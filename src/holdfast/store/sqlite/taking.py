@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 from holdfast.store.base import Rejected
-from holdfast.store.intake_keeping import counts_of, entry_row, first_of_keys, outcomes_of, path_of
+from holdfast.store.intake_keeping import (
+    DivertedEntry,
+    counts_of,
+    diverted,
+    entry_row,
+    first_of_keys,
+    outcomes_of,
+    path_of,
+    without_dropped,
+)
 from holdfast.store.intake_rows import SettleEntry, TakeIn, TakenIn
-from holdfast.store.operations import Batch
+from holdfast.store.operations import Batch, Start
 from holdfast.store.sql import statements
 from holdfast.store.sqlite import audit
 from holdfast.store.sqlite.messages import add_messages
@@ -35,14 +45,24 @@ def take_in(connection: sqlite3.Connection, asked: TakeIn) -> TakenIn:
     if rows and execute_many(connection, "insert_entries", rows, _SQL) < len(rows):
         new = _stored(connection, asked)
     added = [entry for entry in asked.entries if entry.uid in new]
-    starts = [entry.start for entry in added if entry.start is not None]
-    if starts:
-        write_inside(connection, Batch(starts=starts))
+    starting = [(entry.uid, entry.start) for entry in added if entry.start is not None]
+    changed = _start(connection, asked.tenant, starting)
     add_messages(connection, [message for entry in added for message in entry.messages])
-    outcomes = outcomes_of(asked.entries, new)
+    outcomes = outcomes_of(without_dropped(asked.entries, changed) if changed else asked.entries, new)
     moved = asked.tenant, asked.source, asked.position, *counts_of(outcomes), asked.at
     connection.execute(_SQL["move"], moved)
     return TakenIn(None, revision + 1, outcomes)
+
+
+def _start(connection: sqlite3.Connection, tenant: str, starts: Sequence[tuple[bytes, Start]]) -> list[DivertedEntry]:
+    """Start the runs of entries, and store what rules made of them."""
+    if not starts:
+        return []
+    results = write_inside(connection, Batch(starts=[start for _, start in starts]))
+    changed = diverted(tenant, [uid for uid, _ in starts], results.starts)
+    if changed:
+        connection.executemany(_SQL["divert_entries"], changed)
+    return changed
 
 
 def _moved(connection: sqlite3.Connection, asked: TakeIn, position: bytes, revision: int) -> TakenIn:
@@ -72,9 +92,9 @@ def settle_entry(connection: sqlite3.Connection, asked: SettleEntry) -> bool:
     settled = connection.execute(_SQL["settle_entry"], row).fetchone()
     if settled is None:
         return was_recorded(connection, asked.tenant, asked.audit.uid)
-    connection.execute(_SQL["settle_source"], (asked.tenant, settled[0], start is not None))
-    if start is not None:
-        write_inside(connection, Batch(starts=[start]))
+    changed = [] if start is None else _start(connection, asked.tenant, [(asked.uid, start)])
+    runs = start is not None and not any(one.outcome == "filtered" for one in changed)
+    connection.execute(_SQL["settle_source"], (asked.tenant, settled[0], runs))
     audit.record(connection, [asked.audit])
     return True
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from holdfast.model.lanes import Join, Leave, Terms
@@ -22,9 +22,6 @@ from holdfast.store.operations import (
     Adopted,
     Attempt,
     Batch,
-    Cap,
-    Claim,
-    ClaimedRun,
     NewMessage,
     Park,
     Promote,
@@ -37,12 +34,18 @@ from holdfast.store.operations import (
     Started,
 )
 from holdfast.store.sql import statements
-from holdfast.store.sqlite import agents, audit
+from holdfast.store.sqlite import agents, audit, start_rules
+from holdfast.store.sqlite.blobs import put_blobs, use_blobs
+from holdfast.store.sqlite.claim import claim_runs
 from holdfast.store.sqlite.events import add_waits, forget_waits, resolve_waits, send_events, watch
 from holdfast.store.sqlite.lanes import change_lanes
 from holdfast.store.sqlite.messages import add_messages
 from holdfast.store.sqlite.rows import execute_many, select_many
+from holdfast.store.sqlite.start_rules import Applied
+from holdfast.store.sqlite.streams import add_chunks
 from holdfast.store.sqlite.waking import count_down
+from holdfast.store.start_keeping import Made, is_ruled
+from holdfast.store.turns import Turns
 
 _SQL = statements("holdfast.store.sqlite", "batch.sql")
 _STORED = Start._fields.index("slots") + 1
@@ -50,30 +53,46 @@ _PLAIN = Start._fields.index("parent_uid")
 _NOTHING = (None,) * (_STORED - _PLAIN)
 """So many fields of a start are stored with the run."""
 
+_BARE = (None, None, None)
+"""The lane, the limit and the rule of a run that was executed before."""
+
 _TROUBLED = ("failed", "cancelled", "held")
 
 
-def write(connection: sqlite3.Connection, batch: Batch) -> Results:
+def write(connection: sqlite3.Connection, batch: Batch, turns: Turns) -> Results:
     """Write the batch in one transaction and tell what became of each operation."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        results = write_inside(connection, batch)
+        results = write_inside(connection, batch, turns)
         connection.execute("COMMIT")
     except BaseException:
+        turns.forget()
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
     return results
 
 
-def write_inside(connection: sqlite3.Connection, batch: Batch) -> Results:
-    """The same inside the caller's transaction."""
+def write_inside(connection: sqlite3.Connection, batch: Batch, turns: Turns | None = None) -> Results:
+    """The same inside the caller's transaction; claims need to know whose turn it is."""
     results = Results()
     joins: list[Join] = []
     leaves: list[Leave] = []
     terms: list[Terms] = []
+    if batch.blobs:
+        put_blobs(connection, batch.blobs)
+        results.blobs = [None] * len(batch.blobs)
+    if batch.blob_uses:
+        use_blobs(connection, batch.blob_uses)
+        results.blob_uses = [None] * len(batch.blob_uses)
     if batch.starts:
-        results.starts, joins, terms = start_runs(connection, batch.starts)
+        applied = start_rules.apply(connection, ruled) if (ruled := [*filter(is_ruled, batch.starts)]) else None
+        results.starts, joins, terms = start_runs(connection, batch.starts, applied)
+        if applied is not None:
+            joins += applied.joins
+            results.woken += applied.woken
+            results.cancels = start_rules.give_way(connection, applied.cancels)
+            results.woken += sum(found.woken for _, found in results.cancels)
     rows = batch.checkpoints
     if rows and execute_many(connection, "insert_checkpoints", rows, _SQL) < len(rows):
         results.checkpoints = [_sort_checkpoint(connection, row) for row in rows]
@@ -87,6 +106,8 @@ def write_inside(connection: sqlite3.Connection, batch: Batch) -> Results:
         results.artifacts = _held_or_lost(connection, batch.artifacts)
     if batch.messages:
         results.messages = _publish(connection, batch.messages)
+    if batch.chunks:
+        results.chunks = add_chunks(connection, batch.chunks)
     if batch.progress:
         execute_many(connection, "put_progress", batch.progress, _SQL)
         results.progress = [None] * len(batch.progress)
@@ -95,8 +116,9 @@ def write_inside(connection: sqlite3.Connection, batch: Batch) -> Results:
     if batch.waits:
         results.waits, results.met = add_waits(connection, batch.waits)
     if batch.events:
-        results.events, met, results.woken = send_events(connection, batch.events)
+        results.events, met, woken = send_events(connection, batch.events)
         results.met += met
+        results.woken += woken
     if batch.resolves:
         results.resolves = resolve_waits(connection, batch.resolves)
     if batch.parks:
@@ -108,7 +130,10 @@ def write_inside(connection: sqlite3.Connection, batch: Batch) -> Results:
     results.promotes = [_promote(connection, promote, joins) for promote in batch.promotes]
     if joins or leaves or terms:
         results.woken += change_lanes(connection, joins, leaves, terms)
-    results.claims = [_claim(connection, claim) for claim in batch.claims]
+    if turns is not None:
+        for claim in batch.claims:
+            results.claims.append(claim_runs(connection, claim, turns))
+            results.rationed = turns.again
     if batch.audits:
         results.audits = audit.record(connection, batch.audits)
     return results
@@ -139,13 +164,42 @@ def _lease(message: NewMessage) -> tuple[bytes | None, int | None]:
 
 
 def start_runs(
-    connection: sqlite3.Connection, starts: Sequence[Start]
+    connection: sqlite3.Connection, starts: Sequence[Start], applied: Applied | None = None
 ) -> tuple[list[Started | Refusal], list[Join], list[Terms]]:
     """Store runs, and all of what a start says but for its lane.
+
+    Args:
+        connection: inside a transaction.
+        starts: what is to be started.
+        applied: what rules made of those that have some.
 
     Returns:
         What each start found or made; who of the new runs joins a lane now; what they say of their lanes.
     """
+    if applied is not None:
+        return _start_ruled(connection, starts, applied)
+    results, created = _insert_runs(connection, starts)
+    return results, *_place_runs(connection, created, {})
+
+
+def _start_ruled(
+    connection: sqlite3.Connection, starts: Sequence[Start], applied: Applied
+) -> tuple[list[Started | Refusal], list[Join], list[Terms]]:
+    """The same where rules were asked about some."""
+    made, known = applied.made, applied.results
+    rows = [made[s.uid].whole() if s.uid in made else s for s in starts if s.uid in made or s.uid not in known]
+    found: dict[bytes, Started | Refusal] = {}
+    created: list[Start] = []
+    if rows:
+        results, created = _insert_runs(connection, rows)
+        found = {row.uid: result for row, result in zip(rows, results, strict=True)}
+    return [known.get(s.uid) or found[s.uid] for s in starts], *_place_runs(connection, created, made)
+
+
+def _insert_runs(
+    connection: sqlite3.Connection, starts: Sequence[Start]
+) -> tuple[list[Started | Refusal], list[Start]]:
+    """Store the rows of runs: what each start found or made, and those that made one."""
     rows: list[tuple[Any, ...]]
     if all(start[_PLAIN:_STORED] == _NOTHING for start in starts):
         statement, rows = "insert_plain_runs", [start[:_PLAIN] for start in starts]
@@ -167,6 +221,13 @@ def start_runs(
                 continue
             found = connection.execute(_SQL["find_start"], (start.tenant, start.id)).fetchone()
             results.append(Started(found[0] == start.uid, *found) if found else LOST)
+    return results, created
+
+
+def _place_runs(
+    connection: sqlite3.Connection, created: Sequence[Start], made: Mapping[bytes, Made]
+) -> tuple[list[Join], list[Terms]]:
+    """Store all else that new runs have; who joins a lane now, and what they say of their lanes."""
     ready: list[tuple[Any, ...]] = []
     later: list[tuple[Any, ...]] = []
     joins: list[Join] = []
@@ -174,7 +235,8 @@ def start_runs(
     for s in created:
         kind, fresh = (s.queue, s.workflow, s.version, s.protocol), s.forked_from is None
         if s.due_at is not None:
-            later.append((s.uid, 0, s.due_at, 0, *kind, s.rank, s.lane))
+            rules = (made[s.uid].rate, made[s.uid].gather) if s.uid in made else (None, None)
+            later.append((s.uid, 0, s.due_at, 0, *kind, s.rank, s.lane, *rules))
         elif s.lane is None:
             ready.append((*kind, s.rank, s.uid, fresh))
         else:
@@ -194,7 +256,7 @@ def start_runs(
     watches = [(s.uid, topic, s.created_at) for s in created if s.watches for topic in s.watches]
     if watches:
         watch(connection, watches)
-    return results, joins, terms
+    return joins, terms
 
 
 def _set_attributes(connection: sqlite3.Connection, changes: list[SetAttributes]) -> list[Refusal | None]:
@@ -257,7 +319,7 @@ def _parks(connection: sqlite3.Connection, parks: list[Park]) -> list[Refusal | 
                 connection,
                 "insert_parked",
                 [
-                    (p.run, p.epoch, p.wake_at, p.wanted, p.queue, p.workflow, p.version, p.protocol, p.rank, None)
+                    (p.run, p.epoch, p.wake_at, p.wanted, p.queue, p.workflow, p.version, p.protocol, p.rank, *_BARE)
                     for p in parked
                 ],
                 _SQL,
@@ -331,64 +393,5 @@ def _promote(connection: sqlite3.Connection, promote: Promote, joins: list[Join]
     """Make runs ready whose time has come, or add them to those who join their lanes."""
     now = connection.execute("SELECT holdfast_now_us() + offset_us FROM clock").fetchone()[0]
     due = connection.execute(_SQL["unpark_due"], (now, promote.limit)).fetchall()
-    ready = [row[:7] for row in due if row[7] is None]
-    if ready:
-        execute_many(connection, "insert_ready", ready, _SQL)
-    joins += [
-        Join._make((lane, rank, run, *kind, bool(fresh))) for *kind, rank, run, fresh, lane in due if lane is not None
-    ]
-    return Promoted(len(due), connection.execute(_SQL["next_wake"]).fetchone()[0])
-
-
-def _claim(connection: sqlite3.Connection, claim: Claim) -> list[ClaimedRun] | Refusal:
-    last = connection.execute(_SQL["last_claim"], (claim.worker,)).fetchone()
-    if last is not None and last[0] == claim.claim_id:
-        rows = connection.execute(_SQL["repeat_claim"], (claim.worker, claim.claim_id)).fetchall()
-        return [_claimed(row) for row in rows]
-    room = {cap.queue: _room(connection, cap) for cap in claim.caps}
-    heads = [
-        (rank, run, place)
-        for place in claim.served
-        if (most := min(claim.limit, room.get(place[0], claim.limit))) > 0
-        for rank, run in connection.execute(_SQL["peek_ready"], (*place, most)).fetchall()
-    ]
-    heads.sort()
-    taken = _within(heads, room)[: claim.limit] if room else heads[: claim.limit]
-    if not taken:
-        return []  # and nothing is written, so that idle workers do not wake each other
-    if not connection.execute(_SQL["begin_claim"], (claim.claim_id, claim.worker)).fetchall():
-        return LOST
-    (epoch,) = connection.execute(_SQL["next_epoch"]).fetchall()[0]
-    counted = {cap.queue for cap in claim.caps if cap.total is not None}
-    for place, (rank, run) in {place: (rank, run) for rank, run, place in taken}.items():
-        key = (*place, rank, run)
-        queue = place[0] if place[0] in counted else None
-        connection.execute(_SQL["take_ready"], (*key, claim.worker, epoch, claim.claim_id, queue))
-        connection.execute(_SQL["drop_ready"], key)
-    rows = select_many(connection, "read_claimed", [(run,) for _, run, _ in taken], _SQL)
-    return [_claimed(row) for row in rows]
-
-
-def _room(connection: sqlite3.Connection, cap: Cap) -> int:
-    """How many runs a claim may take from a queue."""
-    if cap.total is None or cap.most <= 0:
-        return cap.most
-    (executing,) = connection.execute(_SQL["count_executing"], (cap.queue,)).fetchone()
-    return min(cap.most, cap.total - int(executing))
-
-
-def _within(heads: list[tuple[Any, ...]], room: dict[str, int]) -> list[tuple[Any, ...]]:
-    """Those of the heads, in order, for which there is room in their queue."""
-    left = dict(room)
-    within = []
-    for head in heads:
-        queue = head[2][0]
-        if left.get(queue, 1) > 0:
-            within.append(head)
-            if queue in left:
-                left[queue] -= 1
-    return within
-
-
-def _claimed(row: tuple[Any, ...]) -> ClaimedRun:
-    return ClaimedRun._make((*row[:17], bool(row[17]), *row[18:]))
+    moved = start_rules.promote(connection, due, now, joins) if due else 0
+    return Promoted(moved, connection.execute(_SQL["next_wake"]).fetchone()[0])

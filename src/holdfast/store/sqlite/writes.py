@@ -105,9 +105,14 @@ class Writes:
 
     # Limits, schedules, retention
 
-    async def set_queue(self, queue: QueueRow, only: Collection[str] = QUEUE_SETTINGS) -> None:
+    async def set_queue(
+        self,
+        queue: QueueRow,
+        only: Collection[str] = QUEUE_SETTINGS,
+        weights: Sequence[tuple[str, int | None]] = (),
+    ) -> None:
         """See `Store.set_queue`."""
-        await self._transaction(lambda connection: flow.set_queue(connection, queue, only))
+        await self._transaction(lambda connection: flow.set_queue(connection, queue, only, weights))
 
     async def pause_workflow(self, name: str, paused: bool) -> None:
         """See `Store.pause_workflow`."""

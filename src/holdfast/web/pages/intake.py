@@ -10,6 +10,7 @@ from starlette.responses import Response
 from holdfast.api import intake_views
 from holdfast.engine.intake_views import ENTRY_OUTCOMES, EntryView, SourceView
 from holdfast.errors import SourceNotFound, UsageError
+from holdfast.web.diversion_parts import of_entry
 from holdfast.web.page import Page
 from holdfast.web.section import Section
 from holdfast.web.text import in_line
@@ -96,8 +97,11 @@ async def entries(page: Page) -> Response:
 async def entry(page: Page) -> Response:
     """An entry: what became of it and why, and, where it is dead, what it says."""
     view = await page.client.entry(page.query.get("id", ""))
+    diverted = await of_entry(page, view)
     [shown] = intake_views.entries([view], page.redactor)
-    return page.render("pages/entry.html", title=view.place or view.id, entry=shown, outcomes=OUTCOMES)
+    return page.render(
+        "pages/entry.html", title=view.place or view.id, entry=shown, outcomes=OUTCOMES, diverted=diverted
+    )
 
 
 def position_of(source: SourceView) -> str:

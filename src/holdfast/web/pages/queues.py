@@ -10,14 +10,17 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from holdfast.engine.finding import LaneView, QueueView
+from holdfast.engine.shares import LIMIT_AT_MOST
 from holdfast.model.access import Role
 from holdfast.model.schema import terms_of
 from holdfast.web.kept import kept
 from holdfast.web.page import Page
 from holdfast.web.pages.charts import stats_of
 from holdfast.web.pages.questions import question
+from holdfast.web.pages.shares import shared_queues
 from holdfast.web.section import Section
 from holdfast.web.spans import SPANS, Bars, bars
+from holdfast.web.weights import read_weights, weights_text
 
 site = Section("queues")
 
@@ -29,8 +32,6 @@ LANES_SECONDS = 1.0
 
 WORKFLOWS_DRAWN = 40
 """So many workflows of a queue are in its line."""
-
-LIMIT_AT_MOST = 1_000_000_000
 
 
 async def workflows_by_queue(page: Page) -> dict[str, list[str]]:
@@ -61,10 +62,16 @@ async def _queues(page: Page) -> dict[str, Any]:
     """What the table of queues shows."""
     span = SPANS["1h"]
     found, stats, known = await asyncio.gather(page.client.queues(), stats_of(page, span), workflows_by_queue(page))
+    shared = await shared_queues(page, found)
     rates: dict[str, Bars] = {
         queue.name: bars(stats.points, span, page.now, frozenset(known.get(queue.name, ()))) for queue in found
     }
-    return {"queues": found, "rates": rates, "lines": {name: _line(page, names) for name, names in known.items()}}
+    return {
+        "queues": found,
+        "rates": rates,
+        "lines": {name: _line(page, names) for name, names in known.items()},
+        "shared": shared,
+    }
 
 
 async def _lanes(page: Page) -> dict[str, Any]:
@@ -103,9 +110,11 @@ async def set_limits(page: Page) -> Response:
     name = form.text("name", most=512)
     total = form.integer("total", least=1, most=LIMIT_AT_MOST)
     per_worker = form.integer("per_worker", least=1, most=LIMIT_AT_MOST)
+    per_key = form.integer("per_key", least=1, most=LIMIT_AT_MOST)
+    weights = read_weights(form)
     if form.sound:
         with form.refusals():
-            await page.client.set_queue(name, total=total, per_worker=per_worker)
+            await page.client.set_queue(name, total=total, per_worker=per_worker, per_key=per_key, weights=weights)
             return page.done("/queues", f"The limits of queue {name} are changed.")
     return await _limits(page, name)
 
@@ -113,7 +122,12 @@ async def set_limits(page: Page) -> Response:
 async def _limits(page: Page, name: str) -> Response:
     known = [queue for queue in await page.client.queues() if queue.name == name]
     stands = known[0] if known else QueueView(name, None, None, False, 0, 0, None)
-    return page.render("pages/queue_limits.html", title=f"Limits of queue {name}" if name else "A queue", queue=stands)
+    return page.render(
+        "pages/queue_limits.html",
+        title=f"Limits of queue {name}" if name else "A queue",
+        queue=stands,
+        weights=weights_text(stands.weights),
+    )
 
 
 @site.get("/queue/pause")

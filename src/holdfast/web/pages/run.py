@@ -12,14 +12,17 @@ from starlette.responses import Response
 from holdfast.api import message_views
 from holdfast.api.redaction import cleaned
 from holdfast.engine.browsing import entries_at, journal_part
+from holdfast.engine.views import run_view
 from holdfast.errors import UsageError
 from holdfast.model.duration import seconds
 from holdfast.model.events import ITEM_EVENT
 from holdfast.model.run import JournalEntry, Kind, RunView, Status
 from holdfast.web.actions import ask, do, possible
 from holdfast.web.cost_figures import days_around
+from holdfast.web.diversion_parts import of_run
 from holdfast.web.model_use import made_by
 from holdfast.web.page import Page
+from holdfast.web.run_streams import follow, streams_shown
 from holdfast.web.section import Section
 from holdfast.web.timeline import Row, Tick, Window, bars, rows, run_row, ticks, window_of, work_of
 
@@ -73,6 +76,12 @@ async def run_by_parameter(page: Page) -> Response:
     return await _run(page, page.query.get("id", ""))
 
 
+@site.get("/streams/live")
+async def live_streams(page: Page) -> Response:
+    """What tells when the streams of a run are to be shown anew."""
+    return await follow(page)
+
+
 @site.post("/runs/{id:name}")
 async def change(page: Page) -> Response:
     """Something is done to a run."""
@@ -89,7 +98,7 @@ async def _run(page: Page, run_id: str) -> Response:
     if page.query.get("do"):
         return await ask(page, run_id)
     hidden: set[str] = set()
-    view = page.shown(await page.client.get(run_id), hidden)
+    view = page.shown(run_view(await page.client._find(run_id)), hidden)
     why = cleaned(await page.client.explain(run_id), hidden) if view.status not in ENDED else None
     blocking, item = await _blocking(page, view) if view.status not in ENDED else ([], None)
     chart = await _chart(page, view)
@@ -97,6 +106,7 @@ async def _run(page: Page, run_id: str) -> Response:
     chosen = await _chosen(page, view, hidden)
     made = await made_by(page, view.id, hidden)
     messages = await page.client.messages(run=view.id, limit=MESSAGES + 1)
+    streams, more_streams = await streams_shown(page, view.id, hidden)
     return page.render(
         "pages/run.html",
         title=view.id,
@@ -113,9 +123,13 @@ async def _run(page: Page, run_id: str) -> Response:
         children=page.shown(children[:CHILDREN]),
         messages=message_views.listed(messages[:MESSAGES], page.redactor),
         more_messages=len(messages) > MESSAGES,
+        streams=streams,
+        more_streams=more_streams,
+        starts=await of_run(page, view.id),
         more_children=children[CHILDREN - 1].id if len(children) > CHILDREN else None,
         actions=possible(view) if page.may("operator") else [],
         stream=_stream(page, view),
+        history=_history(page, view),
     )
 
 
@@ -133,6 +147,13 @@ def _stream(page: Page, view: RunView) -> str:
         literal = "'" + view.id.replace("'", "''") + "'"
         return page.url("/api/v1/live", where=f"id = {literal}")
     return page.url(f"/api/v1/runs/{quote(view.id, safe='')}/live")
+
+
+def _history(page: Page, view: RunView) -> str | None:
+    """Where all that the run has recorded is had as a file; not by who may not see all of it."""
+    if page.redactor is not None or view.id in (".", ".."):
+        return None
+    return page.url(f"/api/v1/runs/{quote(view.id, safe='')}/history/export")
 
 
 async def _chart(page: Page, view: RunView) -> Chart:

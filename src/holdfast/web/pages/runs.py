@@ -11,7 +11,9 @@ from holdfast.errors import RunNotFound, UsageError
 from holdfast.model.access import Role
 from holdfast.model.run import RunView, Status, microseconds
 from holdfast.web.columns import COLUMNS, DEFAULT, about, chosen
+from holdfast.web.diversion_parts import of_id
 from holdfast.web.page import Page
+from holdfast.web.paths import diversion_path
 from holdfast.web.query import QUALIFIERS, Query, QueryError, read_query, shown_place, words_for
 from holdfast.web.section import Section
 from holdfast.web.templating import run_path
@@ -58,8 +60,8 @@ async def runs(page: Page) -> Response:
             next_page=None,
             about=about,
         )
-    if page.query.get("jump") and (run_id := await _one_run(page, query)) is not None:
-        return page.done(run_path(run_id), "")
+    if page.query.get("jump") and (to := await _one(page, query)) is not None:
+        return page.done(to, "")
     page.check_search(query.where)
     before = await _before(page)
     if isinstance(before, str):
@@ -83,16 +85,19 @@ async def runs(page: Page) -> Response:
     )
 
 
-async def _one_run(page: Page, query: Query) -> str | None:
-    """The run whose id is all that was searched for, if there is one."""
+async def _one(page: Page, query: Query) -> str | None:
+    """Where to go when an id is all that was searched for: to its run, or to why its start made none."""
     if len(query.words) != 1 or query.words[0].qualifier not in ("", "id") or query.words[0].opposite:
         return None
     values = query.words[0].values
     if len(values) != 1 or values[0].prefix:
         return None
     try:
-        return (await page.client.get(values[0].text)).id
-    except (RunNotFound, UsageError):
+        return run_path((await page.client.get(values[0].text)).id)
+    except RunNotFound:
+        diverted = await of_id(page, values[0].text)
+        return None if diverted is None else diversion_path(diverted.id)
+    except UsageError:
         return None
 
 

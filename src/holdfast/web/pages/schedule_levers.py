@@ -26,6 +26,11 @@ OVERLAPS = {
     "cancel": "Cancel the run before",
     "allow": "Run both",
 }
+CLOSED = {
+    "skip": "Leave the time out",
+    "next": "The next business day",
+    "previous": "The business day before",
+}
 CATCH_UPS = {"latest": "The latest only", "all": "All of them", "none": "None"}
 
 
@@ -89,10 +94,12 @@ async def put(page: Page) -> Response:
 def _given(page: Page, form: Form) -> dict[str, Any]:
     """What a form says of a schedule, as arguments of `Client.schedule`."""
     cron, every = form.text("cron", needed=False, most=200), form.duration("every")
-    if cron and every is not None:
-        form.refuse("every", "Give a cron line or an interval, and not both.")
-    elif not cron and every is None and "every" not in form.errors:
-        form.refuse("cron", "Give a cron line, or an interval instead.")
+    rrule = form.text("rrule", needed=False, most=1000)
+    many = bool(cron) + bool(rrule) + (every is not None)
+    if many > 1:
+        form.refuse("every" if every is not None else "rrule", "Give a cron line, a rule or an interval, and only one.")
+    elif not many and "every" not in form.errors:
+        form.refuse("cron", "Give a cron line, or a rule or an interval instead.")
     given = {
         "workflow": form.text("workflow", most=512, what="the name of a workflow"),
         "overlap": form.choice("overlap", OVERLAPS),
@@ -103,11 +110,18 @@ def _given(page: Page, form: Form) -> dict[str, Any]:
         "queue": form.text("queue", needed=False, most=512) or None,
         "attributes": form.json("attributes", needed=False),
         "timeout": form.duration("timeout"),
+        "jitter": form.duration("jitter"),
     }
+    if cron or rrule:
+        given |= {
+            "zone": form.text("zone", needed=False, most=60) or "UTC",
+            "calendar": form.text("calendar", needed=False, most=10) or None,
+            "closed": form.choice("closed", CLOSED),
+        }
     if cron:
-        given |= {"cron": cron, "zone": form.text("zone", needed=False, most=60) or "UTC"}
+        given["cron"] = cron
     else:
-        given |= {"every": every, "start_at": form.instant("start_at", page.zone)}
+        given |= {"rrule": rrule or None, "every": every, "start_at": form.instant("start_at", page.zone)}
     for name in ("input", "attributes"):
         if given[name] is None:
             given[name] = {}
@@ -131,6 +145,7 @@ async def _form(page: Page, view: ScheduleView | None, values: dict[str, str]) -
         workflows=[one.name for one in await page.client.workflows() if one.versions],
         overlaps=OVERLAPS,
         catch_ups=CATCH_UPS,
+        closed=CLOSED,
     )
 
 
@@ -154,6 +169,10 @@ def _shown(view: ScheduleView) -> dict[str, str]:
         "overlap": view.overlap,
         "catch_up": view.catch_up,
         "catch_up_within": seconds(view.catch_up_within_seconds),
+        "rrule": some(view.rrule),
+        "calendar": some(view.calendar),
+        "closed": view.closed,
+        "jitter": seconds(view.jitter_seconds or None),
         "input": json.dumps(view.input, indent=2, ensure_ascii=False) if view.input else "",
         "attributes": json.dumps(view.attributes, indent=2, ensure_ascii=False) if view.attributes else "",
         "priority": str(view.priority),

@@ -7,7 +7,11 @@ from collections.abc import Sequence
 
 from starlette.responses import Response
 
-from holdfast.model.schedule import next_times
+from holdfast.engine.diversion_views import DiversionView
+from holdfast.engine.versions import latest
+from holdfast.model.schedule_times import next_times
+from holdfast.model.schema import terms_of
+from holdfast.web.diversion_parts import of_id
 from holdfast.web.outcomes import Outcome, outcomes, plan_of
 from holdfast.web.page import Page
 from holdfast.web.section import Section
@@ -61,6 +65,7 @@ async def schedule(page: Page) -> Response:
 async def _schedule(page: Page, name: str) -> Response:
     view = await page.client.get_schedule(name)
     found = (await outcomes(page.client, [view], page.now, TIMES))[name]
+    diverted = await _diverted(page, view.workflow, [one.run for one in found if one.status is None])
     plan = plan_of(view)
     coming: Sequence[object] = ()
     if plan is not None and view.next_at is not None:
@@ -70,10 +75,20 @@ async def _schedule(page: Page, name: str) -> Response:
         title=name,
         schedule=view,
         outcomes=found,
+        diverted=diverted,
         coming=coming,
         readable=plan is not None,
         counts=_counts(found),
     )
+
+
+async def _diverted(page: Page, workflow: str, ids: Sequence[str]) -> dict[str, DiversionView]:
+    """Why times have no run, by the ids that their runs would have: those that a rule of the workflow diverted."""
+    registered = latest(await page.client.reads.list_workflows(), workflow)
+    if registered is None or not terms_of(registered.input_schema).ruled:
+        return {}
+    found = await asyncio.gather(*(of_id(page, id) for id in ids))
+    return {one.asked_id: one for one in found if one is not None}
 
 
 def _counts(found: Sequence[Outcome]) -> dict[str, int]:

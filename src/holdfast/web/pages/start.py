@@ -8,12 +8,14 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from holdfast.engine.client import RunHandle
 from holdfast.engine.versions import latest
 from holdfast.errors import HoldfastError, PayloadError, RunExists, StoreError, UnknownWorkflow
 from holdfast.model.access import Role
 from holdfast.store.rows import WorkflowRow
 from holdfast.web.form import Form
 from holdfast.web.page import Page
+from holdfast.web.paths import diversion_path
 from holdfast.web.schema_form import PREFIX, example, fields_of, read_fields
 from holdfast.web.section import Section
 from holdfast.web.templating import run_path
@@ -52,9 +54,20 @@ async def start(page: Page) -> Response:
         except HoldfastError as error:
             _place(form, error, as_json)
         else:
-            said = "The run is started." if handle.created else "A run of this id and input was there already."
-            return page.done(run_path(handle.id), said)
+            return _started(page, handle)
     return await _form(page)
+
+
+def _started(page: Page, handle: RunHandle[Any]) -> Response:
+    """Go to the run; or, where the start made none, to why it did not."""
+    if handle.diversion is not None and handle.way == "merged":
+        return page.done(diversion_path(handle.diversion), "No new run: the start went into one that is there.")
+    if handle.diversion is not None and handle.way == "dropped":
+        return page.done(diversion_path(handle.diversion), "No run: the start was dropped.", "failed")
+    said = "The run is started." if handle.created else "A run of this id and input was there already."
+    if handle.way == "delayed":
+        said = f"The run starts later: {handle.reason}"
+    return page.done(run_path(handle.id), said)
 
 
 async def _form(page: Page) -> Response:

@@ -13,9 +13,11 @@ from holdfast.engine.browsing import journal_part
 from holdfast.engine.client import Client
 from holdfast.engine.finding import WorkflowView
 from holdfast.engine.overview import Stats, WorkflowStats
+from holdfast.engine.versions import latest
 from holdfast.errors import UnknownWorkflow
 from holdfast.model.access import Role
 from holdfast.model.run import RunView, Status
+from holdfast.model.schema import terms_of
 from holdfast.web.graph import HIGH, WIDE, Graph, step_graph
 from holdfast.web.kept import kept
 from holdfast.web.page import Page
@@ -23,6 +25,7 @@ from holdfast.web.pages.charts import bars_of, stats_of
 from holdfast.web.pages.overview import failures_of, overview_of
 from holdfast.web.pages.questions import question
 from holdfast.web.paths import workflow_path
+from holdfast.web.rules import rules_of
 from holdfast.web.section import Section
 from holdfast.web.spans import SPANS, span_named
 
@@ -126,6 +129,7 @@ async def _workflow(page: Page, name: str) -> Response:
         raise UnknownWorkflow(f"there is no workflow {name!r} here", workflow=name)
     alive = [worker for worker in workers if worker.alive]
     versions = stands.versions if stands is not None else []
+    newest = latest(await page.client.reads.list_workflows(), name)
     return page.render(
         "pages/workflow.html",
         title=name,
@@ -136,6 +140,8 @@ async def _workflow(page: Page, name: str) -> Response:
         figures=stats.workflows.get(name, NOTHING),
         bars=found,
         failures=[group for group in failures_of(page, now) if group.workflow == name],
+        newest=newest,
+        rules=[] if newest is None else rules_of(terms_of(newest.input_schema)),
         stranded=[kind for kind in now.stranded if kind.workflow == name],
         schedules=[one for one in schedules if one.workflow == name],
         last=last,

@@ -7,22 +7,39 @@
 -- it claims. A worker's row, for what it serves.
 
 -- name: upsert_queue
-INSERT INTO holdfast.queues AS q (name, total, per_worker, paused) VALUES ($1, $2, $3, $4)
+INSERT INTO holdfast.queues AS q (name, total, per_worker, paused, per_key) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (name) DO UPDATE SET
-    total = CASE WHEN $5::boolean THEN excluded.total ELSE q.total END,
-    per_worker = CASE WHEN $6::boolean THEN excluded.per_worker ELSE q.per_worker END,
-    paused = CASE WHEN $7::boolean THEN excluded.paused ELSE q.paused END
+    total = CASE WHEN $6::boolean THEN excluded.total ELSE q.total END,
+    per_worker = CASE WHEN $7::boolean THEN excluded.per_worker ELSE q.per_worker END,
+    paused = CASE WHEN $8::boolean THEN excluded.paused ELSE q.paused END,
+    per_key = CASE WHEN $9::boolean THEN excluded.per_key ELSE q.per_key END
 
+-- name: weigh
+INSERT INTO holdfast.queue_weights (queue, share, weight) VALUES ($1, $2, $3)
+ON CONFLICT (queue, share) DO UPDATE SET weight = excluded.weight
+
+-- name: unweigh
+DELETE FROM holdfast.queue_weights WHERE queue = $1 AND share = $2
+
+-- name: limits
+SELECT total, per_key FROM holdfast.queues WHERE name = $1
+
+-- What executes from a queue and from its shares, each under its own name.
 -- name: count_executing
-UPDATE holdfast.running SET queue = $1 WHERE run = ANY (ARRAY(
-    SELECT g.run FROM holdfast.running AS g
-    CROSS JOIN LATERAL (SELECT FROM holdfast.runs AS r WHERE r.uid = g.run AND r.queue = $1 OFFSET 0) AS r
+WITH executing AS MATERIALIZED (
+    SELECT g.run, r.queue FROM holdfast.running AS g
+    CROSS JOIN LATERAL (
+        SELECT r.queue FROM holdfast.runs AS r
+        WHERE r.uid = g.run AND (r.queue = $1 OR (r.queue >= $1 || chr(31) AND r.queue < $1 || chr(32))) OFFSET 0
+    ) AS r
     WHERE g.queue IS NULL ORDER BY g.run FOR UPDATE OF g
-))
+)
+UPDATE holdfast.running AS g SET queue = e.queue FROM executing AS e WHERE g.run BETWEEN e.run AND e.run
 
 -- name: count_no_more
 UPDATE holdfast.running SET queue = NULL WHERE run = ANY (ARRAY(
-    SELECT run FROM holdfast.running WHERE queue = $1 ORDER BY run FOR UPDATE
+    SELECT run FROM holdfast.running WHERE queue = $1 OR (queue >= $1 || chr(31) AND queue < $1 || chr(32))
+    ORDER BY run FOR UPDATE
 ))
 
 -- name: pause_workflow
@@ -43,7 +60,10 @@ INSERT INTO holdfast.served (worker, queue, workflow, version, protocol)
 SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::integer[]) ON CONFLICT DO NOTHING
 
 -- name: queues
-SELECT name, total, per_worker, paused FROM holdfast.queues ORDER BY name
+SELECT name, total, per_worker, paused, per_key FROM holdfast.queues ORDER BY name
+
+-- name: weights
+SELECT queue, share, weight FROM holdfast.queue_weights ORDER BY queue, share
 
 -- name: paused_workflows
 SELECT name FROM holdfast.paused_workflows ORDER BY name

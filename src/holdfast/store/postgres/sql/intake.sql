@@ -110,6 +110,12 @@ UPDATE holdfast.intake_entries SET outcome = $3, reason = CASE WHEN $3 = 'run' T
 WHERE tenant = $1 AND uid = $2 AND outcome = 'dead'
 RETURNING true
 
+-- A rule of the workflow merged its start into another's run, or dropped it.
+-- name: divert_entries
+UPDATE holdfast.intake_entries SET outcome = $3, reason = $4, run_id = $5::text,
+                                   path = CASE WHEN $5::text IS NULL THEN NULL ELSE path END
+WHERE tenant = $1 AND uid = $2
+
 -- name: settle_source
 UPDATE holdfast.intake_sources SET dead = dead - 1, runs = runs + $3::bigint WHERE tenant = $1 AND name = $2
 

@@ -150,9 +150,73 @@ ORDER BY parent_position, uid LIMIT 10
 
 -- No row where there is no limit.
 -- name: executing
-SELECT g.runs FROM holdfast.queues AS q
-CROSS JOIN LATERAL (SELECT count(*) AS runs FROM holdfast.running AS g WHERE g.queue = q.name) AS g
-WHERE q.name = $1 AND q.total IS NOT NULL
+SELECT CASE WHEN q.total IS NOT NULL THEN (
+           SELECT count(*) FROM holdfast.running AS g
+           WHERE g.queue = q.name OR (g.queue >= q.name || chr(31) AND g.queue < q.name || chr(32))
+       ) END,
+       CASE WHEN q.per_key IS NOT NULL THEN (SELECT count(*) FROM holdfast.running AS g WHERE g.queue = $2) END
+FROM holdfast.queues AS q
+WHERE q.name = $1 AND (q.total IS NOT NULL OR q.per_key IS NOT NULL)
+
+-- How many tenants beside "default" have ready runs in a queue, up to so many; then those of its own are looked for.
+-- name: tenants
+WITH RECURSIVE tenants (queue) AS (
+    (
+        SELECT queue FROM holdfast.ready WHERE queue >= $1 || chr(31) AND queue < $1 || chr(32) ORDER BY queue LIMIT 1
+    )
+    UNION ALL
+    SELECT n.queue FROM tenants AS k CROSS JOIN LATERAL (
+        SELECT y.queue FROM holdfast.ready AS y
+        WHERE y.queue >= $1 || chr(31) || split_part(k.queue, chr(31), 2) || chr(32) AND y.queue < $1 || chr(32)
+        ORDER BY y.queue LIMIT 1
+    ) AS n
+)
+SELECT split_part(queue, chr(31), 2) FROM (SELECT queue FROM tenants LIMIT $2) AS t
+UNION
+SELECT 'default' FROM (SELECT FROM holdfast.ready WHERE queue = $1 LIMIT 1) AS y
+
+-- Places of a queue with how many runs are ready there, counted up to $4: of so many tenants so many keys at most.
+-- name: shares
+WITH RECURSIVE tenants (queue) AS (
+    (
+        SELECT queue FROM holdfast.ready
+        WHERE queue >= $1 || chr(31) || coalesce($5 || chr(31), '') AND queue < $1 || coalesce(chr(31) || $5, '') || chr(32)
+        ORDER BY queue LIMIT 1
+    )
+    UNION ALL
+    SELECT n.queue FROM tenants AS k CROSS JOIN LATERAL (
+        SELECT y.queue FROM holdfast.ready AS y
+        WHERE y.queue >= $1 || chr(31) || split_part(k.queue, chr(31), 2) || chr(32)
+            AND y.queue < $1 || coalesce(chr(31) || $5, '') || chr(32)
+        ORDER BY y.queue LIMIT 1
+    ) AS n
+), places (queue) AS (
+    SELECT $1::text COLLATE "C" WHERE coalesce($5, 'default') = 'default'
+    UNION ALL
+    SELECT p.queue FROM (SELECT queue FROM tenants LIMIT $2) AS t CROSS JOIN LATERAL (
+        WITH RECURSIVE keys (queue) AS (
+            SELECT t.queue
+            UNION ALL
+            SELECT n.queue FROM keys AS k CROSS JOIN LATERAL (
+                SELECT y.queue FROM holdfast.ready AS y
+                WHERE y.queue >= k.queue || chr(1)
+                    AND y.queue < $1 || chr(31) || split_part(t.queue, chr(31), 2) || chr(32)
+                ORDER BY y.queue LIMIT 1
+            ) AS n
+        )
+        SELECT queue FROM keys LIMIT $3
+    ) AS p
+)
+SELECT p.queue, y.runs FROM places AS p CROSS JOIN LATERAL (
+    SELECT count(*) AS runs FROM (SELECT FROM holdfast.ready AS y WHERE y.queue = p.queue LIMIT $4) AS y
+) AS y
+WHERE y.runs > 0
+
+-- What executes from a queue and its shares: what is counted, else among the newest.
+-- name: executing_shares
+SELECT r.queue, count(*) FROM (SELECT run FROM holdfast.running ORDER BY run DESC LIMIT 10000) AS g
+CROSS JOIN LATERAL (SELECT queue FROM holdfast.runs AS r WHERE r.uid = g.run OFFSET 0) AS r
+WHERE split_part(r.queue, chr(31), 1) = $1 GROUP BY r.queue
 
 -- name: lanes
 SELECT l.id, l.tenant, l.name, l.key, l.slots, l.held, m.waiting FROM (
@@ -165,32 +229,54 @@ CROSS JOIN LATERAL (
 ) AS m
 ORDER BY l.name, l.key
 
--- What executes from a queue without a limit is in no index: the newest are looked at.
+-- What executes from a queue without a limit is in no index: the newest are looked at. Queues are found by jumping
+-- over their shares; which run is the first, among a thousand kinds of each.
 -- name: queues
-WITH RECURSIVE kinds (queue, workflow, version, protocol) AS (
-    (SELECT queue, workflow, version, protocol FROM holdfast.ready ORDER BY queue, workflow, version, protocol LIMIT 1)
+WITH RECURSIVE places (queue) AS (
+    (SELECT queue FROM holdfast.ready ORDER BY queue LIMIT 1)
     UNION ALL
-    SELECT n.* FROM kinds AS k CROSS JOIN LATERAL (
-        SELECT queue, workflow, version, protocol FROM holdfast.ready
-        WHERE (queue, workflow, version, protocol) > (k.queue, k.workflow, k.version, k.protocol)
-        ORDER BY queue, workflow, version, protocol LIMIT 1
+    SELECT n.queue FROM places AS k CROSS JOIN LATERAL (
+        SELECT y.queue FROM holdfast.ready AS y
+        WHERE y.queue >= CASE WHEN position(chr(31) IN k.queue) > 0 THEN split_part(k.queue, chr(31), 1) || chr(32)
+                              ELSE k.queue || chr(1) END
+        ORDER BY y.queue LIMIT 1
     ) AS n
+), waiting (queue) AS MATERIALIZED (
+    SELECT DISTINCT split_part(queue, chr(31), 1) FROM places
 ), firsts (queue, run) AS MATERIALIZED (
-    SELECT DISTINCT ON (k.queue) k.queue, y.run FROM kinds AS k CROSS JOIN LATERAL (
-        SELECT y.rank, y.run FROM holdfast.ready AS y
-        WHERE y.queue = k.queue AND y.workflow = k.workflow AND y.version = k.version AND y.protocol = k.protocol
+    SELECT w.queue, f.run FROM waiting AS w CROSS JOIN LATERAL (
+        WITH RECURSIVE kinds (queue, workflow, version, protocol) AS (
+            (
+                SELECT y.queue, y.workflow, y.version, y.protocol FROM holdfast.ready AS y
+                WHERE y.queue >= w.queue AND y.queue < w.queue || chr(32)
+                ORDER BY y.queue, y.workflow, y.version, y.protocol LIMIT 1
+            )
+            UNION ALL
+            SELECT n.* FROM kinds AS k CROSS JOIN LATERAL (
+                SELECT y.queue, y.workflow, y.version, y.protocol FROM holdfast.ready AS y
+                WHERE (y.queue, y.workflow, y.version, y.protocol) > (k.queue, k.workflow, k.version, k.protocol)
+                    AND y.queue < w.queue || chr(32)
+                ORDER BY y.queue, y.workflow, y.version, y.protocol LIMIT 1
+            ) AS n
+        )
+        SELECT y.run FROM (SELECT * FROM kinds LIMIT 1000) AS k CROSS JOIN LATERAL (
+            SELECT y.rank, y.run FROM holdfast.ready AS y
+            WHERE y.queue = k.queue AND y.workflow = k.workflow AND y.version = k.version AND y.protocol = k.protocol
+            ORDER BY y.rank, y.run LIMIT 1
+        ) AS y
+        WHERE split_part(k.queue, chr(31), 1) = w.queue
         ORDER BY y.rank, y.run LIMIT 1
-    ) AS y
-    ORDER BY k.queue, y.rank, y.run
+    ) AS f
 ), executing (queue, runs) AS MATERIALIZED (
-    SELECT r.queue, count(*) FROM (SELECT run FROM holdfast.running ORDER BY run DESC LIMIT 10000) AS g
+    SELECT split_part(r.queue, chr(31), 1), count(*)
+    FROM (SELECT run FROM holdfast.running ORDER BY run DESC LIMIT 10000) AS g
     CROSS JOIN LATERAL (SELECT queue FROM holdfast.runs AS r WHERE r.uid = g.run OFFSET 0) AS r
-    GROUP BY r.queue
+    GROUP BY 1
 ), names (name) AS (
-    SELECT queue FROM firsts UNION SELECT queue FROM executing UNION SELECT name FROM holdfast.queues
+    SELECT queue FROM waiting UNION SELECT queue FROM executing UNION SELECT name FROM holdfast.queues
 )
-SELECT n.name, q.total, q.per_worker, coalesce(q.paused, false), y.runs,
-       CASE WHEN q.total IS NULL THEN least(coalesce(g.runs, 0), $1) ELSE limited.runs END, r.due_at
+SELECT n.name, q.total, q.per_worker, coalesce(q.paused, false), q.per_key, y.runs,
+       CASE WHEN q.total IS NULL AND q.per_key IS NULL THEN least(coalesce(g.runs, 0), $1) ELSE limited.runs END, r.due_at
 FROM names AS n
 LEFT JOIN LATERAL (SELECT * FROM holdfast.queues AS q WHERE q.name = n.name OFFSET 0) AS q ON true
 LEFT JOIN executing AS g ON g.queue = n.name
@@ -199,13 +285,26 @@ LEFT JOIN LATERAL (
     SELECT coalesce(r.due_at, r.created_at) AS due_at FROM holdfast.runs AS r WHERE r.uid = f.run OFFSET 0
 ) AS r ON true
 CROSS JOIN LATERAL (
-    SELECT count(*) AS runs FROM (SELECT FROM holdfast.ready AS y WHERE y.queue = n.name LIMIT $1) AS y
+    SELECT count(*) AS runs FROM (
+        SELECT FROM (
+            SELECT FROM holdfast.ready AS y WHERE y.queue = n.name
+            UNION ALL
+            SELECT FROM holdfast.ready AS y WHERE y.queue >= n.name || chr(31) AND y.queue < n.name || chr(32)
+        ) AS y LIMIT $1
+    ) AS y
 ) AS y
 CROSS JOIN LATERAL (
-    SELECT count(*) AS runs FROM (SELECT FROM holdfast.running AS g WHERE g.queue = q.name LIMIT $1) AS g
+    SELECT count(*) AS runs FROM (
+        SELECT FROM (
+            SELECT FROM holdfast.running AS g WHERE g.queue = q.name
+            UNION ALL
+            SELECT FROM holdfast.running AS g WHERE g.queue >= q.name || chr(31) AND g.queue < q.name || chr(32)
+        ) AS g LIMIT $1
+    ) AS g
 ) AS limited
 ORDER BY n.name
 
+-- Of the first ten thousand kinds.
 -- name: stranded
 WITH RECURSIVE kinds (queue, workflow, version, protocol) AS (
     (SELECT queue, workflow, version, protocol FROM holdfast.ready ORDER BY queue, workflow, version, protocol LIMIT 1)
@@ -218,7 +317,7 @@ WITH RECURSIVE kinds (queue, workflow, version, protocol) AS (
 ), living AS MATERIALIZED (
     SELECT id FROM holdfast.workers WHERE expires_at > (SELECT holdfast.now_us())
 )
-SELECT k.queue, k.workflow, k.version, y.runs FROM kinds AS k
+SELECT k.queue, k.workflow, k.version, y.runs FROM (SELECT * FROM kinds LIMIT 10000) AS k
 CROSS JOIN LATERAL (
     SELECT count(*) AS runs FROM (
         SELECT FROM holdfast.ready AS y
@@ -228,8 +327,8 @@ CROSS JOIN LATERAL (
 WHERE NOT EXISTS (
     SELECT FROM living AS w CROSS JOIN LATERAL (
         SELECT FROM holdfast.served AS s
-        WHERE s.worker = w.id AND s.queue = k.queue AND s.workflow = k.workflow AND s.version = k.version
-          AND s.protocol = k.protocol OFFSET 0
+        WHERE s.worker = w.id AND s.queue = split_part(k.queue, chr(31), 1) AND s.workflow = k.workflow
+          AND s.version = k.version AND s.protocol = k.protocol OFFSET 0
     ) AS s
 )
 ORDER BY k.queue, k.workflow, k.version

@@ -55,8 +55,8 @@ WHERE queue = $1 AND workflow = $2 AND version = $3 AND protocol = $4 AND rank =
 INSERT INTO holdfast.ready (queue, workflow, version, protocol, rank, run, fresh) VALUES ($1, $2, $3, $4, $5, $6, $7)
 
 -- name: delay
-INSERT INTO holdfast.parked (run, epoch, wake_at, wanted, queue, workflow, version, protocol, rank, lane)
-VALUES ($1, 0, $2, 0, $3, $4, $5, $6, $7, $8)
+INSERT INTO holdfast.parked (run, epoch, wake_at, wanted, queue, workflow, version, protocol, rank, lane, rate)
+VALUES ($1, 0, $2, 0, $3, $4, $5, $6, $7, $8, $9)
 
 -- name: ask
 WITH told AS (UPDATE holdfast.running SET asked = true WHERE run = $1)
@@ -145,6 +145,9 @@ WITH kept AS (
     ) AS j
     ON CONFLICT DO NOTHING
     RETURNING position
+), used AS (
+    INSERT INTO holdfast.blob_uses (run, blob) SELECT $1, u.blob FROM holdfast.blob_uses AS u WHERE u.run = $2
+    ON CONFLICT DO NOTHING
 )
 INSERT INTO holdfast.artifacts (run, position, generation, name, tenant, media_type, size_bytes, sha256, location,
                                 content, at)
@@ -176,6 +179,8 @@ WITH gone AS (
     DELETE FROM holdfast.artifacts WHERE run = $1
 ), deaf AS (
     DELETE FROM holdfast.waits WHERE run = $1 AND purpose = 'wait'
+), used AS (
+    DELETE FROM holdfast.blob_uses WHERE run = $1 AND blob IS DISTINCT FROM $7::bytea
 )
 UPDATE holdfast.runs
 SET generation = generation + 1, input = $3, cuts = $4, rank = $5, epoch = $2, rescues = 0, rescue_seq = 0,

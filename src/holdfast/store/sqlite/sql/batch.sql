@@ -37,8 +37,8 @@ INSERT INTO ready (queue, workflow, version, protocol, rank, run, fresh)
 VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?)
 
 -- name: insert_parked
-INSERT INTO parked (run, epoch, wake_at, wanted, queue, workflow, version, protocol, rank, lane)
-VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO parked (run, epoch, wake_at, wanted, queue, workflow, version, protocol, rank, lane, rate, gather)
+VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: find_start
 SELECT uid, workflow, input FROM runs WHERE tenant = ? AND id = ?
@@ -141,47 +141,7 @@ DELETE FROM parked WHERE run IN (VALUES /*rows*/ (?))
 
 -- name: unpark_due
 DELETE FROM parked WHERE run IN (SELECT run FROM parked WHERE wake_at <= ?1 ORDER BY wake_at, run LIMIT ?2)
-RETURNING queue, workflow, version, protocol, rank, run, epoch = 0, lane
+RETURNING queue, workflow, version, protocol, rank, run, epoch = 0, lane, rate, gather, wake_at
 
 -- name: next_wake
 SELECT min(wake_at) FROM parked WHERE wake_at IS NOT NULL
-
--- name: begin_claim
-UPDATE workers SET claim_id = ?1
-WHERE id = ?2 AND expires_at > (SELECT holdfast_now_us() + offset_us FROM clock)
-RETURNING claim_id
-
--- name: last_claim
-SELECT claim_id FROM workers WHERE id = ?
-
--- name: count_executing
-SELECT count(*) FROM running WHERE queue = ?
-
--- name: next_epoch
-UPDATE epochs SET value = value + 1 RETURNING value
-
--- name: peek_ready
-SELECT rank, run FROM ready
-WHERE queue = ? AND workflow = ? AND version = ? AND protocol = ? ORDER BY rank, run LIMIT ?
-
--- name: take_ready
-INSERT INTO running (run, worker, epoch, claim_id, claimed_at, fresh, queue)
-SELECT run, ?7, ?8, ?9, (SELECT holdfast_now_us() + offset_us FROM clock), fresh, ?10 FROM ready
-WHERE queue = ?1 AND workflow = ?2 AND version = ?3 AND protocol = ?4 AND (rank, run) <= (?5, ?6)
-
--- name: drop_ready
-DELETE FROM ready
-WHERE queue = ?1 AND workflow = ?2 AND version = ?3 AND protocol = ?4 AND (rank, run) <= (?5, ?6)
-
--- name: read_claimed
-SELECT r.uid, r.tenant, r.id, r.workflow, r.version, r.protocol, r.queue, r.priority, r.rank, r.generation,
-       r.rescues, r.input, r.parent_uid, r.parent_position, r.parent_generation, r.created_at, g.epoch, g.fresh,
-       r.lane, r.lanes_above, r.parent_group, r.control, r.cuts, r.attributes, r.deadline_at
-FROM (VALUES /*rows*/ (?)) AS v JOIN running AS g ON g.run = v.column1 JOIN runs AS r ON r.uid = g.run
-ORDER BY r.rank, r.uid
-
--- name: repeat_claim
-SELECT r.uid, r.tenant, r.id, r.workflow, r.version, r.protocol, r.queue, r.priority, r.rank, r.generation,
-       r.rescues, r.input, r.parent_uid, r.parent_position, r.parent_generation, r.created_at, g.epoch, g.fresh,
-       r.lane, r.lanes_above, r.parent_group, r.control, r.cuts, r.attributes, r.deadline_at
-FROM running AS g JOIN runs AS r ON r.uid = g.run WHERE g.worker = ? AND g.claim_id = ? ORDER BY r.rank, r.uid

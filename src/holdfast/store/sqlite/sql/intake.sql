@@ -86,6 +86,11 @@ UPDATE intake_entries SET outcome = ?3, reason = CASE WHEN ?3 = 'run' THEN reaso
 WHERE tenant = ?1 AND uid = ?2 AND outcome = 'dead'
 RETURNING source
 
+-- A rule of the workflow merged its start into another's run, or dropped it.
+-- name: divert_entries
+UPDATE intake_entries SET outcome = ?3, reason = ?4, run_id = ?5, path = CASE WHEN ?5 IS NULL THEN NULL ELSE path END
+WHERE tenant = ?1 AND uid = ?2
+
 -- name: settle_source
 UPDATE intake_sources SET dead = dead - 1, runs = runs + ?3 WHERE tenant = ?1 AND name = ?2
 

@@ -106,7 +106,11 @@ WHERE parent_uid = ? AND parent_position IS NOT NULL AND status IN ('open', 'hel
 ORDER BY parent_position, uid LIMIT 10
 
 -- name: executing
-SELECT (SELECT count(*) FROM running WHERE queue = ?1) FROM queues WHERE name = ?1 AND total IS NOT NULL
+SELECT CASE WHEN total IS NOT NULL THEN (
+           SELECT count(*) FROM running WHERE queue = ?1 OR (queue >= ?1 || char(31) AND queue < ?1 || char(32))
+       ) END,
+       CASE WHEN per_key IS NOT NULL THEN (SELECT count(*) FROM running WHERE queue = ?2) END
+FROM queues WHERE name = ?1
 
 -- name: lane
 SELECT l.id, l.tenant, l.name, l.key, l.slots, l.held,
@@ -124,9 +128,17 @@ SELECT r.queue, count(*) FROM (SELECT run FROM running ORDER BY run DESC LIMIT 1
 CROSS JOIN runs AS r ON r.uid = g.run GROUP BY r.queue
 
 -- name: count_limited
-SELECT count(*) FROM (SELECT 1 FROM running WHERE queue = ? LIMIT ?)
+SELECT count(*) FROM (
+    SELECT 1 FROM running WHERE queue = ?1 OR (queue >= ?1 || char(31) AND queue < ?1 || char(32)) LIMIT ?2
+)
 
+-- Of a queue with all its shares.
 -- name: count_ready
+SELECT count(*) FROM (
+    SELECT 1 FROM ready WHERE queue = ?1 OR (queue >= ?1 || char(31) AND queue < ?1 || char(32)) LIMIT ?2
+)
+
+-- name: count_place
 SELECT count(*) FROM (SELECT 1 FROM ready WHERE queue = ? LIMIT ?)
 
 -- name: head_of_kind
@@ -136,9 +148,12 @@ WHERE queue = ? AND workflow = ? AND version = ? AND protocol = ? ORDER BY rank,
 -- name: due_at
 SELECT coalesce(due_at, created_at) FROM runs WHERE uid = ?
 
--- The next queue after this one, so that each is one look into the index, however many runs it has.
+-- The next place, so that each is one look into the index, however many runs it has.
+-- name: next_place
+SELECT queue FROM ready WHERE queue >= ? AND queue < ? ORDER BY queue LIMIT 1
+
 -- name: next_queue
-SELECT queue FROM ready WHERE queue > ? ORDER BY queue LIMIT 1
+SELECT queue FROM ready WHERE queue >= ? ORDER BY queue LIMIT 1
 
 -- The next kind after this one. Not by comparing the four at once: that would step over all runs of this one.
 -- name: next_kind

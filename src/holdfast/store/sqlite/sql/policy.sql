@@ -47,8 +47,11 @@ intake_sources AS NOT MATERIALIZED (SELECT * FROM main.intake_sources WHERE +ten
 intake_entries AS NOT MATERIALIZED (SELECT * FROM main.intake_entries WHERE +tenant = holdfast_tenant()),
 shadow_outcomes AS NOT MATERIALIZED (SELECT * FROM main.shadow_outcomes WHERE +tenant = holdfast_tenant()),
 alerts AS NOT MATERIALIZED (SELECT * FROM main.alerts WHERE +tenant = holdfast_tenant()),
+diversions AS NOT MATERIALIZED (SELECT * FROM main.diversions WHERE +tenant = holdfast_tenant()),
+start_limits AS NOT MATERIALIZED (SELECT * FROM main.start_limits WHERE false),
 duties AS NOT MATERIALIZED (SELECT * FROM main.duties WHERE false),
 lost_workers AS NOT MATERIALIZED (SELECT * FROM main.lost_workers WHERE false),
+queue_weights AS NOT MATERIALIZED (SELECT * FROM main.queue_weights WHERE false),
 messages AS NOT MATERIALIZED (SELECT * FROM main.messages WHERE +tenant = holdfast_tenant()),
 message_lines AS NOT MATERIALIZED (SELECT * FROM main.message_lines WHERE +tenant = holdfast_tenant()),
 message_places AS NOT MATERIALIZED (SELECT * FROM main.message_places WHERE +tenant = holdfast_tenant()),
@@ -58,6 +61,12 @@ failures AS NOT MATERIALIZED (SELECT * FROM main.failures WHERE false),
 rates AS NOT MATERIALIZED (SELECT * FROM main.rates WHERE false),
 message_queue AS NOT MATERIALIZED (SELECT * FROM main.message_queue WHERE false),
 message_sends AS NOT MATERIALIZED (SELECT * FROM main.message_sends WHERE false),
+gathers AS NOT MATERIALIZED (
+    SELECT * FROM main.gathers AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()
+),
+gather_items AS NOT MATERIALIZED (
+    SELECT * FROM main.gather_items AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()
+),
 ready AS NOT MATERIALIZED (
     SELECT * FROM main.ready AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()
 ),
@@ -81,6 +90,18 @@ waits AS NOT MATERIALIZED (
 ),
 deliveries AS NOT MATERIALIZED (
     SELECT * FROM main.deliveries AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()
+),
+chunks AS NOT MATERIALIZED (
+    SELECT * FROM main.chunks AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()
+),
+blob_uses AS NOT MATERIALIZED (
+    SELECT * FROM main.blob_uses AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()
+),
+blobs AS NOT MATERIALIZED (
+    SELECT * FROM main.blobs AS x WHERE EXISTS (SELECT 1 FROM blob_uses AS u WHERE u.blob = x.id)
+),
+blob_parts AS NOT MATERIALIZED (
+    SELECT * FROM main.blob_parts AS x WHERE EXISTS (SELECT 1 FROM blob_uses AS u WHERE u.blob = x.blob)
 ),
 progress AS NOT MATERIALIZED (
     SELECT * FROM main.progress AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()

@@ -25,8 +25,8 @@ INSERT INTO ready (queue, workflow, version, protocol, rank, run, fresh) VALUES 
 ON CONFLICT DO NOTHING
 
 -- name: delay
-INSERT INTO parked (run, epoch, wake_at, wanted, queue, workflow, version, protocol, rank, lane)
-VALUES (?, 0, ?, 0, ?, ?, ?, ?, ?, ?)
+INSERT INTO parked (run, epoch, wake_at, wanted, queue, workflow, version, protocol, rank, lane, rate)
+VALUES (?, 0, ?, 0, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: ask
 UPDATE running SET asked = 1 WHERE run = ?

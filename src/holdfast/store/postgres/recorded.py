@@ -1,0 +1,35 @@
+"""What a replay reads on PostgreSQL. What each statement guarantees is said in recorded.sql."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from holdfast.model.search import Condition
+from holdfast.store.postgres.connection import Connection
+from holdfast.store.postgres.look import searches
+from holdfast.store.rows import AttemptRow, RecordedEntry, RecordedRows, RecordedRun, RunRow
+from holdfast.store.sql import statements
+
+_SQL = statements("holdfast.store.postgres", "recorded.sql")
+_READ = statements("holdfast.store.postgres", "read.sql")
+
+
+async def keys(
+    connection: Connection, tenant: str, condition: Condition | None, limit: int, before: bytes | None
+) -> list[RecordedRun]:
+    """See `Store.list_recorded`."""
+    found: list[RecordedRun] = []
+    for search, parameters in searches(tenant, condition, limit, before):
+        rows = await connection.fetch(_SQL["keys"].replace("/*found*/", search), *parameters)
+        found += [RecordedRun(*row) for row in rows]
+    return sorted(found, reverse=True)[:limit]
+
+
+async def load(connection: Connection, tenant: str, runs: Sequence[bytes]) -> RecordedRows:
+    """See `Store.load_recorded`."""
+    found = [RunRow(*row) for row in await connection.fetch(_SQL["runs"], tenant, runs)]
+    wanted = [row.uid for row in found]
+    entries = await connection.fetch(_SQL["entries"], wanted)
+    attempts = await connection.fetch(_READ["attempts"], wanted)
+    return RecordedRows(found, cast("list[RecordedEntry]", entries), [AttemptRow(*row) for row in attempts])

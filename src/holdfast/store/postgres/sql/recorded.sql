@@ -1,0 +1,24 @@
+-- What a replay reads: runs, and what is recorded of them. Read-only; each statement of its own
+-- instant. On SQLite each id is a parameter; here all are one.
+
+-- As a run is shown, see `rows` in look.sql, without what only people look at.
+-- name: runs
+SELECT r.uid, r.tenant, r.id, r.workflow, r.version, r.queue, r.priority,
+       CASE WHEN r.status <> 'open' THEN r.status
+            WHEN EXISTS (SELECT FROM holdfast.running AS g WHERE g.run = r.uid) THEN 'running'
+            WHEN EXISTS (SELECT FROM holdfast.parked AS p WHERE p.run = r.uid AND p.epoch > 0) THEN 'waiting'
+            ELSE 'queued' END,
+       r.generation, r.input, r.output, r.attributes, NULL, r.rescues, NULL, r.created_at, NULL, NULL, NULL, NULL,
+       r.control, r.cuts
+FROM unnest($2::bytea[]) AS v (uid)
+CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.uid = v.uid AND r.tenant = $1 OFFSET 0) AS r
+
+-- name: entries
+SELECT kind, name, outcome, output, seq, generation, run, position
+FROM holdfast.journal WHERE run = ANY ($1::bytea[]) ORDER BY run, position, generation
+
+-- What a search finds, see `search` in look.sql, with what its runs are chosen by.
+-- name: keys
+SELECT r.uid, r.workflow, r.created_at FROM (/*found*/) AS v (uid)
+CROSS JOIN LATERAL (SELECT uid, workflow, created_at FROM holdfast.runs AS r WHERE r.uid = v.uid OFFSET 0) AS r
+ORDER BY r.uid DESC

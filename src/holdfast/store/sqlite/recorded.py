@@ -1,0 +1,33 @@
+"""What a replay reads on SQLite. What each statement guarantees is said in recorded.sql."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from holdfast.model.search import Condition
+from holdfast.store.rows import AttemptRow, RecordedRows, RecordedRun, RunRow
+from holdfast.store.sql import statements
+from holdfast.store.sqlite.look import search
+from holdfast.store.sqlite.rows import select_many
+
+_SQL = statements("holdfast.store.sqlite", "recorded.sql")
+_READ = statements("holdfast.store.sqlite", "read.sql")
+
+
+def keys(
+    connection: sqlite3.Connection, tenant: str, condition: Condition | None, limit: int, before: bytes | None
+) -> list[RecordedRun]:
+    """See `Store.list_recorded`."""
+    return [RecordedRun(*row) for row in search(connection, _SQL["keys"], tenant, condition, limit, before)]
+
+
+def load(connection: sqlite3.Connection, tenant: str, runs: Sequence[bytes]) -> RecordedRows:
+    """See `Store.load_recorded`."""
+    wanted = [(run,) for run in runs]
+    found = [RunRow(*row) for row in select_many(connection, "runs", wanted, _SQL, (tenant,))]
+    if len(found) < len(wanted):
+        wanted = [(row.uid,) for row in found]
+    entries = select_many(connection, "entries", wanted, _SQL)
+    attempts = select_many(connection, "attempts", wanted, _READ)
+    return RecordedRows(found, entries, [AttemptRow(*row) for row in attempts])

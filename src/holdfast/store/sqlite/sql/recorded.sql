@@ -1,0 +1,19 @@
+-- What a replay reads: runs, and what is recorded of them. Read-only; all of one instant.
+-- On PostgreSQL the ids are one parameter; here each is one.
+
+-- The keys of a search, see look.sql.
+-- name: keys
+SELECT r.uid, r.workflow, r.created_at FROM /*from*/ runs AS r
+
+-- As a run is shown, see `runs` in look.sql, without what only people look at.
+-- name: runs
+SELECT r.uid, r.tenant, r.id, r.workflow, r.version, r.queue, r.priority,
+       CASE WHEN r.status <> 'open' THEN r.status WHEN EXISTS (SELECT 1 FROM running AS g WHERE g.run = r.uid) THEN 'running'
+            WHEN EXISTS (SELECT 1 FROM parked AS p WHERE p.run = r.uid AND p.epoch > 0) THEN 'waiting' ELSE 'queued' END,
+       r.generation, r.input, r.output, r.attributes, NULL, r.rescues, NULL, r.created_at, NULL, NULL, NULL, NULL,
+       r.control, r.cuts
+FROM runs AS r WHERE r.uid IN (VALUES /*rows*/ (?)) AND +r.tenant = ?
+
+-- name: entries
+SELECT kind, name, outcome, output, seq, generation, run, position
+FROM journal WHERE run IN (VALUES /*rows*/ (?)) ORDER BY run, position, generation

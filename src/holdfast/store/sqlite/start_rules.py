@@ -1,0 +1,241 @@
+"""What rules of workflows make of starts, and of runs that collect starts or wait for their limit.
+
+Everything here runs inside the transaction that the caller opened.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from holdfast.model.gathered import join_inputs
+from holdfast.model.lanes import Join
+from holdfast.store.operations import LOST, Control, Controlled, Refusal, Start, Started
+from holdfast.store.sql import statements
+from holdfast.store.sqlite.rows import execute_many, select_many
+from holdfast.store.start_keeping import Cancelling, Closing, GatherState, Made, Plan, again, cancellation, existing
+from holdfast.store.start_limits import Due, Held, RateState, plan_promotions
+from holdfast.store.start_planning import plan_starts
+
+_SQL = statements("holdfast.store.sqlite", "start_rules.sql")
+_BATCH = statements("holdfast.store.sqlite", "batch.sql")
+_CLOCK = "SELECT holdfast_now_us() + offset_us FROM clock"
+
+
+@dataclass(slots=True)
+class Applied:
+    """What the rules made of starts.
+
+    Attributes:
+        results: what became of each start, by uid.
+        made: the runs that are to be stored, by uid.
+        joins: of runs that were stored before, those that join a lane now.
+        woken: how many of those became ready.
+        cancels: runs that are to give way.
+    """
+
+    results: dict[bytes, Started | Refusal] = field(default_factory=dict)
+    made: dict[bytes, Made] = field(default_factory=dict)
+    joins: list[Join] = field(default_factory=list)
+    woken: int = 0
+    cancels: list[Cancelling] = field(default_factory=list)
+
+
+def apply(connection: sqlite3.Connection, starts: Sequence[Start]) -> Applied:
+    """Ask the rules about starts, and write all that they decide but for the new runs."""
+    applied = Applied()
+    new = _new(connection, starts, applied.results)
+    if not new:
+        return applied
+    gathers = _gathers(connection, new)
+    wanted = {
+        start.rate.id: RateState(start.rate.id, start.rate.most, start.rate.period_us) for start in new if start.rate
+    }
+    limits = wanted | _limits(connection, {*wanted, *(state.rate for state in gathers.values() if state.rate)})
+    now = connection.execute(_CLOCK).fetchone()[0]
+    plan = plan_starts(new, limits, gathers, now)
+    applied.results |= {start.uid: result for start, result in zip(new, plan.results, strict=True)}
+    applied.made, applied.cancels = plan.made, plan.cancels
+    _write(connection, plan, limits, gathers)
+    if plan.closings:
+        applied.woken = _let_through(connection, plan.closings, applied.joins)
+    return applied
+
+
+def _new(
+    connection: sqlite3.Connection, starts: Sequence[Start], results: dict[bytes, Started | Refusal]
+) -> list[Start]:
+    """The starts of which nothing is known; what became of the others goes to the results."""
+    names = [(start.tenant, start.id, start.uid) for start in starts]
+    if known_rows := select_many(connection, "find_known", names, _SQL):
+        by_uid = {start.uid: start for start in starts}
+        results.update((uid, existing(by_uid[uid], *row)) for uid, *row in known_rows)
+    uids = [(start.tenant, start.uid) for start in starts]
+    diverted = {uid: rest for uid, *rest in select_many(connection, "find_diverted", uids, _SQL)}
+    leases = [(s.parent_uid, s.parent_epoch) for s in starts if s.parent_epoch is not None]
+    held = set(select_many(connection, "select_held", leases, _BATCH)) if leases else set()
+    named: dict[tuple[str, str], Start] = {}
+    new = []
+    for start in starts:
+        known, diversion = results.get(start.uid), diverted.get(start.uid)
+        if isinstance(known, Started):
+            if diversion is not None and known.created:
+                way, reason, _, due_at, _ = diversion
+                results[start.uid] = known._replace(way=way, reason=reason, due_at=due_at)
+        elif diversion is not None:
+            results[start.uid] = again(start, *diversion)
+        elif start.parent_epoch is not None and (start.parent_uid, start.parent_epoch) not in held:
+            results[start.uid] = LOST
+        elif (first := named.setdefault((start.tenant, start.id), start)) is not start:
+            results[start.uid] = Started(False, first.uid, first.workflow, first.input)
+        else:
+            new.append(start)
+    return new
+
+
+def _gathers(connection: sqlite3.Connection, starts: Sequence[Start]) -> dict[bytes, GatherState]:
+    rules = {start.gather.id: start.gather.rule for start in starts if start.gather is not None}
+    found = {id: GatherState(id) for id in rules}
+    collecting = [(id,) for id, rule in rules.items() if rule != "singleton"]
+    for row in select_many(connection, "find_gathers", collecting, _SQL):
+        found[row[0]] = GatherState(*row)
+    alone = [(id,) for id, rule in rules.items() if rule == "singleton"]
+    for id, run, run_id, is_open in select_many(connection, "find_singletons", alone, _SQL):
+        found[id] = GatherState(id, run, run_id, open=bool(is_open))
+    return found
+
+
+def _limits(connection: sqlite3.Connection, ids: Iterable[bytes]) -> dict[bytes, RateState]:
+    rows = select_many(connection, "find_limits", [(id,) for id in ids], _SQL)
+    return {row[0]: RateState.of_row(*row) for row in rows}
+
+
+def _write(
+    connection: sqlite3.Connection,
+    plan: Plan,
+    limits: Mapping[bytes, RateState],
+    gathers: Mapping[bytes, GatherState],
+) -> None:
+    rows: tuple[tuple[str, list[Any]], ...] = (
+        ("put_limits", [state.row() for state in limits.values() if state.changed]),
+        ("put_gathers", [state.row() for state in gathers.values() if state.changed]),
+        ("insert_items", [item for items in plan.items.values() for item in items]),
+        ("insert_diversions", plan.diversions),
+        ("replace_inputs", [(run, input, due) for run, (input, due) in plan.replaced.items()]),
+        ("move_parked", [(run, due) for run, (_, due) in plan.replaced.items()]),
+    )
+    for name, some in rows:
+        if some:
+            execute_many(connection, name, some, _SQL)
+
+
+def _let_through(connection: sqlite3.Connection, closings: Mapping[bytes, Closing], joins: list[Join]) -> int:
+    """Let runs that are full through to their queues or lanes, or to their limits; how many became ready."""
+    put_together(connection, {run: closing.more for run, closing in closings.items()})
+    waiting = [(run, closing.at) for run, closing in closings.items() if closing.at is not None]
+    if waiting:
+        execute_many(connection, "keep_parked", waiting, _SQL)
+    freed = [(run,) for run, closing in closings.items() if closing.at is None]
+    return _make_ready(connection, select_many(connection, "unpark", freed, _SQL), joins)
+
+
+def _make_ready(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], joins: list[Join]) -> int:
+    """Make runs ready, or add them to those who join their lanes; how many became ready."""
+    ready = [row[:7] for row in rows if row[7] is None]
+    if ready:
+        execute_many(connection, "insert_ready", ready, _BATCH)
+    joins += [
+        Join._make((lane, rank, run, *kind, bool(fresh))) for *kind, rank, run, fresh, lane in rows if lane is not None
+    ]
+    return len(ready)
+
+
+def give_way(connection: sqlite3.Connection, cancels: Sequence[Cancelling]) -> list[tuple[Control, Controlled]]:
+    """Ask runs to end whose place others take: what was asked of each, and what became of that."""
+    from holdfast.store.sqlite.steer import control  # which starts runs itself
+
+    at = connection.execute(_CLOCK).fetchone()[0] if cancels else 0
+    asked = [cancellation(one, at) for one in cancels]
+    return [(one, control(connection, one)) for one in asked]
+
+
+def put_together(connection: sqlite3.Connection, runs: Mapping[bytes, Sequence[bytes]]) -> None:
+    """Give runs that collected starts what was kept for them, and more, as their input."""
+    keys = [(run,) for run in runs]
+    kept: dict[bytes, list[bytes]] = {run: [] for run in runs}
+    for run, given in select_many(connection, "find_items", keys, _SQL):
+        kept[run].append(given)
+    if any(kept.values()):
+        execute_many(connection, "delete_items", keys, _SQL)
+    inputs = {run: [*kept[run], *more] for run, more in runs.items() if more or kept[run]}
+    if inputs:
+        found = select_many(connection, "find_inputs", [(run,) for run in inputs], _SQL)
+        execute_many(
+            connection, "set_inputs", [(run, join_inputs([given, *inputs[run]])) for run, given in found], _SQL
+        )
+
+
+def promote(connection: sqlite3.Connection, due: Sequence[tuple[Any, ...]], now: int, joins: list[Join]) -> int:
+    """Let runs through, which were parked until now, whose rules say so; the others are parked again.
+
+    Args:
+        due: what was deleted from ``parked``: queue to rank, run, whether it is fresh, lane, limit, rule, instant.
+        now: the database's clock.
+        joins: those who join their lanes are added here.
+
+    Returns:
+        How many were let through.
+    """
+    collected: dict[bytes, Sequence[bytes]] = {row[5]: () for row in due if row[9] is not None}
+    if collected:
+        put_together(connection, collected)
+    waiting = sorted((Due(row[5], row[10], row[8]) for row in due if row[8] is not None), key=_by_time)
+    later: dict[bytes, int] = {}
+    if waiting:
+        limits = _limits(connection, {one.rate for one in waiting})
+        later = plan_promotions(waiting, limits, now)
+        execute_many(connection, "put_limits", [state.row() for state in limits.values() if state.changed], _SQL)
+    if later:
+        parked = [
+            (run, 0, later[run], 0, *kind, rank, lane, rate, None)
+            for *kind, rank, run, _, lane, rate, _, _ in due
+            if run in later
+        ]
+        execute_many(connection, "insert_parked", parked, _BATCH)
+    through = [row[:8] for row in due if row[5] not in later]
+    _make_ready(connection, through, joins)
+    return len(through)
+
+
+def _by_time(due: Due) -> tuple[int, bytes]:
+    return due.wake_at, due.run
+
+
+def leave(connection: sqlite3.Connection, run: bytes) -> Held | None:
+    """Take a run away from its rules, before it is taken out of ``parked``: it is held, told to end, or ended.
+
+    Returns:
+        The limit that it was not counted against yet.
+    """
+    row = connection.execute(_SQL["find_parked"], (run,)).fetchone()
+    if row is None:
+        return None
+    wake_at, rate, gather = row
+    if gather is not None:
+        put_together(connection, {run: ()})
+    limit = _limits(connection, [rate]).get(rate) if rate is not None else None
+    if limit is None:
+        return None
+    limit.give_back(wake_at)
+    if limit.changed:
+        execute_many(connection, "put_limits", [limit.row()], _SQL)
+    return Held(rate.hex(), limit.most, limit.period)
+
+
+def come_back(connection: sqlite3.Connection, held: Held) -> bytes:
+    """The limit of a run that was held, which is counted against it now."""
+    id = bytes.fromhex(held.id)
+    connection.execute(_SQL["put_limit"], (id, held.most, held.period_us))
+    return id

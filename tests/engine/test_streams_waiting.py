@@ -1,0 +1,143 @@
+"""Streams when something is slow, away or gone: writers and readers wait for the database; a run is deleted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+import holdfast as hf
+from holdfast.engine.chunks import QUEUED_AT_MOST
+from holdfast.engine.stream_waiting import StreamHub
+from holdfast.errors import StoreUnavailable
+from holdfast.store.operations import Batch, Results
+from tests.engine.helpers import serving, until
+from tests.engine.streaming import everything, forget, gate, slow_talk, tries, values
+
+
+@pytest.fixture(autouse=True)
+def nothing_tried() -> None:
+    forget()
+
+
+@hf.step
+async def floods(n: int) -> int:
+    out = hf.stream("tokens")
+    for number in range(n):
+        await out.write(number)
+        tries["written"] = number + 1
+    return n
+
+
+@hf.workflow
+async def flood(n: int) -> int:
+    return await floods(n)
+
+
+async def test_a_writer_waits_while_too_much_is_queued(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(store_url, flood) as client:
+        store, may_write, most = client.core.store, asyncio.Event(), Counter[str]()
+        commit = store.commit
+
+        async def slow(batch: Batch) -> Results:
+            if batch.chunks:
+                most["chunks"] = max(most["chunks"], len(batch.chunks))
+                await may_write.wait()
+            return await commit(batch)
+
+        monkeypatch.setattr(store, "commit", slow)
+        run = await client.start(flood, 2000)
+
+        async def full() -> bool:
+            return tries["written"] == QUEUED_AT_MOST
+
+        await until(full)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert tries["written"] == QUEUED_AT_MOST
+        may_write.set()
+        assert await run.result(timeout="20s") == 2000
+        assert await values(client, run.id) == list(range(2000))
+        assert 100 < most["chunks"] <= QUEUED_AT_MOST
+
+
+async def test_a_reader_waits_while_the_database_is_away(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(store_url, slow_talk) as client:
+        run = await client.start(slow_talk)
+        reading = client.read_stream(run.id, "tokens")
+        async with asyncio.timeout(30):
+            assert (await anext(reading)).value == "first"
+            store, away = client.core.store.streams, Counter[str]()
+            read = store.read_chunks
+
+            async def unreachable(*asked: Any) -> Any:
+                away["asked"] += 1
+                if away["asked"] <= 3:
+                    raise StoreUnavailable("away")
+                return await read(*asked)
+
+            monkeypatch.setattr(store, "read_chunks", unreachable)
+            with pytest.raises(hf.StoreUnavailable):
+                await everything(client, run.id, follow=False)
+            gate("go").set()
+            assert [chunk.value async for chunk in reading] == ["second"]
+            assert away["asked"] > 3
+
+
+async def test_a_run_that_is_deleted_while_its_stream_is_read_is_told(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("sqlite", "postgres"):
+        monkeypatch.setattr(f"holdfast.store.{module}.streams.CHUNKS_AT_ONCE", 100)
+    async with serving(store_url, flood) as client:
+        run = await client.start(flood, 700)
+        await run.result(timeout="20s")
+        reading = client.read_stream(run.id, "tokens")
+        assert (await anext(reading)).offset == 0
+        store, after = client.core.store, b""
+        _, after = await store.prune([("", "succeeded", 0)], b"", 100)  # type: ignore[assignment]
+        with pytest.raises(hf.RunNotFound, match="is deleted with its streams"):
+            await anext(client.read_stream(run.id, "tokens"))
+        while after is not None:
+            _, after = await store.prune([("", "succeeded", 0)], after, 100)  # type: ignore[assignment]
+        with pytest.raises(hf.RunNotFound, match="is deleted with its streams"):
+            [chunk async for chunk in reading]
+        with pytest.raises(hf.RunNotFound):
+            await anext(client.read_stream(run.id, "tokens"))
+
+
+async def test_who_follows_is_told_when_the_connection_is_closed(store_url: str) -> None:
+    async with serving(store_url, slow_talk) as client:
+        run = await client.start(slow_talk)
+        waiting = run.stream("tokens")
+        async with asyncio.timeout(30):
+            assert (await anext(waiting)).value == "first"
+            following = asyncio.create_task(anext(waiting))
+            late = run.stream("tokens", after=0)
+            hub, reads = StreamHub.of(client.core), client.core.store.streams
+            read = reads.read_chunks
+
+            async def read_and_close(*asked: Any) -> Any:
+                page = await read(*asked)
+                client.core.closing = True
+                await hub._close()
+                return page
+
+            await until_waiting(hub)
+            reads.read_chunks = read_and_close  # type: ignore[method-assign]
+            with pytest.raises(hf.StoreUnavailable, match="closed while a stream was followed"):
+                await anext(late)
+            with pytest.raises(hf.StoreUnavailable, match="closed while a stream was followed"):
+                await following
+            client.core.closing = False
+
+
+async def until_waiting(hub: StreamHub) -> None:
+    """Until somebody waits there."""
+
+    async def waits() -> bool:
+        return bool(hub._waiting)
+
+    await until(waits)

@@ -1,0 +1,311 @@
+"""One verification: a database, workers, programs and faults, from one seed; and what is looked at in the end."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import holdfast as hf
+from tests.verification import checking
+from tests.verification.builds import older_build
+from tests.verification.databases import APART, Database, PostgresDatabase, make_database, skews
+from tests.verification.drawing import Case, draw, every_kind
+from tests.verification.driver import Driver
+from tests.verification.fleet import Fleet
+from tests.verification.injector import Injector
+from tests.verification.proxy import Proxy
+from tests.verification.stuck import dump
+
+LIVENESS = 5
+
+
+@dataclass
+class Plan:
+    """What is to be done.
+
+    Attributes:
+        programs: how many.
+        faults: kinds of them, of `injector.KINDS`.
+        seconds: start no more programs after so long; None for no limit.
+        pace: seconds from one fault to the next, on average.
+        at_once: so many programs are under way at most.
+        patience: for so many seconds nothing may end before it counts as stuck.
+        size: operations in a program, at most about so many.
+        live: so often every kind of operation has to succeed on every worker when all is healed.
+        first: the number of the first program.
+        older: the commit whose code the older workers of an upgrade execute.
+        keep: leave the folder with database and logs.
+    """
+
+    seed: int
+    programs: int = 200
+    workers: int = 3
+    database: str = "sqlite"
+    faults: frozenset[str] = frozenset()
+    seconds: float | None = None
+    pace: float = 0.5
+    at_once: int = 60
+    patience: float = 90.0
+    size: int = 12
+    live: int = LIVENESS
+    first: int = 0
+    older: str | None = None
+    keep: bool = False
+
+    @property
+    def command(self) -> str:
+        """What does it again."""
+        faults = f" --faults {','.join(sorted(self.faults))}" if self.faults else ""
+        part = f" --first {self.first}" if self.first else ""
+        size = f" --size {self.size} --pace {self.pace:g} --workers {self.workers}"
+        return (
+            f"python -m tests.verification --seed {self.seed} --database {self.database} "
+            f"--programs {self.programs}{part}{faults}{size}"
+        )
+
+
+@dataclass
+class Summary:
+    """What was done and found.
+
+    Attributes:
+        live: how many programs with every kind of operation were executed when all was healed.
+        wrong: what is not as it should be.
+        said: what the workers said, when something is wrong.
+    """
+
+    plan: Plan
+    ended: int = 0
+    live: int = 0
+    seconds: float = 0.0
+    injected: Counter[str] = field(default_factory=Counter)
+    fates: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    said: str = ""
+
+    def __str__(self) -> str:
+        faults = ", ".join(f"{count} {name}" for name, count in sorted(self.injected.items()) if count) or "none"
+        fates = ", ".join(f"{count} {name}" for name, count in sorted(self.fates.items()))
+        lines = [
+            f"seed {self.plan.seed}, {self.plan.database}: {self.ended} programs in {self.seconds:.0f} s",
+            f"  and {self.live} with every kind of operation when all was healed",
+            f"  what was done to them: {fates}",
+            f"  faults: {faults}",
+        ]
+        if self.wrong:
+            lines += [f"  {len(self.wrong)} WRONG:", *(f"    {one}" for one in self.wrong[:30])]
+            lines += [f"  again: {self.plan.command}"]
+        return "\n".join(lines)
+
+
+async def verify(plan: Plan, say: Callable[[str], None] = lambda _: None) -> Summary:
+    """Do what a plan says."""
+    folder = Path(tempfile.mkdtemp(prefix="holdfast-verify-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")))
+    began = time.monotonic()
+    summary = Summary(plan)
+    database = make_database(plan.database, folder, small="disk" in plan.faults)
+    session = _Session(plan, folder, database, summary, say)
+    try:
+        await database.open()
+        await session.run()
+    finally:
+        await session.fleet.end()
+        await database.close()
+        summary.seconds = time.monotonic() - began
+        if plan.keep:
+            say(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return summary
+
+
+class _Session:
+    def __init__(
+        self, plan: Plan, folder: Path, database: Database, summary: Summary, say: Callable[[str], None]
+    ) -> None:
+        self.plan = plan
+        self.folder = folder
+        self.database = database
+        self.summary = summary
+        self.say = say
+        self.random = Random(f"{plan.seed}/faults")
+        self.fleet = Fleet(folder)
+        self.fleet.apart = "upgrade" not in plan.faults and self.random.random() < 0.5
+        self.numbers = range(plan.first, plan.first + plan.programs)
+        self.cases: list[Case] = []
+        self.items = 0
+
+    async def run(self) -> None:
+        (self.folder / "notes").touch()
+        if "upgrade" in self.plan.faults:
+            await self._begin_with_older()
+        async with AsyncExitStack() as stack:
+            values = APART if self.fleet.apart else None
+            client = await stack.enter_async_context(hf.connect(self._migrated(), values=values))
+            self.fleet.migrated = True
+            driver = await stack.enter_async_context(Driver(client, self.folder, self.plan.at_once))
+            proxy = await self._proxy(stack)
+            self.url = proxy.url(self.database.url) if proxy is not None else self.database.url
+            clocks = skews(self.database, self.random, self.plan.workers) if "clock" in self.plan.faults else []
+            for number in range(len(self.fleet.members), self.plan.workers):
+                await self.fleet.add(self.url, self.random, skew=clocks[number] if clocks else 0.0)
+            kinds = set(self.plan.faults)
+            injector = Injector(self.random, self.database, self.fleet, proxy, kinds, self.plan.pace)
+            if await self._drive(driver, injector):
+                await self._look(driver)
+            self.summary.wrong += [*driver.faults, *self.fleet.deaths, *self.fleet.complaints()]
+        if self.summary.wrong and not self.summary.said:
+            self.summary.said = self.fleet.said()
+
+    def _migrated(self) -> str:
+        sign = "&" if "?" in self.database.url else "?"
+        return f"{self.database.url}{sign}migrate=auto" if self.database.name == "postgres" else self.database.url
+
+    async def _proxy(self, stack: AsyncExitStack) -> Proxy | None:
+        if not isinstance(self.database, PostgresDatabase) or "proxy" not in self.plan.faults:
+            return None
+        proxy = Proxy(self.database.upstream)
+        await proxy.start()
+        stack.push_async_callback(proxy.close)
+        return proxy
+
+    async def _begin_with_older(self) -> None:
+        """Workers of an older build make the database and take programs; those on PostgreSQL stay for a while."""
+        build, name = await asyncio.to_thread(older_build, self.folder / "older", self.plan.older)
+        self.say(f"the older build: {name}")
+        for number in range(self.plan.workers):
+            member = await self.fleet.add(self.database.url, self.random, build=str(build))
+            if number == 0:
+                some = self.numbers[: max(1, self.plan.programs // 4)]
+                member.options += ["--seed", str(self.plan.seed), "--size", str(self.plan.size)]
+                member.options += ["--start", f"{some.start}-{some.stop}"]
+                await self.fleet.kill(member)
+                await self.fleet.start(member)
+                await self._until(self._has_begun)
+        await self.fleet.all_up()
+        if self.database.name == "sqlite":
+            # On a file, all stop before the first of the new ones opens it.
+            for member in self.fleet.members:
+                await self.fleet.kill(member)
+            self.summary.injected["older workers stopped"] += len(self.fleet.members)
+            self.fleet.migrated = True
+            for member in self.fleet.members:
+                await self.fleet.start(member)
+
+    async def _has_begun(self) -> bool:
+        return len(checking.read_notes(self.folder)) > 20
+
+    async def _replace_older(self, driver: Driver) -> None:
+        """One after the other is told to end, and a worker of this build comes in its place."""
+        for member in self.fleet.members:
+            if not member.build:
+                continue
+            enough = driver.ended + self.plan.programs // (2 * self.plan.workers)
+            await self._until(lambda enough=enough: driver.ended >= enough)  # type: ignore[misc]
+            if not member.build:
+                continue  # it was killed meanwhile
+            await self.fleet.leave(member)
+            await self.fleet.start(member)
+            self.summary.injected["older worker replaced"] += 1
+
+    async def _drive(self, driver: Driver, injector: Injector) -> bool:
+        """Execute all programs among faults; whether they ended."""
+        deadline = None if self.plan.seconds is None else time.monotonic() + self.plan.seconds
+        injecting = asyncio.create_task(injector.forever())
+        replacing = asyncio.create_task(self._replace_older(driver))
+        if "upgrade" not in self.plan.faults:
+            self.items = self.plan.programs // 4
+        collecting = asyncio.create_task(driver.collect(self.items, self.random))
+        open_: set[asyncio.Task[None]] = {collecting}
+        numbers = iter(self.numbers)
+        said = time.monotonic()
+        try:
+            while True:
+                while len(open_) < self.plan.at_once and (deadline is None or time.monotonic() < deadline):
+                    number = next(numbers, None)
+                    if number is None:
+                        break
+                    case = draw(self.plan.seed, number, self.plan.size, older="upgrade" in self.plan.faults)
+                    self.cases.append(case)
+                    self.summary.fates[case.fate] += 1
+                    self.summary.kinds.update(case.kinds)
+                    open_.add(asyncio.create_task(driver.drive(case)))
+                if not open_:
+                    break
+                _, open_ = await asyncio.wait(open_, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+                if time.monotonic() - said > 5:
+                    said = time.monotonic()
+                    self.say(f"{driver.ended} of {len(self.numbers)} programs, {injector.counts.total()} faults")
+                if not await self._moves(driver):
+                    return False
+        finally:
+            await injector.stop(injecting)
+            for task in (replacing, *open_):
+                task.cancel()
+            await asyncio.gather(replacing, *open_, return_exceptions=True)
+            self.summary.injected += injector.counts
+            self.summary.injected["worker refused at its start"] += self.fleet.refused
+            self.summary.ended = driver.ended
+        return True
+
+    async def _moves(self, driver: Driver) -> bool:
+        """Whether anything has ended in a while; else it is told what is open."""
+        if time.monotonic() - driver.ended_at < self.plan.patience:
+            return True
+        self.summary.wrong.append(f"STUCK: nothing has ended for {self.plan.patience:g} s")
+        self.summary.said = await dump(self.database, driver, self.fleet)
+        return False
+
+    async def _look(self, driver: Driver) -> None:
+        """All is healed: everything works on every worker, nothing is left, lost or doubled."""
+        live = [
+            every_kind(f"live-{member.number}-{n}", 10**6 + 100 * member.number + n, member.queue)
+            for member in self.fleet.members
+            for n in range(self.plan.live)
+        ]
+        working = [asyncio.create_task(driver.drive(case)) for case in live]
+        driver.ended_at = time.monotonic()
+        while working:
+            _, pending = await asyncio.wait(working, timeout=1.0)
+            working = list(pending)
+            if not await self._moves(driver):
+                for task in working:
+                    task.cancel()
+                await asyncio.gather(*working, return_exceptions=True)
+                return
+
+        self.summary.live = len(live)
+
+        async def settled() -> bool:
+            return not await checking.left_over(self.database)
+
+        if not await self._until(settled, 30.0):
+            self.summary.wrong += await checking.left_over(self.database)
+        for member in self.fleet.members:
+            status = await self.fleet.leave(member)
+            if status:
+                self.summary.wrong.append(f"worker {member.number} was told to end, and did with {status}")
+        cases = [*self.cases, *live]
+        self.summary.wrong += await checking.wrong_effects(self.database, self.folder, cases, driver.cancelled)
+        self.summary.wrong += checking.wrong_items(self.folder, self.items, driver.repeated)
+        self.summary.wrong += await checking.wrong_streams(driver.client, self.database, cases, driver.cancelled)
+        self.summary.wrong += checking.two_in_a_lane(self.folder, self.fleet.doubts)
+
+    async def _until(self, condition: Callable[[], object], within: float = 120.0) -> bool:
+        try:
+            async with asyncio.timeout(within):
+                while True:
+                    found = condition()
+                    if await found if asyncio.iscoroutine(found) else found:
+                        return True
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            return False
