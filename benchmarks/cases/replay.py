@@ -1,20 +1,27 @@
 """Recorded runs replayed against the code that recorded them, beside what a worker took for them.
 
 A worker executes runs of ten steps that do nothing, many at once, from their start to the last result; then all of
-them are replayed out of the same database, in the same process. Each has to fit.
+them are replayed out of the same database, as `holdfast replay` does it: by a fresh Python, which forks a process for
+each core. Each run has its own input and its own result, and has to fit. Neither figure has the start of Python in it,
+nor the connecting of whoever waits for the results.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 import time
 from statistics import median
 
 import holdfast as hf
 from benchmarks.backends import Backend
-from benchmarks.child import Child
+from benchmarks.child import ROOT, Child
 from benchmarks.report import Required, Row
 from benchmarks.sizes import Sizes
+from holdfast.engine.exporting import checked, cores
+from holdfast.engine.replaying.children import Children
 
 CASE = "replay"
 STEPS = 10
@@ -33,12 +40,12 @@ async def ten(number: int) -> int:
     """Ten steps."""
     total = number
     for step in range(STEPS):
-        total += await one(step)
+        total += await one(total + step)
     return total
 
 
 class Ours:
-    """A worker, and whoever replays what it did, one after the other in one process, each with connections of its own.
+    """A worker, and whoever replays what it did.
 
     Args:
         url: an empty database.
@@ -58,17 +65,38 @@ class Ours:
             await asyncio.gather(*(run.result() for run in runs))
             return time.perf_counter() - began
 
-    async def replay(self, count: int) -> float:
-        """Seconds that the newest so many take to be replayed."""
-        async with hf.connect(self._url) as client:
-            began = time.perf_counter()
-            fits = 0
-            async for found in client.replay_runs([ten], limit=count):
+
+def replay(url: str, count: int) -> float:
+    """Seconds that the newest so many take to be replayed, measured by a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.cases.replay", url, str(count)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    return float(json.loads(done.stdout))
+
+
+def main(url: str, count: int) -> None:
+    """Replay as the command does, and print the seconds.
+
+    Raises:
+        RuntimeError: a run does not fit.
+    """
+    # By its name, as the command imports it: here it is __main__.
+    from benchmarks.cases.replay import ten
+
+    children = Children([ten], cores())
+    forked = children.fork(url)
+
+    async def measure() -> tuple[int, float]:
+        chosen = checked(None, None, None, None, count)
+        async with hf.connect(url) as client:
+            began, fits = time.perf_counter(), 0
+            async for found in client.replay_by([ten], chosen, "10s", children if forked else None, 0):
                 fits += found.outcome == "fits"
-            took = time.perf_counter() - began
-        if fits != count:
-            raise RuntimeError(f"{fits} of {count} fit")
-        return took
+            return fits, time.perf_counter() - began
+
+    fits, took = asyncio.run(measure())
+    if fits != count:
+        raise RuntimeError(f"{fits} of {count} fit")
+    print(json.dumps(took))
 
 
 def run(backend: Backend, sizes: Sizes) -> list[Row]:
@@ -77,10 +105,10 @@ def run(backend: Backend, sizes: Sizes) -> list[Row]:
     replayed: list[float] = []
     with backend.database() as url, Child("benchmarks.cases.replay:Ours", url=url) as ours:
         ours.call("record", count=WARM_UP)
-        ours.call("replay", count=WARM_UP)
+        replay(url, WARM_UP)
         for _ in range(sizes.rounds):
             ran.append(ours.call("record", count=RUNS))
-            replayed.append(ours.call("replay", count=RUNS))
+            replayed.append(replay(url, RUNS))
     ratio = median(a / b for a, b in zip(ran, replayed, strict=True))
     return [
         Row(
@@ -89,3 +117,7 @@ def run(backend: Backend, sizes: Sizes) -> list[Row]:
         ),
         Row(CASE, backend.name, "runs/s executed", RUNS / median(ran)),
     ]  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -38,7 +38,8 @@ from holdfast.engine.shares import ShareView
 from holdfast.engine.spending import CostLine, CostReport, ModelCallView
 from holdfast.engine.steering import continue_as_new, hold, patched, progress, set_attributes, shield
 from holdfast.engine.step import Step, step
-from holdfast.engine.streams import Stream, stream
+from holdfast.engine.stream_handles import Stream
+from holdfast.engine.streams import stream
 from holdfast.engine.workflow import RunFailure, Workflow, workflow
 from holdfast.errors import (
     AgentFailed,

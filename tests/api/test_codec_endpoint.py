@@ -177,8 +177,22 @@ async def test_an_endpoint_that_nobody_serves_is_told():
 
 async def test_answers_without_end_are_not_read(monkeypatch):
     monkeypatch.setattr(remote_codec, "LARGEST_ANSWER_BYTES", 1000)
-    with pytest.raises(CodecUnavailable, match="too many bytes"):
-        await remote(answering(200, bytes(10_000))).decode([b"x"])
+    [found] = await remote(answering(200, bytes(10_000))).decode([b"x"])
+    assert isinstance(found, CodecError)
+    assert "too many for the codec endpoint" in str(found)
+
+
+async def test_a_value_that_is_too_large_for_the_endpoint_is_refused_and_the_rest_is_not(monkeypatch):
+    monkeypatch.setattr(codec_endpoint, "MOST_BYTES", 4000)
+    codec = remote(create_codec_app(CODEC))
+    small = [os.urandom(1000) for _ in range(5)]  # together they are too large too
+    assert await CODEC.decode(await codec.encode(small)) == small
+    with pytest.raises(CodecError, match=r"its 9,000 bytes.* are too many for the codec endpoint"):
+        await codec.encode([small[0], bytes(9000)])
+    large, *others = await CODEC.encode([os.urandom(9000), *small])
+    refused, *opened = await codec.decode([large, *others])
+    assert isinstance(refused, CodecError)
+    assert opened == small
 
 
 async def test_the_authorisation_of_the_reader_is_forwarded_and_of_nobody_else(monkeypatch):

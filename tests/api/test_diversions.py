@@ -163,6 +163,28 @@ async def test_another_tenant_sees_and_starts_nothing(disk_url: str) -> None:
         assert started.status_code == 201  # the limit is of each tenant alone
 
 
+async def test_a_schedule_whose_start_is_dropped_says_so(shop: Served) -> None:
+    http = shop.http()
+    terms = {"workflow": "reminds", "input": {"customer": "a"}, "every": "30d"}
+    assert (await http.put(f"{V1}/schedules/often", json=terms)).status_code == 201
+    assert (await http.post(f"{V1}/schedules/often/run")).status_code == 201
+    said = problem(await http.post(f"{V1}/schedules/often/run"), 409, "start-dropped")
+    [dropped] = (await http.get(f"{V1}/diversions")).json()["items"]
+    assert (said["diversion"], said["reason"]) == (dropped["id"], dropped["reason"])
+    assert (said["rule"], said["key"]) == ("rate_limit", "a")
+
+
+async def test_what_is_repeated_with_its_key_brings_its_items_once(shop: Served) -> None:
+    http = shop.http()
+    for number in (0, 1, 1):
+        said = await http.post(
+            runs("index"), json={"input": {"docs": [{"customer": "a"}]}}, headers={"Idempotency-Key": f"k-{number}"}
+        )
+        assert said.status_code == (200 if number else 201)
+    [first] = (await http.get(f"{V1}/runs")).json()["items"]
+    assert "2 starts so far" in (await http.get(f"{V1}/runs/{first['id']}/explain")).json()["text"]
+
+
 async def test_a_webhook_claims_no_run_that_is_not_there(sqlite_url: str) -> None:
     hooks = {
         "drops": WebhookConfig(secret=SECRET, workflow="reminds"),

@@ -38,7 +38,7 @@ def test_all_is_well(shop: Path, sqlite_url: str) -> None:
     assert found["ok"]
     names = {one["name"] for one in found["checks"]}
     wanted = "python packages sqlite configuration url database wal writer disk schema durable clock worker ready held"
-    assert names == set(wanted.split())
+    assert names == {*wanted.split(), "values"}
     [seen] = [one["text"] for one in found["checks"] if one["name"] == "worker"]
     assert f"process {worker.pid} on" in seen
 
@@ -206,3 +206,15 @@ def test_postgres(shop: Path, empty_postgres_database: str) -> None:
     assert "a commit may not reach the disk" in _problem(
         empty_postgres_database
     )  # the tests' server does not wait for the disk
+
+
+def test_where_large_values_are_kept_is_tried(shop: Path) -> None:
+    inside("db", "migrate", "--url", URL)
+    folder = shop / "large"
+    (shop / "holdfast.toml").write_text(f'[values]\napart = "{folder}"\n')
+    [found] = [one["text"] for one in _examine(code=0) if one["name"] == "storage"]
+    assert found == f"large values can be written to {folder}, and read"
+    assert list(folder.iterdir()) == []
+    folder.rmdir()
+    folder.write_text("in the way")
+    assert f"storage: the folder of large values, {folder}, cannot be written to" in _problem()

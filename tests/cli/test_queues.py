@@ -45,10 +45,10 @@ def start(url: str, id: str, order: str, *more: str) -> None:
 def test_a_queue_is_limited_and_paused(till: Path, disk_url: str) -> None:
     registered(disk_url)
     start(disk_url, "p-1", "o-1", "--queue", "slow")
-    limited = said("queues", "limit", "slow", "--total", "5", "--per-worker", "2", url=disk_url)
+    limited = said("queues", "set", "slow", "--total", "5", "--per-worker", "2", url=disk_url)
     assert limited.items() >= {"name": "slow", "total": 5, "per_worker": 2, "paused": False, "ready": 1}.items()
     assert (limited["executing"], limited["oldest_at"] is None) == (0, False)
-    lifted = inside("queues", "limit", "slow", "--per-worker", "none", "--url", disk_url)[0]
+    lifted = inside("queues", "set", "slow", "--per-worker", "none", "--url", disk_url)[0]
     assert lifted == "queue slow, at most 5 runs at once\n"
     assert inside("queues", "pause", "slow", "--url", disk_url)[0].endswith("at most 5 runs at once, paused\n")
     assert "paused" in inside("queues", "list", "--url", disk_url)[0]
@@ -78,11 +78,11 @@ def test_shares_are_weighed_and_limited(till: Path, disk_url: str) -> None:
 def test_a_limit_that_cannot_be(till: Path, sqlite_url: str) -> None:
     inside("db", "migrate", "--url", sqlite_url)
     for arguments, why in (
-        ([], "give --total or --per-worker"),
+        ([], "give --total, --per-worker"),
         (["--total", "many"], "--total is 'many'"),
         (["--total", "0"], "total is 0"),
     ):
-        assert why in inside("queues", "limit", "slow", *arguments, "--url", sqlite_url, code=2)[1]
+        assert why in inside("queues", "set", "slow", *arguments, "--url", sqlite_url, code=2)[1]
     assert "no queues" in inside("queues", "list", "--url", sqlite_url)[1]
 
 

@@ -101,7 +101,7 @@ def test_what_is_refused_is_told_as_on_the_database(remote: Served) -> None:
         (("runs", "list", "--limit", "0"), 2),
         (("users", "show", "nobody"), 3),
         (("schedules", "show", "absent"), 3),
-        (("queues", "limit", "a", "--total", "0"), 2),
+        (("queues", "set", "a", "--total", "0"), 2),
     ):
         theirs, ours = inside(*arguments, code=code)[1], inside(*arguments, "--url", remote.url, code=code)[1]
         assert theirs == ours
@@ -117,7 +117,7 @@ def test_everything_else_goes_through_a_server_too(remote: Served) -> None:
     assert said("schedules", "set", "hourly", "remind", "--every", "1h")["name"] == "hourly"
     assert said("schedules", "pause", "hourly")["paused"]
     assert inside("schedules", "delete", "hourly")
-    assert said("queues", "limit", "slow", "--total", "3")["total"] == 3
+    assert said("queues", "set", "slow", "--total", "3")["total"] == 3
     assert "checkout" in inside("workflows", "list")[0]
     assert said("lanes", "list") == []
     assert any(one["status"] == "failed" for one in said("retention", "show"))

@@ -10,7 +10,7 @@ from holdfast.model.ids import uuid7
 from holdfast.model.references import DATABASE, Reference, used_blob
 from holdfast.store.base import Store
 from holdfast.store.blobs import PART_BYTES, UnusedBlob
-from holdfast.store.operations import Batch, Blob, BlobUse, ClaimedRun, Event, Fork
+from holdfast.store.operations import Batch, Blob, BlobUse, ClaimedRun, Continue, Event, Fork
 from tests.conformance.kit import checkpoint, claim, commit, event, expecting, make, settle, start, topic, uid, wait
 
 AT = 1_700_000_000_000_000
@@ -118,6 +118,27 @@ async def test_a_fork_uses_what_its_source_does(store: Store) -> None:
     assert await unused(store) == []
     rows, _ = await store.load_journals([fork.uid])
     assert [used_blob(one.output) for one in rows] == [other.id]
+
+
+async def test_a_run_that_begins_again_uses_nothing_but_its_new_input(store: Store) -> None:
+    first, made, anew = blob(b"x", AT), blob(b"y", AT + 1), blob(b"z", AT + 2)
+    [run] = await run_with(store, first)
+    row = checkpoint(run, b"\1", output=reference(made))
+    await commit(store, blobs=[made], blob_uses=[BlobUse(run.uid, made.id)], checkpoints=[row])
+    await commit(store, blobs=[anew], blob_uses=[BlobUse(run.uid, anew.id)])
+    assert await store.continue_as_new(Continue(run.uid, run.epoch, reference(anew), b"[[1,0]]", 1, 99))
+    assert await unused(store) == [first.id, made.id]
+    [run] = await claim(store)
+    assert used_blob(run.input) == anew.id
+    assert await store.continue_as_new(Continue(run.uid, run.epoch, b"\x01{}", b"[[1,0]]", 1, 99))
+    assert await unused(store) == [first.id, made.id, anew.id]
+
+
+async def test_what_is_unused_is_looked_at_anew(store: Store) -> None:
+    used, left = blob(b"x"), blob(b"y")
+    await run_with(store, used)
+    await commit(store, blobs=[left])
+    assert await store.blobs.still_unused([used.id, left.id, os.urandom(16)]) == [left.id]
 
 
 @pytest.mark.parametrize("sent_first", [False, True])

@@ -116,6 +116,9 @@ def questions(house: House) -> dict[str, Callable[[Store], Awaitable[Any]]]:
     async def attempts(s: Store) -> Any:
         return (await s.load_journals(uids))[1]
 
+    async def recorded(s: Store, part: str) -> Any:
+        return sorted(map(tuple, getattr(await s.load_recorded(tenant, uids), part)))
+
     async def parts(s: Store) -> Any:
         return [
             part
@@ -135,6 +138,10 @@ def questions(house: House) -> dict[str, Callable[[Store], Awaitable[Any]]]:
     return {
         "find_runs": found,
         "list_runs": lambda s: s.list_runs(tenant, workflow="flow", status=None, limit=9, before=None),
+        "list_recorded": lambda s: s.list_recorded(tenant, workflow="flow", status=None, limit=9, before=None),
+        "recorded runs": lambda s: recorded(s, "runs"),
+        "recorded entries": lambda s: recorded(s, "entries"),
+        "recorded attempts": lambda s: recorded(s, "attempts"),
         "failed": by("status = 'failed'"),
         "running": by("status = 'running'"),
         "waiting": by("status = 'waiting'"),
@@ -184,7 +191,7 @@ SHARED: dict[str, Callable[[Store], Awaitable[Any]]] = {
 
 READS = {
     "now", "load_journals", "browse_journal", "read_entries", "read_open", "read_waits", "read_outcomes", "find_runs",
-    "list_runs", "search_runs", "count_runs", "children", "child_outcomes", "standing", "list_lanes", "list_schedules",
+    "list_runs", "list_recorded", "load_recorded", "search_runs", "count_runs", "children", "child_outcomes", "standing", "list_lanes", "list_schedules",
     "due_schedules", "list_users", "find_user", "find_key", "list_keys", "find_session", "list_audit", "list_views",
     "read_tallies", *SHARED,
 }  # fmt: skip

@@ -10,12 +10,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from holdfast.model.shares import share_name, share_of, weight_name
+from holdfast.model.shares import PLACE_BYTES, share_name, share_of, too_long, weight_name
 from holdfast.store import turn_lines
 from holdfast.store.base import Store
 from holdfast.store.operations import Batch, Cap, Claim, ClaimedRun, Results, Start
 from holdfast.store.postgres import claim as claiming
 from holdfast.store.rows import QueueRow, ShareRow
+from holdfast.store.turn_lines import Line
 from tests.conformance.kit import KIND, OTHER, WORKER, commit, make, park, register, settle, start
 
 
@@ -92,14 +93,17 @@ async def settled(store: Store, runs: Iterable[ClaimedRun]) -> None:
     await commit(store, settles=[settle(run) for run in runs])
 
 
-async def test_a_tenants_run_does_not_wait_behind_another_ones(store: Store) -> None:
-    await waiting(store, "large", 400)
-    await take(store, 20)
-    await waiting(store, "small", 1)
-    found: list[ClaimedRun] = []
-    for _ in range(10):
-        found += await take(store, 20)
-    assert tenants(found) == {"large": 199, "small": 1}
+@pytest.mark.parametrize("large", ["large", "default"])
+async def test_a_tenants_run_does_not_wait_behind_another_ones(store: Store, large: str) -> None:
+    await waiting(store, large, 600)
+    for before in range(8):
+        for _ in range(before):
+            await take(store, 5)
+        await make(store, of("small", before))
+        claims = 1
+        while "small" not in tenants(await take(store, 5)):
+            claims += 1
+        assert claims <= turn_lines.EVERY + 1 < 10
 
 
 async def test_tenants_have_the_same_of_each_claim(store: Store) -> None:
@@ -341,6 +345,42 @@ async def test_a_limit_counts_the_runs_of_shares_that_execute_already(store: Sto
     assert len(await take(store, 9, caps=(Cap("main", 9, 8),))) == 8 - sum(executing.values())
 
 
+async def test_what_was_claimed_in_ignorance_of_a_limit_counts_when_it_is_told(store: Store) -> None:
+    await waiting(store, "a", 4)
+    caps = (Cap("main", 9, None, 2),)
+    await store.set_queue(QueueRow("main", None, None, False, 2))
+    assert len(await take(store, 2)) == 2
+    await store.count_executing(["main", "nothing"])
+    assert await take(store, 9, caps=caps) == []
+    await store.set_queue(QueueRow("main", None, None, False))
+    await store.count_executing(["main"])
+    assert len(await take(store, 9, caps=caps)) == 2
+
+
+async def test_the_longest_names_that_can_be(store: Store) -> None:
+    characters = "".join(chr(65 + byte % 58) for byte in os.urandom(4 * 512))  # nothing that could be compressed
+    kind = ("main", characters[:512], characters[512:1024], 1)
+    key = characters[1024:][: PLACE_BYTES - 1024 - len(share_name("main", "é" * 256, "").encode())]
+    row = start("long", tenant="é" * 256, kind=kind)._replace(queue=share_name("main", "é" * 256, key))
+    assert not too_long(row.queue, row.workflow, row.version)
+    assert too_long(row.queue, row.workflow, row.version, "x")
+    await make(store, row)
+    (found,) = await take(store, 9, kinds=[kind])
+    assert found.id == "long"
+
+
+async def test_odd_names_are_names_like_others(store: Store) -> None:
+    odd = ["%", "_", "a", "a ", "a\x01", "A", "ä", "\U0001f600", "a/b", "\\", "zz\x7f", "\uffff"]
+    for tenant in odd:
+        await waiting(store, tenant, 2)
+        for key in odd:
+            await waiting(store, tenant, 1, key)
+    await take(store, 1)
+    found = await take(store, 1000)
+    assert len(found) == len(odd) * (len(odd) + 2) - 1
+    assert await take(store, 9) == []
+
+
 async def test_shares_are_listed_by_how_many_wait(store: Store) -> None:
     await waiting(store, "default", 2)
     await waiting(store, "b", 3, "k")
@@ -416,6 +456,11 @@ async def test_places_are_found_by_probes_of_the_index(postgres_database: str) -
         assert [row[1] for row in await connection.fetch(statement, *given)] == [
             share_name("main", "large", ""), share_name("main", "many", "00000"), share_name("main", "small", "")
         ]  # fmt: skip
+        # Where one range gives enough, the next one is not looked at.
+        ranges = [0, 0], ["main\x1fmany", "main\x1f"], ["main ", "main\x1fmany"]
+        for most, queues in ((1, ["many"]), (2, ["many", "small"]), (3, ["many", "small", "large"])):
+            found = await connection.fetch(statement, *ranges, [most], *given[4:])
+            assert [share_of(row[1]).tenant for row in found] == queues
         await connection.execute(f"PREPARE look AS {statement}")
         rows = await connection.fetch(
             "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) EXECUTE look (ARRAY[0], ARRAY['main' || chr(31)],"
@@ -431,6 +476,18 @@ async def test_places_are_found_by_probes_of_the_index(postgres_database: str) -
         assert max(int(found) for found in re.findall(r"shared hit=(\d+)", plan)) < 200, plan
     finally:
         await connection.close()
+
+
+def test_no_more_are_known_than_so_many() -> None:
+    line, claim = Line("main", None), 0
+    for claim in range(1000):
+        if line.wants(1, claim, again=False):
+            line.begin(claim)
+            seen = [(share_name("main", f"{claim:04} {number:03}", ""), True) for number in range(128)]
+            line.found(seen, 128, claim, plain=False)
+            line.turn_to(list(line.turns)[:1], [1], 1, 0, whole=True)
+            line.took(f"{claim}", 1, 1)
+    assert 900 < len(line.turns) < turn_lines.KNOWN + 128
 
 
 async def test_a_claim_of_limited_shares_waits_for_the_one_before(postgres_database: str) -> None:

@@ -61,18 +61,39 @@ async def only(company: str) -> object:
     return await hf.wait_for_event("go", key=company)
 
 
-async def test_a_run_that_a_rule_drops_is_named_and_explained(place: Place) -> None:
+async def test_a_run_that_a_rule_drops_is_named_and_explained(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "holdfast")
     async with hf.Worker(place.client, [only], drain=0):
         await place.client.start(only.options(id="o-1"), "Acme")
 
         def hand_over(turn: hf.Turn[Any], to: hf.Handover) -> None:
             to.start(only, turn.state.collected["company"])
 
-        result = await last(await place.desk(engine(hand_over)))
+        desk = await place.desk(engine(hand_over))
+        result = await last(desk)
         assert (result.status, result.started) == ("handed_over", [f"{result.conversation_id}/2"])
+        assert desk._holding.has_runs or "and the start was dropped" in caplog.text
         assert f"there is no run {result.started[0]}" in await place.client.explain(result.started[0])
         [dropped] = await place.client.diversions()
         assert (dropped.asked_id, dropped.way, dropped.run_id) == (result.started[0], "dropped", "o-1")
+
+
+@hf.workflow(singleton=hf.Singleton(key="company", when_taken="cancel"))
+async def newest(company: str) -> None: ...
+
+
+async def test_whoever_waits_is_told_of_a_run_that_gives_way(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    core, told = place.client.core, []
+    announce = core.announce
+    monkeypatch.setattr(core, "announce", lambda kind: (told.append(kind), announce(kind)))
+    await place.client.start(newest.options(id="o-1"), "Acme")
+
+    def hand_over(turn: hf.Turn[Any], to: hf.Handover) -> None:
+        to.start(newest, turn.state.collected["company"])
+
+    await last(await place.desk(engine(hand_over)))
+    assert (await place.client.get("o-1")).status == "cancelled"
+    assert {"done", "wake"} <= set(told)
 
 
 async def test_runs_with_options_and_by_name(place: Place) -> None:

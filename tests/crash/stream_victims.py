@@ -1,10 +1,15 @@
-"""Processes of the kill tests of streams: ``python stream_victims.py work URL``, ``serve URL PORT``, or
-``read ADDRESS RUN LOG``, which appends a line to LOG for each chunk and goes on behind the last that is there.
+"""Processes of the kill tests of streams, each forked from this one, which has imported everything already.
+
+It reads a line for each: a JSON list, ``["work", URL]``, ``["serve", URL, PORT]``, or ``["read", ADDRESS, RUN, LOG]``,
+which appends a line to LOG for each chunk and goes on behind the last that is there. It answers with the process's id.
 """
 
 import asyncio
 import json
+import os
+import signal
 import sys
+import traceback
 from pathlib import Path
 
 import uvicorn
@@ -62,11 +67,31 @@ async def read(address: str, run: str, log: Path) -> None:
                 file.flush()
 
 
-if __name__ == "__main__":
-    what, *rest = sys.argv[1:]
+def begin(what: str, *given: str) -> None:
+    """Be one of them."""
     if what == "work":
-        asyncio.run(work(*rest))
+        asyncio.run(work(*given))
     elif what == "serve":
-        uvicorn.run(create_app(rest[0], config=ServeConfig()), port=int(rest[1]), log_level="error", access_log=False)
+        app = create_app(given[0], config=ServeConfig())
+        uvicorn.run(app, port=int(given[1]), log_level="error", access_log=False)
     else:
-        asyncio.run(read(rest[0], rest[1], Path(rest[2])))
+        asyncio.run(read(given[0], given[1], Path(given[2])))
+
+
+def main() -> None:
+    """Fork whatever is asked for, until nobody asks any more."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    for line in sys.stdin:
+        process = os.fork()
+        if process == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            try:
+                begin(*json.loads(line))
+            except BaseException:
+                traceback.print_exc()
+            os._exit(0)
+        print(process, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -25,15 +27,16 @@ from tests.engine.helpers import serving, until
 class Processes:
     """A writer, a server and a reader, each in a process of its own."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, nursery: asyncio.subprocess.Process) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = url
         self.log = folder / "log"
-        self.errors = folder / "errors"
-        self.running: dict[str, asyncio.subprocess.Process] = {}
+        self.running: dict[str, int] = {}
         self.run = ""
+        self._nursery = nursery
+        self._asking = asyncio.Lock()
 
     async def begin(self, what: str) -> None:
         """Start the writer, the server or the reader."""
@@ -42,20 +45,37 @@ class Processes:
             "serve": (self.url, str(self.port)),
             "read": (f"http://127.0.0.1:{self.port}", self.run, str(self.log)),
         }[what]
-        with self.errors.open("ab") as errors:
-            self.running[what] = await asyncio.create_subprocess_exec(
-                sys.executable, stream_victims.__file__, what, *given, stderr=errors, stdout=errors
-            )
+        assert self._nursery.stdin is not None
+        assert self._nursery.stdout is not None
+        async with self._asking:
+            self._nursery.stdin.write(json.dumps([what, *given]).encode() + b"\n")
+            self.running[what] = int(await self._nursery.stdout.readline())
+
+    async def end(self, what: str) -> None:
+        """Kill it."""
+        if self.runs(what):
+            os.kill(self.running[what], signal.SIGKILL)
+        async with asyncio.timeout(60):
+            while self.runs(what):
+                await asyncio.sleep(0.01)
+
+    def runs(self, what: str) -> bool:
+        """Whether it does."""
+        try:
+            os.kill(self.running[what], 0)
+        except ProcessLookupError:
+            return False
+        return True
 
     async def kill(self, what: str) -> None:
         """Kill it, and start another."""
-        self.running[what].kill()
-        await self.running[what].wait()
+        await self.end(what)
         await self.begin(what)
 
-    def lines(self) -> int:
-        """How much was read."""
-        return self.log.read_bytes().count(b"\n") if self.log.exists() else 0
+    def read(self) -> list[list[Any]]:
+        """The chunks that were read; one that is being written is none."""
+        text = self.log.read_text() if self.log.exists() else ""
+        return [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
 
     async def served(self) -> None:
         """Wait until the server answers."""
@@ -69,19 +89,19 @@ class Processes:
                     writer.close()
                     return
 
-    async def end(self) -> None:
-        """Kill all that is left."""
-        for process in self.running.values():
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-
 
 @pytest.fixture
 async def processes(disk_url: str, tmp_path: Path) -> AsyncIterator[Processes]:
-    found = Processes(disk_url, tmp_path)
+    with (tmp_path / "errors").open("ab") as errors:
+        nursery = await asyncio.create_subprocess_exec(
+            sys.executable, stream_victims.__file__, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+        )  # fmt: skip
+    found = Processes(disk_url, tmp_path, nursery)
     yield found
-    await found.end()
+    for what in found.running:
+        await found.end(what)
+    await nursery.communicate(b"")  # it ends with its input
 
 
 async def through_kills(processes: Processes, values: int, kills: Sequence[Sequence[str]], pause: float) -> None:
@@ -103,7 +123,7 @@ async def through_kills(processes: Processes, values: int, kills: Sequence[Seque
         for number, killed in enumerate(kills, 1):
 
             async def so_far(enough: int = values * number // (len(kills) + 2)) -> bool:
-                return processes.lines() > enough
+                return len(processes.read()) > enough
 
             await until(so_far, 120)
             await asyncio.gather(*(processes.kill(what) for what in killed))
@@ -112,9 +132,11 @@ async def through_kills(processes: Processes, values: int, kills: Sequence[Seque
                 await processes.served()
         assert await run.result(timeout="120s") == values
         async with asyncio.timeout(120):
-            while (await processes.running["read"].wait()) != 0:
-                await processes.begin("read")
-        await check(client, run.id, values, [json.loads(line) for line in processes.log.read_text().splitlines()])
+            while processes.read()[-1][1] != "end":
+                if not processes.runs("read"):
+                    await processes.begin("read")
+                await asyncio.sleep(0.05)
+        await check(client, run.id, values, processes.read())
 
 
 async def check(client: hf.Client, run_id: str, values: int, seen: list[Any]) -> None:

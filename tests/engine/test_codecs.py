@@ -231,7 +231,7 @@ async def test_plain_values_are_read_beside_sealed_ones(store_url: str) -> None:
 
 @pytest.mark.parametrize("there", ["none", "other", "wrong"])
 async def test_a_run_whose_values_a_worker_cannot_open_is_held_and_goes_on_where_the_key_is(
-    disk_url: str, there: str
+    disk_url: str, there: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with sealed(disk_url, values("2026-10"), waits) as client:
         run = await client.start(waits)
@@ -243,6 +243,7 @@ async def test_a_run_whose_values_a_worker_cannot_open_is_held_and_goes_on_where
     async with sealed(disk_url, how, waits) as client:
         view = await until_status(client, run.id, "held")
         assert "2026-10" in view.error["message"]  # type: ignore[index]
+    assert f"run {run.id} is held: " in caplog.text
     async with sealed(disk_url, values("2026-10", "2026-11"), waits) as client:
         await client.release(run.id)
         assert (await until_status(client, run.id, "succeeded")).output == "news"
@@ -400,7 +401,7 @@ async def test_a_start_waits_for_a_codec_no_longer_than_a_client_waits_for_a_dat
 
 @pytest.mark.parametrize("described", [True, False])
 async def test_a_child_process_that_executes_a_run_alone_opens_its_values_or_is_not_used(
-    sqlite_url: str, described: bool, monkeypatch: pytest.MonkeyPatch
+    sqlite_url: str, described: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(dispatcher, "RESCUES_ISOLATED", 0)
     monkeypatch.setattr(isolation, "values", ("tests.engine.codec_kit:in_child", "2026-11") if described else None)
@@ -419,6 +420,7 @@ async def test_a_child_process_that_executes_a_run_alone_opens_its_values_or_is_
         given, told, pid = await run.result("60s")
         assert (given, told) == (WORD, f"go, {WORD}")
         assert (pid == os.getpid()) is not described
+        assert ("executes among the others" in caplog.text) is not described
         for child in children:
             await child._process.wait()
             while not child._replies.at_eof():

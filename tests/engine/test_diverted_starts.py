@@ -165,7 +165,6 @@ async def test_what_is_started_on_failure_obeys_its_rules(disk_url: str) -> None
             run = await client.start(watched.options(id=f"w-{number}"), "ada")
             with pytest.raises(hf.RunFailed):
                 await run.result("20s")
-        await until_status(client, "w-1/1.failed", "waiting")
         [dropped] = await client.diversions()
         assert (dropped.asked_id, dropped.run_id, dropped.rule) == ("w-2/1.failed", "w-1/1.failed", "singleton")
 
@@ -198,7 +197,11 @@ async def test_a_run_that_gives_way_to_an_entry_is_told_at_once(disk_url: str, t
         append(tmp_path, orders(1, customer="ada"))
         await once(client, tmp_path)
         [old] = await client.list()
-        await until_status(client, old.id, "waiting")
+
+        async def executes() -> bool:
+            return bool(await client.history(old.id))
+
+        await until(executes)
         append(tmp_path, orders(2, customer="ada"))
         await once(client, tmp_path)
         assert {"ready", "asked", "done", "wake"} <= set(told)
@@ -208,3 +211,28 @@ async def test_a_run_that_gives_way_to_an_entry_is_told_at_once(disk_url: str, t
 
         await until(gave_way)
         assert (await client.count(status="cancelled")).runs == 1
+
+
+async def test_a_schedule_whose_starts_are_dropped_cancels_no_run_of_others(disk_url: str) -> None:
+    async with serving(disk_url, sync, lease=LONG_LEASE) as client:
+        open_run = await client.start(sync.options(id="mine"), "o")
+        await client.schedule("often", sync, input=("o",), every="1m", overlap="cancel", catch_up="all")
+        await move(client, 250)
+
+        async def dealt_with() -> bool:
+            return len(await client.diversions(run_id="mine")) >= 4
+
+        await until(dealt_with)
+        await client.send_event("go", "yes", key="o")
+        assert await open_run.result("20s") == "yes"
+
+
+async def test_a_debounce_decides_when_the_run_of_a_schedule_starts_whatever_its_jitter(disk_url: str) -> None:
+    async with serving(disk_url, quiet, lease=LONG_LEASE) as client:
+        await client.schedule("often", quiet, input=("d",), every="1m", jitter="30s")
+        await move(client, 70)
+
+        async def made() -> bool:
+            return bool(await client.diversions(way="delayed", rule="debounce"))
+
+        await until(made)

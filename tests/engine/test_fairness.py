@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 import holdfast as hf
+from holdfast.engine.dispatcher import Dispatcher
 from holdfast.engine.shares import ShareView
 from holdfast.store import turn_lines
 from tests.engine.helpers import serving, until, until_status
@@ -106,20 +107,90 @@ async def test_weights_are_heeded_as_they_are_set(disk_url: str) -> None:
 
 
 async def test_of_each_key_so_many_runs_execute(store_url: str) -> None:
+    async with hf.connect(store_url) as client:
+        await client.set_queue("gpu", per_key=2)  # before a worker claims that does not know it
+        runs = [await client.start(picture, customer) for customer in "aaaaabbbcc"]
+        async with hf.Worker(client, [picture], concurrency=50, drain=0):
+
+            async def six() -> bool:
+                return sum(executing.values()) == 6
+
+            await until(six)
+            known = {("default", "a"): (3, 2), ("default", "b"): (1, 2), ("default", "c"): (0, 2)}
+            assert await shares(client) == known
+            said = [await client.explain(run.id) for run in runs]
+            assert said.count("queue gpu executes 2 of 2 runs of its share") == 4
+            gate.set()
+            assert [await run.result(timeout="30s") for run in runs] == list("aaaaabbbcc")
+            assert max(most.values()) == 2
+
+
+async def test_what_a_worker_claims_before_it_knows_a_limit_counts_once_it_does(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    knows = False
+    heed = Dispatcher._heed_flow
+
+    async def late(self: Dispatcher) -> None:
+        if knows:
+            await heed(self)
+
+    monkeypatch.setattr(Dispatcher, "_heed_flow", late)
     async with serving(store_url, picture, concurrency=50) as client:
         await client.set_queue("gpu", per_key=2)
-        runs = [await client.start(picture, customer) for customer in "aaaaabbbcc"]
+        runs = [await client.start(picture, "a") for _ in range(2)]
 
-        async def six() -> bool:
-            return sum(executing.values()) == 6
+        async def two() -> bool:
+            return executing["a"] == 2
 
-        await until(six)
-        assert await shares(client) == {("default", "a"): (3, 2), ("default", "b"): (1, 2), ("default", "c"): (0, 2)}
-        said = [await client.explain(run.id) for run in runs]
-        assert said.count("queue gpu executes 2 of 2 runs of its share") == 4
+        async def known() -> bool:
+            return all(one.is_capped("gpu") for one in client.core._dispatchers)
+
+        async def other() -> bool:
+            return executing["b"] == 1
+
+        await until(two)
+        knows = True
+        client.core.announce("flow")
+        await until(known)
+        runs += [await client.start(picture, customer) for customer in "aab"]
+        await until(other)
+        assert await shares(client) == {("default", "a"): (2, 2), ("default", "b"): (0, 1)}
         gate.set()
-        assert [await run.result(timeout="30s") for run in runs] == list("aaaaabbbcc")
-        assert max(most.values()) == 2
+        for run in runs:
+            await run.result(timeout="30s")
+
+
+async def test_names_that_are_too_long_for_the_index_are_told_at_the_start() -> None:
+    async with hf.connect("memory://", tenant="é" * 512) as client:
+        assert (await client.start(of_customer, "k" * 512, "x")).id
+        with pytest.raises(hf.UsageError, match=r"have 2,5.. bytes together.*give shorter ones"):
+            await client.start(of_customer, "€" * 490, "x")
+        with pytest.raises(hf.UsageError, match=r"have 2,5.. bytes together"):
+            await client.start(job.options(queue="€" * 512), "x")
+        with pytest.raises(hf.UsageError, match="bytes together; give at most 2,500"):
+            await client.set_queue("€" * 512, weights={"€" * 512: 2})
+
+
+async def test_a_tenant_with_a_slash_in_its_name_is_weighed(disk_url: str) -> None:
+    async with hf.connect(disk_url) as client, hf.connect(disk_url, tenant="acme/eu") as acme:
+        await client.set_queue("gpu", weights={r"acme\/eu": 3, r"acme\/eu/a/b": 4, "acme": 9, "acme/eu": 8})
+        for customer in ("a/b", "tin"):
+            await acme.start_many(of_customer, [(customer, "acme")] * 200)
+        await client.start_many(job, [("default",)] * 200)
+        assert {(one.tenant, one.key): one.weight for one in await client.queue_shares("gpu")} == {
+            ("acme/eu", "a/b"): 4, ("acme/eu", "tin"): 1, ("default", ""): 1
+        }  # fmt: skip
+        async with hf.Worker(client, [job, of_customer], concurrency=4):
+
+            async def enough() -> bool:
+                return len(order) >= 200
+
+            await until(enough)
+        seen = Counter(order[40:200])
+        acmes = seen["acme", "a/b"] + seen["acme", "tin"]
+        assert 2.2 <= acmes / seen["default", ""] <= 4
+        assert 2.5 <= seen["acme", "a/b"] / seen["acme", "tin"] <= 6
 
 
 async def test_a_limit_lifted_lets_the_others_go_on(store_url: str) -> None:
@@ -222,6 +293,7 @@ async def test_where_a_run_stands_in_its_share(disk_url: str) -> None:
         ({"weights": {"": 1}}, "a weight is for ''"),
         ({"weights": {"acme/": 1}}, "a weight is for 'acme/'"),
         ({"weights": {"/gold": 1}}, "a weight is for '/gold'"),
+        ({"weights": {"ac\\me": 1}}, "a weight is for 'ac.*stands a backslash"),
         ({"weights": {7: 1}}, "a weight is for 7"),
         ({"weights": [("acme", 1)]}, "weights is "),
         ({"weights": {"a\x1fb": 1}}, "control character"),

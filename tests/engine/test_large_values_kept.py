@@ -12,6 +12,7 @@ import holdfast as hf
 from holdfast.model.ids import uuid7
 from holdfast.model.references import reference_of
 from holdfast.services.blob_pruner import BlobPruner
+from holdfast.store.operations import Batch, BlobUse
 from holdfast.store.values.places import name_of, place_at
 from holdfast.store.values.values import Values
 from tests.engine.helpers import outcome, until, until_status
@@ -112,6 +113,20 @@ async def test_what_is_unused_for_a_day_is_deleted(place: tuple[str, Values], mo
         assert len(await blobs(client)) == 1  # seen, and looked at once more before it goes
         await pruner.turn()
         assert await blobs(client) == []
+
+
+async def test_what_somebody_uses_by_the_time_it_is_deleted_stays(place: tuple[str, Values]) -> None:
+    """As a fork does, that read its source before it was deleted."""
+    async with working(place) as client:
+        store = client.core.sealed
+        stored = await store.sealing.payload(b"\x01" + BIG.encode(), os.urandom(16))
+        seen, _ = await store.blobs.unused_blobs(b"", LAST, 10)
+        run = await client.start(echo, "small")
+        await run.result(timeout="20s")
+        [row] = await store.inner.find_runs("default", [run.id])
+        await store.inner.commit(Batch(blob_uses=[BlobUse(row.uid, seen[0].id)]))
+        assert await store.sealing.apart.delete(seen) == 0
+        assert await store.sealing.plain([stored]) == [b"\x01" + BIG.encode()]
 
 
 CHILD = """

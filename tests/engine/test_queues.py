@@ -197,7 +197,7 @@ async def test_a_pause_by_another_process_is_seen_before_the_next_poll(
 ) -> None:
     monkeypatch.setattr(dispatcher, "POLL_SECONDS", 60.0)
     async with hf.connect(sqlite_url) as client, hf.Worker(client, [quick]):
-        await (await client.start(quick, 0)).result(timeout="10s")
+        await (await client.start(quick, 0)).result(timeout="30s")
         # Nothing is announced by the store itself: as when another process writes.
         await client.core.store.pause_workflow("quick", True)
         await asyncio.sleep(1)
@@ -205,7 +205,7 @@ async def test_a_pause_by_another_process_is_seen_before_the_next_poll(
         await asyncio.sleep(0.2)
         assert (await run.view()).status == hf.Status.QUEUED
         await client.core.store.pause_workflow("quick", False)
-        await run.result(timeout="10s")
+        await run.result(timeout="30s")
 
 
 async def test_a_paused_queue_and_the_others(store_url: str) -> None:
@@ -214,11 +214,11 @@ async def test_a_paused_queue_and_the_others(store_url: str) -> None:
         await client.pause_queue("gpu")
         stopped = await client.start(picture, 1)
         async with hf.Worker(client, [picture, quick], drain=0):
-            assert await (await client.start(quick, 2)).result("10s") == 2
+            assert await (await client.start(quick, 2)).result("30s") == 2
             with pytest.raises(TimeoutError):
                 await stopped.result(0.2)
             await client.resume_queue("gpu")
-            assert await stopped.result("10s") == 1
+            assert await stopped.result("30s") == 1
 
 
 async def test_a_paused_workflow_and_the_others(store_url: str) -> None:
@@ -227,11 +227,11 @@ async def test_a_paused_workflow_and_the_others(store_url: str) -> None:
         await client.pause_workflow("quick")
         stopped = await client.start(quick, 1)
         async with hf.Worker(client, [picture, quick], drain=0):
-            assert await (await client.start(picture, 2)).result("10s") == 2
+            assert await (await client.start(picture, 2)).result("30s") == 2
             with pytest.raises(TimeoutError):
                 await stopped.result(0.2)
             await client.resume_workflow("quick")
-            assert await stopped.result("10s") == 1
+            assert await stopped.result("30s") == 1
 
 
 async def test_what_executes_goes_on_while_its_queue_is_paused(store_url: str) -> None:
@@ -240,7 +240,7 @@ async def test_what_executes_goes_on_while_its_queue_is_paused(store_url: str) -
         await until_status(client, "p", "running")
         await client.pause_queue("gpu")
         gauge.gate.set()
-        assert await run.result("10s") == 1
+        assert await run.result("30s") == 1
 
 
 async def test_stranded_runs_are_those_that_no_living_worker_serves(store_url: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import holdfast as hf
 from tests.engine.helpers import ONCE, QUICK, serving, until_status
-from tests.engine.streaming import everything, forget, kinds, tries, values
+from tests.engine.streaming import everything, forget, gate, kinds, tries, values
 
 
 @pytest.fixture(autouse=True)
@@ -248,6 +248,89 @@ async def test_a_retried_run_keeps_what_the_kept_steps_and_the_code_before_them_
         assert kinds(await everything(client, run.id)) == "dddddrddrdde"
         # What is not executed any more is withdrawn too, though nobody writes there.
         assert await values(client, run.id, "aside") == []
+
+
+@hf.workflow
+async def closes_when_it_fails() -> None:
+    out = hf.stream("tokens")
+    await out.write("begin")
+    try:
+        await bad()
+    except ValueError:
+        await out.close()
+        raise
+    await out.write("the end")
+    await out.close()
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 500])
+async def test_a_retry_goes_on_with_a_stream_that_was_closed_and_readers_pass_the_end_that_was(
+    store_url: str, limit: int
+) -> None:
+    tries["bad"] = 1
+    async with serving(store_url, closes_when_it_fails) as client:
+        run = await client.start(closes_when_it_fails)
+        await until_status(client, run.id, "failed")
+        assert kinds(await everything(client, run.id)) == "dde"
+        await client.retry(run.id)
+        await until_status(client, run.id, "succeeded")
+        pages = client.stream_pages(run.id, "tokens", limit=limit)
+        chunks = [chunk async for page in pages for chunk in page]
+        assert kinds(chunks) == "dderdde"
+        assert chunks[3].value == [[1, 2]]
+        assert [chunk.value for chunk in hf.valid_chunks(chunks)] == ["begin", "bad 3", "the end"]
+
+
+@hf.step(retry=ONCE)
+async def fails_at_first() -> None:
+    tries["first"] += 1
+    await hf.stream("tokens").write(f"try {tries['first']}")
+    await gate("closed").wait()
+    if tries["first"] == 1:
+        raise ValueError("once")
+
+
+@hf.step
+async def closes_it() -> None:
+    await hf.stream("tokens").close()
+
+
+@hf.workflow
+async def closed_beside() -> None:
+    await hf.gather(fails_at_first(), closes_it())
+
+
+async def test_a_retry_opens_a_stream_again_that_a_kept_step_closed(store_url: str) -> None:
+    async with serving(store_url, closed_beside) as client:
+        run = await client.start(closed_beside)
+        assert kinds(await everything(client, run.id)) == "de"
+        gate("closed").set()
+        await until_status(client, run.id, "failed")
+        await client.retry(run.id)
+        await until_status(client, run.id, "succeeded")
+        assert kinds(await everything(client, run.id)) == "derd"
+        assert await values(client, run.id) == ["try 2"]
+
+
+@hf.workflow
+async def sleeps_when_retried() -> None:
+    out = hf.stream("tokens")
+    await out.write("begin")
+    await bad()
+    await hf.sleep(0.01)
+    await out.write("the end")
+
+
+@pytest.mark.usefixtures("park_at_once")
+async def test_what_was_withdrawn_once_is_not_withdrawn_again(store_url: str) -> None:
+    tries["bad"] = 1
+    async with serving(store_url, sleeps_when_retried) as client:
+        run = await client.start(sleeps_when_retried)
+        await until_status(client, run.id, "failed")
+        await client.retry(run.id)
+        await until_status(client, run.id, "succeeded")
+        assert kinds(await everything(client, run.id)) == "ddrdd"
+        assert await values(client, run.id) == ["begin", "bad 3", "the end"]
 
 
 async def test_a_fork_begins_with_empty_streams(store_url: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import holdfast as hf
 from holdfast.engine import counting
+from holdfast.engine.context import place
 from holdfast.store.base import Rejected
 from holdfast.store.operations import Batch, Results
 from holdfast.store.values.values import Values
@@ -89,6 +90,7 @@ async def counting_up(what: tuple[int, int]) -> None:
     out = hf.stream("tokens")
     for number in range(what[0]):
         await out.write("bad word" if number == what[1] else number)
+        await asyncio.sleep(0)  # so that some are queued while others are written
     await out.close()
 
 
@@ -103,7 +105,8 @@ async def test_a_value_that_the_codec_refuses_fails_its_run_alone_and_leaves_no_
         hf.connect(disk_url, values=Values(codec=Refusing())) as client,
         hf.Worker(client, [counts, counts_well], drain=0),
     ):
-        runs = [await client.start(counts, 400, bad), *[await client.start(counts_well, 400) for _ in range(3)]]
+        starts = [client.start(counts_well, 400) for _ in range(3)]
+        runs = await asyncio.gather(client.start(counts, 400, bad), *starts)  # together, in one batch
         for run in runs[1:]:
             await run.result(timeout="30s")
             assert [chunk.value async for chunk in run.stream("tokens")] == [*range(400), None]
@@ -112,6 +115,34 @@ async def test_a_value_that_the_codec_refuses_fails_its_run_alone_and_leaves_no_
         assert isinstance(failed.value.__cause__, hf.CodecError)
         chunks = [chunk async for chunk in runs[0].stream("tokens")]
         assert [(chunk.offset, chunk.value) for chunk in chunks] == [(number, number) for number in range(bad)]
+
+
+@hf.step
+async def closes_behind_it() -> None:
+    out = hf.stream("tokens")
+    await out.write("good")
+    await out.write("bad word")
+    await out.close()
+    here = place.get()
+    assert here is not None
+    while here.execution._failure is None:
+        await asyncio.sleep(0.01)
+
+
+@hf.workflow
+async def closing_behind_it() -> None:
+    await closes_behind_it()
+
+
+async def test_no_end_stands_behind_a_value_that_was_refused(disk_url: str) -> None:
+    async with (
+        hf.connect(disk_url, values=Values(codec=Refusing())) as client,
+        hf.Worker(client, [closing_behind_it], drain=0),
+    ):
+        run = await client.start(closing_behind_it)
+        with pytest.raises(hf.RunFailed):
+            await run.result(timeout="30s")
+        assert [(chunk.offset, chunk.value) async for chunk in run.stream("tokens")] == [(0, "good")]
 
 
 async def test_chunks_are_counted_by_workflow(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import holdfast as hf
-from holdfast.engine.chunks import QUEUED_AT_MOST
+from holdfast.engine.chunks import QUEUED_AT_MOST, QUEUED_BYTES
 from holdfast.engine.stream_waiting import StreamHub
 from holdfast.errors import StoreUnavailable
 from holdfast.store.operations import Batch, Results
@@ -61,6 +61,35 @@ async def test_a_writer_waits_while_too_much_is_queued(store_url: str, monkeypat
         assert await run.result(timeout="20s") == 2000
         assert await values(client, run.id) == list(range(2000))
         assert 100 < most["chunks"] <= QUEUED_AT_MOST
+
+
+@hf.step
+async def heaps() -> None:
+    out = hf.stream("tokens")
+    await asyncio.gather(*(out.write("x" * 900_000) for _ in range(6)), out.write("small"))
+
+
+@hf.workflow
+async def heaped() -> None:
+    await heaps()
+
+
+async def test_large_values_wait_for_each_other_and_keep_their_order(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(store_url, heaped) as client:
+        store, sizes = client.core.store, list[int]()
+        commit = store.commit
+
+        async def measured(batch: Batch) -> Results:
+            sizes.append(sum(len(chunk.data) for chunk in batch.chunks))
+            return await commit(batch)
+
+        monkeypatch.setattr(store, "commit", measured)
+        run = await client.start(heaped)
+        await run.result(timeout="30s")
+        assert [len(value) for value in await values(client, run.id)] == [900_000] * 6 + [5]
+        assert max(sizes) <= QUEUED_BYTES
 
 
 async def test_a_reader_waits_while_the_database_is_away(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,3 +170,37 @@ async def until_waiting(hub: StreamHub) -> None:
         return bool(hub._waiting)
 
     await until(waits)
+
+
+@hf.step
+async def streams_on() -> None:
+    tries["begun"] += 1
+    if tries["begun"] > 1:
+        return
+    try:
+        while True:
+            await hf.stream("tokens").write("a word")
+            await asyncio.sleep(0.001)
+    finally:
+        tries["stopped"] += 1
+
+
+@hf.workflow
+async def streaming_on() -> None:
+    await streams_on()
+
+
+async def test_a_step_that_only_writes_is_stopped_when_its_run_is_taken_over(store_url: str) -> None:
+    async with serving(store_url, streaming_on) as client:
+        run = await client.start(streaming_on)
+        async with asyncio.timeout(30):
+            assert (await anext(run.stream("tokens"))).value == "a word"
+        [execution] = client.core.executions.values()
+        await client.core.store.crashed(execution.run.uid, execution.run.epoch)
+        client.core.announce("ready")
+
+        async def stopped() -> bool:
+            return tries["stopped"] == 1
+
+        await until(stopped)
+        await run.result(timeout="30s")

@@ -1,5 +1,6 @@
 """`hf.Values`: what may be said, what is too large, and what is done to payloads."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from holdfast.model.references import is_apart
 from holdfast.store.operations import Batch, Rate
 from holdfast.store.values.values import Values
 from tests.conformance.kit import start
-from tests.engine.helpers import QUICK, outcome
-from tests.engine.large_kit import BIG, Backwards, echo, waits
+from tests.engine.helpers import QUICK, outcome, until_status
+from tests.engine.large_kit import BIG, Backwards, echo, waits, working
 
 
 async def test_what_is_over_the_limit_is_refused_with_its_place(store_url: str) -> None:
@@ -126,8 +127,38 @@ async def test_bytes_that_are_no_payload_may_begin_as_they_like() -> None:
             assert await sealing.raw_plain(content, "it") == content
     async with hf.connect("memory://") as client:
         assert await client.core.sealed.sealing.raw(b"\x02") == b"\x02"
+        looks_sealed = await client.core.sealed.sealing.raw(stored)
+        assert await client.core.sealed.sealing.raw_plain(looks_sealed, "it") == stored
+        twice = await client.core.sealed.sealing.raw(looks_sealed)
+        assert await client.core.sealed.sealing.raw_plain(twice, "it") == looks_sealed
         with pytest.raises(hf.PayloadError, match=r"^it: .*sealed"):
             await client.core.sealed.sealing.raw_plain(stored, "it")
+
+
+class Forges:
+    """A codec that gives references to what it was never given."""
+
+    def __init__(self, gives: bytes) -> None:
+        self._gives = gives
+
+    async def encode(self, payloads: Sequence[bytes]) -> list[bytes]:
+        return list(payloads)
+
+    async def decode(self, payloads: Sequence[bytes]) -> list[bytes]:
+        return [self._gives] * len(payloads)
+
+
+@pytest.mark.parametrize("first", [b"\x02", b"\x03", b"\x04", b"\x05", b"", b"{"])
+async def test_what_a_codec_gives_is_a_plain_value_or_none(sqlite_url: str, first: bytes) -> None:
+    async with working((sqlite_url, Values())) as client:
+        await outcome(client, echo.options(id="large"), BIG)
+        [row] = await client.core.sealed.inner.find_runs("default", ["large"])
+    values = Values(Forges(first + row.output[1:] if first else b""))
+    async with working((sqlite_url, values)) as client:
+        run = await client.start(echo, "small")
+        held = await until_status(client, run.id, "held")
+        assert "is no value" in held.error["message"]  # type: ignore[index]
+        assert "is no value" in (await client.get(run.id)).input["why"]
 
 
 async def test_what_a_rule_may_hold_back_stands_where_it_belongs_whoever_else_has_it() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 import holdfast as hf
+from holdfast.engine.core import Core
 from holdfast.errors import StartDropped
 from holdfast.model.start_rules import Batch, RateLimit, Singleton
+from holdfast.store.operations import Start
 from tests.api.kit import V1, problem
 from tests.api.kit import serving as serving_http
 from tests.engine.helpers import serving, until
@@ -31,6 +34,21 @@ async def index(messages: list[hf.Incoming]) -> list[str]:
 @hf.workflow(singleton=Singleton(key=lambda message: message.data["customer"]))
 async def one_by_one(message: hf.Incoming) -> object:
     return await hf.wait_for_event("go")
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids of starts of which everybody was told whom they have to do with."""
+    ids: list[str] = []
+    tell = Core.tell_started
+
+    def noting(core: Core, starts: Iterable[Start]) -> None:
+        some = list(starts)
+        ids.extend(start.id for start in some)
+        tell(core, some)
+
+    monkeypatch.setattr(Core, "tell_started", noting)
+    return ids
 
 
 async def test_an_entry_whose_start_is_dropped_becomes_no_run_and_says_why(disk_url: str, tmp_path: Path) -> None:
@@ -69,7 +87,9 @@ async def test_entries_go_into_a_batch_in_their_order(disk_url: str, tmp_path: P
         ]  # fmt: skip
 
 
-async def test_a_dead_entry_that_is_taken_in_after_all_says_that_it_was_dropped(disk_url: str, tmp_path: Path) -> None:
+async def test_a_dead_entry_that_is_taken_in_after_all_says_that_it_was_dropped(
+    disk_url: str, tmp_path: Path, told: list[str]
+) -> None:
     write(tmp_path, CUSTOMERS)
     append(tmp_path, [*orders(1, customer="ada"), "{broken"])
     async with hf.connect(disk_url) as client:
@@ -78,6 +98,7 @@ async def test_a_dead_entry_that_is_taken_in_after_all_says_that_it_was_dropped(
         [dead] = await client.entries(outcome="dead")
         with pytest.raises(StartDropped) as error:
             await client.retry_entry(dead.id, json.dumps({"id": "o-2", "customer": "ada"}))
+        assert (await client.diversion(error.value.diversion)).asked_id == told[-1] == f"orders/{dead.id}"
         settled = await client.entry(dead.id)
         assert (settled.outcome, settled.run_id, settled.reason) == ("filtered", None, error.value.reason)
         [source] = await client.sources()
@@ -96,7 +117,7 @@ async def test_a_key_by_code_is_had_from_the_code_of_the_worker_that_reads(disk_
         assert sorted(entry.outcome for entry in await client.entries()) == ["filtered", "run"]
 
 
-async def test_what_is_handed_in_is_told_what_became_of_it(disk_url: str, tmp_path: Path) -> None:
+async def test_what_is_handed_in_is_told_what_became_of_it(disk_url: str, tmp_path: Path, told: list[str]) -> None:
     requested = '[sources.requested]\nkind = "http"\nworkflow = "first_only"\nid = "id"\n'
     async with (
         serving_http(disk_url, intake=str(write(tmp_path, requested))) as served,
@@ -108,3 +129,5 @@ async def test_what_is_handed_in_is_told_what_became_of_it(disk_url: str, tmp_pa
             answer = await http.post(address, json={"id": "o-2", "customer": "ada"})
             assert (answer.status_code, answer.json()["outcome"], answer.json()["run_id"]) == (200, outcome, None)
         problem(await http.get(f"{V1}/runs/requested%2Fo-2"), 404, "run-not-found")
+        [entry] = [one for one in await served.local().entries() if one.message_id == "o-1"]
+        assert entry.run_id in told

@@ -118,3 +118,16 @@ async def test_what_was_dropped_is_started_after_all(client: hf.Client) -> None:
         with pytest.raises(hf.UsageError):
             await client.diversions(**given)
     assert "there is no run never" not in (await client.explain("r-2"))
+
+
+async def test_a_schedule_whose_start_is_dropped_raises_the_same(client: hf.Client) -> None:
+    await client.schedule("often", sync, input=("scheduled",), every="30d")
+    run = await client.run_schedule("often")
+    with pytest.raises(StartDropped, match="dropped the start") as error:
+        await client.run_schedule("often")
+    [dropped] = await client.diversions(way="dropped", limit=1)
+    said = error.value
+    assert (said.run_id, said.rule, said.key) == (run, "singleton", "scheduled")
+    assert (said.reason, said.diversion) == (dropped.reason, dropped.id)
+    await client.cancel(run)
+    await client.delete_schedule("often")

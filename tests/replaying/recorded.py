@@ -316,6 +316,23 @@ async def patches() -> list[Any]:
     return [*found, await hf.publish("nowhere", {"a": 1}), await publishes(2)]
 
 
+@hf.step(retry=ONCE)
+async def says(word: str) -> str:
+    _execute("says")
+    await hf.stream("said").write(word)
+    return word
+
+
+@case("fits")
+async def streams() -> list[str]:
+    out = hf.stream("said")
+    await out.write({"a": 1})
+    words = [await says("b")]
+    await out.write("c")
+    await out.close()
+    return words
+
+
 @case("fits", None, 2)
 async def begins_again(left: int) -> int:
     await add(left)
@@ -372,7 +389,7 @@ async def takes_too_long() -> None:
 
 @case("fits", driven(_retries)("is_retried"))
 async def is_retried() -> list[int]:
-    return [await add(1), await mended_later(2), await plain(3)]
+    return [await add(1), await mended_later(2), await plain(3), hf.current().attempt]
 
 
 @case("goes on", driven(waiting())("waits"))

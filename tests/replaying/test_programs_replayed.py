@@ -24,7 +24,10 @@ from tests.verification.test_programs import Plan, lingering, lingers, plans, sl
 
 WORKFLOWS: list[Workflow[Any, Any]] = [one for one in vars(programs).values() if isinstance(one, Workflow)]
 
-few = settings(max_examples=25, suppress_health_check=list(HealthCheck))
+NEWEST = 100
+"""So many runs are replayed after a program: on disk, those of earlier ones are there too."""
+
+few = settings(max_examples=12, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +59,7 @@ async def replayed(world: World) -> list[RunReplay]:
         return await work
 
     async def pages() -> AsyncIterator[list[Any]]:
-        async for page in reader.all(workflow=None, status=None, since_us=None, limit=None):
+        async for page in reader.all(workflow=None, status=None, since_us=None, limit=NEWEST):
             yield page
 
     reader = Reader(world.beside, "default", at_once, lambda: 1 << 62)
@@ -94,3 +97,18 @@ def test_with_faults(operations: Program, plan: Plan, linger: float, concurrency
 def test_three_thousand(operations: Program, plan: Plan, linger: float, concurrency: int) -> None:
     with lingering(linger):
         asyncio.run(test_programs.execute("memory://", operations, plan, concurrency=concurrency))
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_on_disk(database: str, request: pytest.FixtureRequest) -> None:
+    url: str = request.getfixturevalue("sqlite_url" if database == "sqlite" else "postgres_database")
+
+    @settings(max_examples=300, suppress_health_check=list(HealthCheck), deadline=None)
+    @given(operations=drawn(20), plan=plans, linger=lingers)
+    def search(operations: Program, plan: Plan, linger: float) -> None:
+        with lingering(linger):
+            asyncio.run(test_programs.execute(url, operations, plan))
+
+    search()

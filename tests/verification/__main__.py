@@ -20,7 +20,8 @@ import sys
 import time
 
 from tests.verification.injector import KINDS
-from tests.verification.session import Plan, verify
+from tests.verification.plan import Plan
+from tests.verification.session import verify
 
 
 def _faults(text: str) -> frozenset[str]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import holdfast as hf
 from holdfast.model.payload import codec_of
 from holdfast.model.position import format_position
+from holdfast.store.values.sealing import Sealing
 from tests.crash.faulty import LIVE
 from tests.verification.databases import Database
 from tests.verification.drawing import Case
@@ -56,7 +57,7 @@ async def left_over(database: Database) -> list[str]:
 
 
 async def wrong_effects(
-    database: Database, folder: Path, cases: Iterable[Case], cancelled: Collection[str]
+    database: Database, sealing: Sealing, folder: Path, cases: Iterable[Case], cancelled: Collection[str]
 ) -> list[str]:
     """Where steps were not called as often as is right, or messages not published so."""
     notes = read_notes(folder)
@@ -66,8 +67,9 @@ async def wrong_effects(
         calls.setdefault(_root(one.run_id), {})[one.key] = one.effect
         tries.setdefault(one.key, set()).add(one.attempt)
     messages: dict[str, Counter[int]] = {}
-    for row in await database.table("messages"):
-        body = _ANY.decode(row["body"], "a message")
+    rows = await database.table("messages")
+    for data in await sealing.plain([bytes(row["body"]) for row in rows]):
+        body = _ANY.decode(data, "a message")
         assert isinstance(body, dict)
         messages.setdefault(body["root"], Counter())[body["number"]] += 1
     faults = []
@@ -92,14 +94,6 @@ async def wrong_effects(
     return faults + await _unrecorded(database, tries)
 
 
-def wrong_items(folder: Path, items: int, repeated: Collection[int]) -> list[str]:
-    """Where an item that was put into a batch came to no run, or to two."""
-    keys = {one.key: one.effect[1] for one in read_notes(folder) if one.effect[0] == "collected"}
-    found = Counter(keys.values())
-    wrong = [item for item in range(items) if found[item] < 1 or (found[item] > 1 and item not in repeated)]
-    return [f"item {item} came to {found[item]} runs" for item in wrong]
-
-
 async def wrong_streams(
     client: hf.Client, database: Database, cases: Iterable[Case], cancelled: Collection[str]
 ) -> list[str]:
@@ -115,9 +109,12 @@ async def wrong_streams(
         streamed.setdefault(_root(run_id), Counter()).update(values.values())
     faults = []
     for case in cases:
-        found = streamed.get(case.id, Counter())
-        if not (found <= case.right.chunks if case.id in cancelled else found == case.right.chunks):
-            faults.append(f"run {case.id}: streams {_differ(found, case.right.chunks)}")
+        answers: list[tuple[str, Answer]] = [(case.id, case.right)]
+        answers += [(f"{case.id}f", case.fork)] if case.fork is not None else []
+        for root, right in answers:
+            found = streamed.get(root, Counter())
+            if not (found <= right.chunks if root in cancelled else found == right.chunks):
+                faults.append(f"run {root}: streams {_differ(found, right.chunks)}")
     return faults
 
 
@@ -140,15 +137,15 @@ async def _unrecorded(database: Database, tries: dict[str, set[int]]) -> list[st
 
 
 def two_in_a_lane(folder: Path, doubts: list[tuple[int | None, float, float]]) -> list[str]:
-    """Where a run took its turn in a lane while another was between its turns.
+    """Where a run took its turn in a lane, or as the only one of its key, while another was between its turns.
 
     Left out are attempts by processes that could not know yet that their lease was over.
     """
-    lanes: dict[int, list[str]] = {}
+    lanes: dict[tuple[str, int], list[str]] = {}
     for one in read_notes(folder):
         doubtful = any(pid in (None, one.pid) and since <= one.at <= until for pid, since, until in doubts)
-        if one.effect[0] == "alone" and not doubtful:
-            lanes.setdefault(one.effect[1], []).append(one.run_id)
+        if one.effect[0] in ("alone", "only", "newest") and not doubtful:
+            lanes.setdefault(one.effect[:2], []).append(one.run_id)
     faults = []
     for lane, turns in lanes.items():
         order = {run: n for n, run in enumerate(dict.fromkeys(turns))}

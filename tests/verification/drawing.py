@@ -11,7 +11,7 @@ EVENTS = ["early", "branch", "child", "to child", "to all", "one each", "driver"
 FIRSTS = ["step", "child", "branch", "event or sleep", "event or timeout"]
 LIMITS = (None, 1, 2)
 
-NEW = {"stream", "step: tells", "rated", "large"}
+NEW = {"stream", "step: tells", "rated", "large", "many", "amended"}
 """Kinds of operations that the older build of an upgrade may lack."""
 
 DEEPEST = 3
@@ -90,7 +90,7 @@ def draw(seed: int, number: int, most: int = 12, *, older: bool = False) -> Case
         fork = answer(operations) if fate == "fork" else None
         if fork is not None:
             redone = answer(operations[len(before) :])
-            fork.effects, fork.messages = redone.effects, redone.messages
+            fork.effects, fork.messages, fork.chunks = redone.effects, redone.messages, redone.chunks
     right = answer(operations)
     right.attributes = {**options.get("attributes", {}), **right.attributes}
     if fork is not None:
@@ -112,12 +112,23 @@ def every_kind(name: str, number: int, queue: str) -> Case:
     operations += [["first", how, random.randint(0, 99)] for how in FIRSTS]
     operations += [[one] for one in ("now", "uuid", "random", "hold", "limited")]
     operations += [
-        [one, number % 100] for one in ("stopped", "attribute", "patched", "publish", "progress", "stream", "large")
+        [one, number % 100]
+        for one in (
+            "stopped",
+            "attribute",
+            "patched",
+            "publish",
+            "progress",
+            "stream",
+            "large",
+            "amended",
+        )
     ]
     operations += [
         ["again", 1],
         ["laned", random.randint(0, 3), 1],
         ["rated", 2, 1],
+        ["many", 3, 20],
         ["sleep", 0.001],
         ["try", [["raise", 1]]],
     ]
@@ -162,6 +173,8 @@ def _operation(random: Random, left: list[int], deep: int) -> list[Any]:
             return ["laned", random.randint(0, 3), number]
         case "rated":
             return ["rated", random.randint(0, 1), number]
+        case "many":
+            return ["many", random.choice((0, 0, 1, 7)), random.choice((10, 10, 20, 20, 150))]
         case "again":
             return ["again", random.randint(0, 2)]
         case "now" | "uuid" | "random" | "hold" | "limited" as name:
@@ -173,7 +186,7 @@ def _operation(random: Random, left: list[int], deep: int) -> list[Any]:
 _SIMPLE = (
     "step", "step", "step", "step", "sleep", "event", "event", "first", "laned", "again", "now", "uuid", "random",
     "hold", "limited", "stopped", "attribute", "patched", "publish", "progress", "stream",
-    "rated", "large",
+    "rated", "large", "amended", "many",
 )  # fmt: skip
 
 

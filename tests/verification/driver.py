@@ -5,7 +5,6 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from random import Random
 from typing import Any, TypeVar
 
 import holdfast as hf
@@ -30,9 +29,9 @@ class Driver:
         open: the programs that are under way, by the ids of their runs.
         ended: how many have ended.
         ended_at: when the last one did, on the machine's monotonic clock.
-        repeated: items whose start was asked for again, since nobody knew what had become of it.
         cancelled: the runs that really were cancelled by a cancellation at any time.
         faults: what is not as it should be.
+        releases: whether runs that are held are released.
     """
 
     def __init__(self, client: hf.Client, folder: Path, at_once: int) -> None:
@@ -42,8 +41,8 @@ class Driver:
         self.ended = 0
         self.ended_at = time.monotonic()
         self.cancelled: set[str] = set()
-        self.repeated: set[int] = set()
         self.faults: list[str] = []
+        self.releases = True
         self._room = asyncio.Semaphore(at_once)
         self._tasks: list[asyncio.Task[None]] = []
         self._read = 0
@@ -70,33 +69,6 @@ class Driver:
                 del self.open[case.id]
                 self.ended += 1
                 self.ended_at = time.monotonic()
-
-    async def collect(self, items: int, random: Random) -> None:
-        """Start runs that are put together, of one item each, some at once; each item is to come to one run."""
-
-        async def one(item: int) -> None:
-            from tests.verification.rules import collects  # here: an older build does not know it
-
-            tries = 0
-
-            async def start() -> hf.RunHandle[list[int]]:
-                nonlocal tries
-                tries += 1
-                return await self.client.start(collects.options(id=f"g{item}"), [item])
-
-            handle = await self.surely(start)
-            if tries > 1:
-                self.repeated.add(item)
-            if item not in await self.surely(handle.result):
-                self.faults.append(f"item {item} is not in the run that it was put into")
-
-        left = list(range(items))
-        while left:
-            some = [left.pop() for _ in range(min(len(left), random.randint(1, 7)))]
-            for error in await asyncio.gather(*(one(item) for item in some), return_exceptions=True):
-                if error is not None:
-                    self.faults.append(f"one of the items {some}: {type(error).__name__}: {error}")
-            self.ended_at = time.monotonic()
 
     async def _drive(self, case: Case) -> None:
         configured = program.options(id=case.id, **case.options)
@@ -191,6 +163,8 @@ class Driver:
 
     async def _release(self) -> None:
         """Release whatever is held."""
+        if not self.releases:
+            return
         for view in await self.client.list(status="held", limit=1000):
             reason = (view.error or {}).get("message", "")
             if not any(word in reason for word in ("release me", "any time")):

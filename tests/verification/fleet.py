@@ -56,7 +56,7 @@ class Fleet:
         doubts: (process or None for all, from, until): when steps may have been executed by who had no right to any
             more and could not know it, on the machine's monotonic clock.
         deaths: processes that ended without being told to.
-        apart: they keep large values apart.
+        values: how values are stored, see `keeping.values_of`; two out of three seal new ones with the next key.
         migrated: the schema is this build's: an older one is refused by it when it starts.
         refused: how many ended at their start, since the database was away.
     """
@@ -67,14 +67,14 @@ class Fleet:
     deaths: list[str] = field(default_factory=list)
     refused: int = 0
     lease: float = 1.5
-    apart: bool = False
+    values: str = ""
     migrated: bool = False
 
     async def add(self, url: str, random: Random, *, skew: float = 0.0, build: str = "") -> Member:
         """One more worker."""
         options = ["--lease", str(self.lease), "--linger", str(random.choice((0.0, 0.002, 5.0)))]
         options += ["--concurrency", str(random.choice((3, 20, 20))), "--skew", str(skew)]
-        options += ["--apart"] if self.apart else []
+        options += ["--values", f"{self.values} {random.choice(('old', 'new', 'new'))}"] if self.values else []
         member = Member(len(self.members), url, options, build)
         self.members.append(member)
         await self.start(member)

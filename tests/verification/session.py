@@ -5,105 +5,42 @@ import os
 import shutil
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 import holdfast as hf
-from tests.verification import checking
+from tests.verification import checking, promises
 from tests.verification.builds import older_build
-from tests.verification.databases import APART, Database, PostgresDatabase, make_database, skews
+from tests.verification.databases import Database, PostgresDatabase, make_database, skews
 from tests.verification.drawing import Case, draw, every_kind
 from tests.verification.driver import Driver
 from tests.verification.fleet import Fleet
 from tests.verification.injector import Injector
+from tests.verification.keeping import WAYS, values_of
+from tests.verification.plan import Plan, Summary
 from tests.verification.proxy import Proxy
+from tests.verification.rules import deadly
 from tests.verification.stuck import dump
+from tests.verification.traffic import Traffic
 
-LIVENESS = 5
+CHANNELS = """
+[channels.paper]
+type = "file"
+folder = "box"
+attempts = 1000
+backoff = { initial = "50ms", maximum = "200ms" }
+"""
 
-
-@dataclass
-class Plan:
-    """What is to be done.
-
-    Attributes:
-        programs: how many.
-        faults: kinds of them, of `injector.KINDS`.
-        seconds: start no more programs after so long; None for no limit.
-        pace: seconds from one fault to the next, on average.
-        at_once: so many programs are under way at most.
-        patience: for so many seconds nothing may end before it counts as stuck.
-        size: operations in a program, at most about so many.
-        live: so often every kind of operation has to succeed on every worker when all is healed.
-        first: the number of the first program.
-        older: the commit whose code the older workers of an upgrade execute.
-        keep: leave the folder with database and logs.
-    """
-
-    seed: int
-    programs: int = 200
-    workers: int = 3
-    database: str = "sqlite"
-    faults: frozenset[str] = frozenset()
-    seconds: float | None = None
-    pace: float = 0.5
-    at_once: int = 60
-    patience: float = 90.0
-    size: int = 12
-    live: int = LIVENESS
-    first: int = 0
-    older: str | None = None
-    keep: bool = False
-
-    @property
-    def command(self) -> str:
-        """What does it again."""
-        faults = f" --faults {','.join(sorted(self.faults))}" if self.faults else ""
-        part = f" --first {self.first}" if self.first else ""
-        size = f" --size {self.size} --pace {self.pace:g} --workers {self.workers}"
-        return (
-            f"python -m tests.verification --seed {self.seed} --database {self.database} "
-            f"--programs {self.programs}{part}{faults}{size}"
-        )
-
-
-@dataclass
-class Summary:
-    """What was done and found.
-
-    Attributes:
-        live: how many programs with every kind of operation were executed when all was healed.
-        wrong: what is not as it should be.
-        said: what the workers said, when something is wrong.
-    """
-
-    plan: Plan
-    ended: int = 0
-    live: int = 0
-    seconds: float = 0.0
-    injected: Counter[str] = field(default_factory=Counter)
-    fates: Counter[str] = field(default_factory=Counter)
-    kinds: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
-    said: str = ""
-
-    def __str__(self) -> str:
-        faults = ", ".join(f"{count} {name}" for name, count in sorted(self.injected.items()) if count) or "none"
-        fates = ", ".join(f"{count} {name}" for name, count in sorted(self.fates.items()))
-        lines = [
-            f"seed {self.plan.seed}, {self.plan.database}: {self.ended} programs in {self.seconds:.0f} s",
-            f"  and {self.live} with every kind of operation when all was healed",
-            f"  what was done to them: {fates}",
-            f"  faults: {faults}",
-        ]
-        if self.wrong:
-            lines += [f"  {len(self.wrong)} WRONG:", *(f"    {one}" for one in self.wrong[:30])]
-            lines += [f"  again: {self.plan.command}"]
-        return "\n".join(lines)
+INTAKE = """
+[sources.lines]
+kind = "jsonl"
+path = "lines.jsonl"
+workflow = "comes_in"
+id = "id"
+poll = "200ms"
+"""
 
 
 async def verify(plan: Plan, say: Callable[[str], None] = lambda _: None) -> Summary:
@@ -138,20 +75,28 @@ class _Session:
         self.say = say
         self.random = Random(f"{plan.seed}/faults")
         self.fleet = Fleet(folder)
-        self.fleet.apart = "upgrade" not in plan.faults and self.random.random() < 0.5
+        if "upgrade" not in plan.faults:
+            self.fleet.values = self.random.choice(WAYS)
         self.numbers = range(plan.first, plan.first + plan.programs)
         self.cases: list[Case] = []
-        self.items = 0
 
     async def run(self) -> None:
         (self.folder / "notes").touch()
+        (self.folder / "lines.jsonl").touch()
+        (self.folder / "channels.toml").write_text(CHANNELS)
+        (self.folder / "intake.toml").write_text(INTAKE)
         if "upgrade" in self.plan.faults:
             await self._begin_with_older()
         async with AsyncExitStack() as stack:
-            values = APART if self.fleet.apart else None
+            values = values_of(self.fleet.values)
             client = await stack.enter_async_context(hf.connect(self._migrated(), values=values))
             self.fleet.migrated = True
+            await client.set_publish_mode("auto")
             driver = await stack.enter_async_context(Driver(client, self.folder, self.plan.at_once))
+            other = await stack.enter_async_context(hf.connect(self.database.url, tenant="other", values=values))
+            self.traffic = Traffic({"default": client, "other": other}, self.folder, driver.surely)
+            if "upgrade" not in self.plan.faults:
+                await self.database.watch_limits()
             proxy = await self._proxy(stack)
             self.url = proxy.url(self.database.url) if proxy is not None else self.database.url
             clocks = skews(self.database, self.random, self.plan.workers) if "clock" in self.plan.faults else []
@@ -161,7 +106,7 @@ class _Session:
             injector = Injector(self.random, self.database, self.fleet, proxy, kinds, self.plan.pace)
             if await self._drive(driver, injector):
                 await self._look(driver)
-            self.summary.wrong += [*driver.faults, *self.fleet.deaths, *self.fleet.complaints()]
+            self.summary.wrong += [*driver.faults, *self.traffic.wrong, *self.fleet.deaths, *self.fleet.complaints()]
         if self.summary.wrong and not self.summary.said:
             self.summary.said = self.fleet.said()
 
@@ -221,10 +166,10 @@ class _Session:
         deadline = None if self.plan.seconds is None else time.monotonic() + self.plan.seconds
         injecting = asyncio.create_task(injector.forever())
         replacing = asyncio.create_task(self._replace_older(driver))
+        open_: set[asyncio.Task[None]] = set()
         if "upgrade" not in self.plan.faults:
-            self.items = self.plan.programs // 4
-        collecting = asyncio.create_task(driver.collect(self.items, self.random))
-        open_: set[asyncio.Task[None]] = {collecting}
+            starts = self.traffic.run(self.plan.programs // 4, Random(f"{self.plan.seed}/traffic"))
+            open_.add(asyncio.create_task(starts))
         numbers = iter(self.numbers)
         said = time.monotonic()
         try:
@@ -258,7 +203,7 @@ class _Session:
 
     async def _moves(self, driver: Driver) -> bool:
         """Whether anything has ended in a while; else it is told what is open."""
-        if time.monotonic() - driver.ended_at < self.plan.patience:
+        if time.monotonic() - max(driver.ended_at, self.traffic.ended_at) < self.plan.patience:
             return True
         self.summary.wrong.append(f"STUCK: nothing has ended for {self.plan.patience:g} s")
         self.summary.said = await dump(self.database, driver, self.fleet)
@@ -289,15 +234,49 @@ class _Session:
 
         if not await self._until(settled, 30.0):
             self.summary.wrong += await checking.left_over(self.database)
+        self.summary.wrong += await promises.wrong_messages(driver.client, self.database, self.folder)
         for member in self.fleet.members:
             status = await self.fleet.leave(member)
             if status:
                 self.summary.wrong.append(f"worker {member.number} was told to end, and did with {status}")
         cases = [*self.cases, *live]
-        self.summary.wrong += await checking.wrong_effects(self.database, self.folder, cases, driver.cancelled)
-        self.summary.wrong += checking.wrong_items(self.folder, self.items, driver.repeated)
+        sealing = driver.client.core.sealed.sealing
+        self.summary.wrong += await checking.wrong_effects(self.database, sealing, self.folder, cases, driver.cancelled)
+        self.summary.wrong += promises.wrong_executions(self.folder, self.traffic)
+        self.summary.wrong += promises.too_many_of_a_share(self.folder, self.fleet.doubts)
+        if "upgrade" not in self.plan.faults:
+            self.summary.wrong += await promises.wrong_rates(self.database)
         self.summary.wrong += await checking.wrong_streams(driver.client, self.database, cases, driver.cancelled)
         self.summary.wrong += checking.two_in_a_lane(self.folder, self.fleet.doubts)
+        self.summary.starts = self.traffic.done
+        if self.plan.deadly and self.fleet.members:
+            await self._see_what_is_deadly(driver)
+
+    async def _see_what_is_deadly(self, driver: Driver) -> None:
+        """A run that kills whatever executes it is held in the end, and its worker does everything else meanwhile."""
+        member = self.fleet.members[0]
+        member.options.append("--suspicious")
+        await self.fleet.start(member)
+        deaths = len(self.fleet.deaths)
+        configured = deadly.options(id="deadly", queue=member.queue)
+        handle = await driver.surely(lambda: driver.client.start(configured))
+        beside = asyncio.create_task(driver.drive(every_kind("beside-what-is-deadly", 10**6 - 1, member.queue)))
+
+        async def held() -> bool:
+            await self.fleet.mourn()
+            return (await driver.surely(handle.view)).status == "held"
+
+        driver.releases = False
+        if not await self._until(held, 60.0):
+            self.summary.wrong.append("a run that kills what executes it is not held")
+        await driver.surely(lambda: driver.client.cancel("deadly"))
+        driver.releases = True
+        self.fleet.deaths[deaths:] = [one for one in self.fleet.deaths[deaths:] if not one.endswith(": -9")]
+        await asyncio.wait((beside,), timeout=self.plan.patience)
+        if not beside.done():
+            self.summary.wrong.append("nothing goes on beside a run that kills what executes it")
+            beside.cancel()
+        await self.fleet.leave(member)
 
     async def _until(self, condition: Callable[[], object], within: float = 120.0) -> bool:
         try:

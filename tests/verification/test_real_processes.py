@@ -11,8 +11,9 @@ from tests.verification import session
 from tests.verification.cutting import TARGETS, cut_everywhere
 from tests.verification.drawing import Case, draw, kinds
 from tests.verification.oracle import answer
+from tests.verification.plan import Plan, Summary
 from tests.verification.programs import STEPS
-from tests.verification.session import Plan, Summary, verify
+from tests.verification.session import verify
 
 pytestmark = [pytest.mark.slow]
 
@@ -28,7 +29,7 @@ def well(summary: Summary) -> None:
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 async def test_programs_are_right_among_faults(database: str) -> None:
     faults = frozenset({"kill", "stop", "clock", "proxy"})
-    plan = Plan(7, programs=20, workers=2, database=database, faults=faults, pace=0.3, size=8, live=1)
+    plan = Plan(7, programs=20, workers=2, database=database, faults=faults, pace=0.3, size=8, live=1, deadly=False)
     summary = await verify(plan)
     well(summary)
     assert (summary.ended, summary.live) == (20, 2)
@@ -76,7 +77,9 @@ def test_every_operation_that_a_program_may_have_is_drawn() -> None:
     )
     known |= {f"event: {how}" for how in re.findall(r'case "([a-z ]+)"', events)}
     known |= {f"first: {how}" for how in re.findall(r'case "([a-z ]+)"', firsts)}
-    known |= {"large", "map: step", "map: branch", "map: child"} | {f"step: {name}" for name in STEPS}
+    known |= {"large", "many", "amended", "map: step", "map: branch", "map: child"} | {
+        f"step: {name}" for name in STEPS
+    }
     assert set().union(*(draw(5, n).kinds for n in range(600))) == known
     assert kinds([["try", [["event", "early", 1]]]]) == {"try", "event: early"}
 

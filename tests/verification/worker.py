@@ -26,17 +26,19 @@ QUICKER: dict[str, dict[str, float]] = {
     "holdfast.engine.execution": {"READ_AGAIN_SECONDS": 0.1},
     "holdfast.services.timekeeper": {"LOOK_SECONDS": 0.1},
     "holdfast.services.reaper": {"LOOK_SECONDS": 0.2},
+    "holdfast.intake.standing": {"LEASE_SECONDS": 2.0},
+    "holdfast.intake.taking": {"LONGEST_PAUSE_SECONDS": 0.2},
     "holdfast.store.postgres.connection": {"ANSWER_SECONDS": 4.0, "CONNECT_SECONDS": 3.0},
 }
 """What is set in each module; a run is never held for having seen many workers die, since here they do."""
 
 
-def set_quick() -> None:
+def set_quick(*, suspicious: bool) -> None:
     """Let all that is done again after a while be done again sooner. A name that a build lacks is passed over."""
     for module, values in QUICKER.items():
         found = importlib.import_module(module)
         for name, value in values.items():
-            if hasattr(found, name):
+            if hasattr(found, name) and not (suspicious and name.startswith("RESCUES")):
                 setattr(found, name, value)
 
 
@@ -85,7 +87,7 @@ async def work(given: argparse.Namespace) -> None:
     from tests.verification import programs
     from tests.verification.drawing import draw
 
-    set_quick()
+    set_quick(suspicious=given.suspicious)
     waiting.LINGER_SECONDS = given.linger
     notes, pid = Notes(given.folder), os.getpid()
 
@@ -108,13 +110,18 @@ async def work(given: argparse.Namespace) -> None:
             notes.write("up", pid)
             return found
 
-    workflows, more = [*programs.WORKFLOWS], {}
+    workflows, queues = [*programs.WORKFLOWS], ["default", given.queue]
+    more: dict[str, Any] = {}
     if importlib.util.find_spec("holdfast.model.start_rules") is not None:  # an older build lacks it
+        from holdfast.engine import isolation
         from tests.verification import rules
-        from tests.verification.databases import APART
+        from tests.verification.keeping import values_of
 
         workflows += rules.WORKFLOWS
-        more = {"values": APART if given.apart else None}
+        queues += [rules.SHARED]
+        isolation.values = "tests.verification.keeping:values_of", given.values
+        more = {"values": values_of(given.values)}
+        more |= {name: given.folder / f"{name}.toml" for name in ("channels", "intake")}
     worker = Worker(
         given.url,
         workflows,
@@ -122,7 +129,7 @@ async def work(given: argparse.Namespace) -> None:
         lease=given.lease,
         beat=given.lease / 5,
         concurrency=given.concurrency,
-        queues=["default", given.queue],
+        queues=queues,
         drain=1.0,
     )
     ending = asyncio.create_task(_end_with(os.getppid()))
@@ -146,7 +153,8 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=20, help="runs at once")
     parser.add_argument("--linger", type=float, default=0.0, help="how long waits stay in memory, in seconds")
     parser.add_argument("--skew", type=float, default=0.0, help="by how many seconds its clock is wrong")
-    parser.add_argument("--apart", action="store_true", help="keep large values apart")
+    parser.add_argument("--values", default="", help="how values are stored")
+    parser.add_argument("--suspicious", action="store_true", help="hold runs that keep losing their workers")
     parser.add_argument("--start", default="", help="numbers of programs to start, as in 0-20; of --seed and --size")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=12)

@@ -342,6 +342,8 @@ def _known(error: BaseException, kind: str) -> Problem:
     more: dict[str, Any] = {}
     if isinstance(error, errors.RunError) and error.run_id:
         more["run_id"] = error.run_id
+    if isinstance(error, errors.StartDropped):
+        more |= {"reason": error.reason, "rule": error.rule, "key": error.key, "diversion": error.diversion}
     if isinstance(error, errors.UnknownWorkflow) and error.workflow:
         more["workflow"] = error.workflow
     if isinstance(error, errors.ItemError) and error.item_id:

@@ -328,13 +328,23 @@ async def _storage(url: str, values: Values) -> Finding | None:
 
 
 async def _values(store: Store, tenant: str) -> list[Finding]:
-    """Whether what the newest runs were given can be read here, and what they gave."""
+    """Whether what the newest runs were given can be read here, and what they gave; and whether it is sealed."""
+    from holdfast.model.payload import HEADER
+    from holdfast.store.values.store import SealedStore
+
     newest = await store.list_runs(tenant, workflow=None, status=None, limit=NEWEST, before=None)
     for run in newest:
         for stored in (run.input, run.output):
             if stored is not None and is_unopened(stored):
                 advice = "configure the codec that the workers have: [values] in holdfast.toml"
                 return [Finding("values", "problem", reason_of(stored).why, f"{advice}; this is run {run.id!r}")]
+    if isinstance(store, SealedStore) and store.sealing.values.codec is not None:
+        as_stored = await store.inner.list_runs(tenant, workflow=None, status=None, limit=NEWEST, before=None)
+        for run in as_stored:
+            if any(data is not None and data[:1] == HEADER for data in (run.input, run.output)):
+                advice = "give the codec to every worker and client that is to seal what it stores"
+                said = f"run {run.id!r} has values that are not sealed, and a codec is configured here"
+                return [Finding("values", "note", said, advice)]
     return [Finding("values", "ok", "the newest can be opened")] if newest else []
 
 
@@ -402,5 +412,5 @@ def _held(held: list[RunRow]) -> Iterator[Finding]:
     view = run_view(held[0])
     reason = f"{view.error['type'].rpartition('.')[2]}: {view.error['message']}" if view.error else "no reason given"
     many = f"{len(held)} runs are" if len(held) > 1 else "1 run is"
-    text = f"{many} held, the newest {view.id!r}: {short(reason, 200)}"
+    text = f"{many} held, the newest {view.id!r}: {short(reason.removeprefix(': '), 200)}"
     yield Finding("held", "problem", text, f"see `holdfast runs show {view.id}` and `holdfast runs list --status held`")

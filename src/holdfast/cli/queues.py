@@ -95,14 +95,6 @@ Weight = Annotated[
 ]
 
 
-@command(queues, "limit")
-def limit(context: Context, name: Queue, *, total: Total = None, per_worker: PerWorker = None) -> None:
-    """Limit how many runs execute from a queue at once. What is not given stays as it is."""
-    if total is None and per_worker is None:
-        raise UsageError("give --total or --per-worker: a number, or none to lift the limit")
-    _set(context, name, {"total": total, "per_worker": per_worker}, {})
-
-
 @command(queues, "set")
 def set_queue(
     context: Context,
@@ -117,10 +109,7 @@ def set_queue(
     limits = {"total": total, "per_worker": per_worker, "per_key": per_key}
     if not weight and all(value is None for value in limits.values()):
         raise UsageError("give --total, --per-worker, --per-key or --weight: a number, or none to take it away")
-    _set(context, name, limits, dict(map(_weight, weight or ())))
-
-
-def _set(context: Context, name: str, limits: dict[str, str | None], weights: dict[str, int | None]) -> None:
+    weights = dict(map(_weight, weight or ()))
     given: dict[str, Any] = {
         what: _number(value, f"--{what.replace('_', '-')}") for what, value in limits.items() if value is not None
     }

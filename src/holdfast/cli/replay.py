@@ -90,7 +90,7 @@ def replay(
     if count > 1 and not is_remote(context.url):
         # Before anything is opened, so that they can be forked: that takes a hundredth of what a fresh Python does.
         children = Children(workflows, count)
-        if not children.fork():
+        if not children.fork(context.url):
             children = None
     try:
         return context.run(_of_database(context, workflows, {**chosen, "timeout": limited}, children, processes))

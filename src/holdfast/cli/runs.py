@@ -8,7 +8,7 @@ import typer
 
 from holdfast.cli import exporting, run_models, run_streams, steer
 from holdfast.cli.command import Context, command
-from holdfast.cli.show import between, coloured, instant, progress, short
+from holdfast.cli.show import between, coloured, error_line, instant, progress, short
 from holdfast.cli.watch import watch_newest, watch_one
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def stranded(context: Context) -> None:
 
 def run_row(run: RunView) -> Sequence[object]:
     """A run as a row of `RUN_COLUMNS`."""
-    error = f"{_last(run.error['type'])}: {run.error['message']}" if run.error else ""
+    error = error_line(run.error) if run.error else ""
     return (
         run.id,
         run.workflow,
@@ -156,7 +156,7 @@ def run_facts(run: RunView, *, full: bool) -> dict[str, object]:
     limit = 1 << 62 if full else 200
     error = None
     if run.error:
-        error = f"{_last(run.error['type'])}: {run.error['message']}"
+        error = error_line(run.error)
         error = f"{error}\n{run.error['traceback']}".rstrip() if full else short(error, limit)
     ended = run.finished_at is not None
     return {
@@ -220,7 +220,7 @@ def journal_table(journal: list[JournalEntry], *, full: bool) -> RenderableType:
 
 def _result(entry: JournalEntry, *, full: bool, limit: int) -> str:
     if entry.error:
-        text = f"{_last(entry.error['type'])}: {entry.error['message']}"
+        text = error_line(entry.error)
         return f"{text}\n{entry.error['traceback']}".rstrip() if full else short(text, limit)
     return "" if entry.outcome == "pending" else short(entry.output, limit)
 
@@ -233,14 +233,10 @@ def _failed_attempts(entry: JournalEntry, width: int) -> list[list[Any]]:
             f"no. {failed.attempt}",
             between(failed.started_at, failed.finished_at),
             coloured("error"),
-            f"{_last(failed.error['type'])}: {failed.error['message']}",
+            error_line(failed.error),
         ]
         rows.append(row)
     return rows
-
-
-def _last(dotted: str) -> str:
-    return dotted.removeprefix("builtins.")
 
 
 @command(group, "explain")

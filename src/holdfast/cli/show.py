@@ -67,6 +67,12 @@ def _plain(number: float) -> str:
     return f"{number:.0f}" if float(number).is_integer() else f"{number:g}"
 
 
+def error_line(error: dict[str, Any]) -> str:
+    """An error in a line, with its type; of one that cannot be opened here none is known."""
+    kind = error["type"].removeprefix("builtins.")
+    return f"{kind}: {error['message']}" if kind else str(error["message"])
+
+
 def short(value: Any, characters: int) -> str:
     """A value as JSON on one line, cut."""
     text = value if isinstance(value, str) and "\n" not in value else as_json(value)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from holdfast.cli.output import FAILED, OK, as_json
+from holdfast.cli.show import error_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -98,7 +99,7 @@ def _line(context: Context, run: RunView) -> None:
         return
     parts: list[Any] = [datetime.now(UTC).strftime("%H:%M:%S"), run.id, run.workflow, run.status]
     if run.error:
-        parts.append(f"{run.error['type'].removeprefix('builtins.')}: {run.error['message']}")
+        parts.append(error_line(run.error))
     elif run.due_at is not None and run.finished_at is None:
         parts.append(f"until {run.due_at:%Y-%m-%d %H:%M:%S} UTC")
     context.output.text("  ".join(map(str, parts)))

@@ -9,14 +9,13 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from holdfast.engine.shadow import inherited
-from holdfast.engine.starting import check_child, with_limit, with_terms
+from holdfast.engine.starting import check_child, place_in, with_limit, with_terms
 from holdfast.errors import RunCancelled, RunFailed, UsageError
 from holdfast.model.decision import Open
 from holdfast.model.failure import decode_failure
 from holdfast.model.ids import uuid7
 from holdfast.model.position import format_position
 from holdfast.model.run import PROTOCOL, Entry, Kind, Outcome, rank
-from holdfast.model.shares import share_name
 from holdfast.store.operations import LOST, Start, Started
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ class ChildCall:
             workflow=workflow.name,
             version=workflow.version,
             protocol=PROTOCOL,
-            queue=share_name(workflow.terms.queue, run.tenant, ""),
+            queue=place_in(workflow.terms.queue, run.tenant, "", workflow.name, workflow.version),
             priority=run.priority,
             rank=rank(run.created_at, run.priority),
             input=given,

@@ -168,8 +168,8 @@ class RunStreams:
         if (error := future.exception()) is not None:
             # What is queued behind it is not written either, so that offsets have no gap.
             self._broken = True
-            for one in self._pending:
-                one.cancel()
+            for behind in self._pending:
+                behind.cancel()
             if execution.dead:
                 return
             if isinstance(error, PayloadError):

@@ -28,7 +28,7 @@ from holdfast.model.references import is_apart, reference_of
 from holdfast.model.rescue import RESCUES_ISOLATED
 from holdfast.model.run import PROTOCOL, Entry, Outcome
 from holdfast.model.schema import describe
-from holdfast.model.shares import queue_of, weight_name
+from holdfast.model.shares import queue_of, weight_name, whose
 from holdfast.store.operations import LOST, Cap, Claim, ClaimedRun, Park, Promote, Promoted
 from holdfast.store.rows import AttemptRow, Flow, JournalRow, QueueRow, WorkflowRow
 from holdfast.store.values.forms import is_special
@@ -109,6 +109,7 @@ class Dispatcher:
         self._using = 0
         self._returning: deque[Execution] = deque()
         self._more = True
+        self._claimed_any = False
         self._promoted_at = float("-inf")
         self._term = 0
         self._next_due: int | None = 0  # what came due while nobody looked is promoted first
@@ -166,7 +167,7 @@ class Dispatcher:
             if queue.name in mine and (queue.total, queue.per_worker, queue.per_key) != (None, None, None)
         }
         self._weights = {
-            weight_name(queue.name, *share.split("/", 1)): weight
+            weight_name(queue.name, *whose(share)): weight
             for queue in self._flow.queues
             if queue.name in mine
             for share, weight in queue.weights
@@ -208,6 +209,9 @@ class Dispatcher:
         self._flow_due = began + POLL_SECONDS  # before it is read: what is announced meanwhile is looked up again
         flow = await self.core.store.flow()
         if flow != self._flow:
+            limited = _counted(flow) - _counted(self._flow)
+            if limited and self._claimed_any:
+                await self.core.store.count_executing(sorted(limited))  # what was claimed here before it was known
             self._flow = flow
             self._serve_what_goes()
             self._more = True
@@ -339,6 +343,7 @@ class Dispatcher:
 
     async def _claim(self, limit: int) -> None:
         self._more = False
+        self._claimed_any = True
         term = self._term
         claim = Claim(self.worker_id, uuid.uuid4().bytes, limit, self._served, self._caps(), self._weights)
         claimed = await self.core.committer.submit("claims", claim)
@@ -375,8 +380,8 @@ class Dispatcher:
         """Begin runs that were never executed, and whose inputs are kept apart."""
         try:
             runs = await self._with_inputs(runs)
-        except Exception:
-            self._cannot_begin(runs)
+        except Exception as error:
+            self._cannot_begin(runs, error)
             return
         for run in runs:
             if term == self._term:
@@ -384,8 +389,8 @@ class Dispatcher:
             else:
                 self._free_slot()
 
-    def _cannot_begin(self, runs: list[ClaimedRun]) -> None:
-        log.error("%d runs cannot be begun here, trying again", len(runs), exc_info=True)
+    def _cannot_begin(self, runs: list[ClaimedRun], error: Exception) -> None:
+        log.error("%d runs cannot be begun here, trying again: %r", len(runs), error)
         for run in runs:
             self._free_slot()
             self.doubt(run, self.core.now_us())
@@ -406,8 +411,8 @@ class Dispatcher:
             rows, attempts = await self._journals(runs)
             runs = await self._with_inputs(runs)
             journals = by_run(runs, rows, attempts)
-        except Exception:
-            self._cannot_begin(runs)
+        except Exception as error:
+            self._cannot_begin(runs, error)
             return
         for run in runs:
             if term == self._term:
@@ -446,8 +451,6 @@ class Dispatcher:
                 if not await self._isolation.execute(run, workflow):
                     self._using += 1
                     await self._begin_known([run], term)
-                elif term == self._term:
-                    self.doubt(run, self.core.now_us())
             except Exception:
                 log.exception("run %s cannot be executed in a child process, giving it back", run.id)
                 self.hand_over(run, self.core.now_us())
@@ -464,6 +467,9 @@ class Dispatcher:
         execution.leave_after = execution.seq
         while self._executions:  # noqa: ASYNC110 - a child process has nothing better to do
             await asyncio.sleep(0.01)
+        if not execution.let_go:
+            self.hand_over(run, execution.started_at)  # should it be ours still, see `doubt`
+        self._stopping = True
         self.threads.close()
 
     # Slots
@@ -666,6 +672,11 @@ def by_run(runs: Sequence[ClaimedRun], rows: list[JournalRow], attempts: list[At
         if attempt.position not in recorded.journal and attempt.generation == generations[attempt.run]:
             recorded.attempts.setdefault(attempt.position, []).append(attempt)
     return found
+
+
+def _counted(flow: Flow) -> set[str]:
+    """The queues that are limited over all workers."""
+    return {queue.name for queue in flow.queues if queue.total is not None or queue.per_key is not None}
 
 
 def _check_lanes(workflows: Iterable[Workflow[Any, Any]]) -> None:

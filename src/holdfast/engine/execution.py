@@ -792,6 +792,8 @@ class Execution:
             try:
                 if given is None:
                     given = step.signature.encode_input(args, kwargs, most)
+                if len(given) > ahead_over:
+                    given = await self.set_apart(given)
                 result = await step.attempt(self, args, kwargs)
                 output, value = step.signature.result.settle(result, step.signature.result_place, most)
                 if len(output) > ahead_over:

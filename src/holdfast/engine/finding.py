@@ -18,7 +18,7 @@ from holdfast.model.ids import check_id, check_owner
 from holdfast.model.notes import decode_note
 from holdfast.model.run import Kind, Outcome, RunView, Status, instant
 from holdfast.model.search import And, Compare, Condition, parse
-from holdfast.model.shares import queue_of, share_of
+from holdfast.model.shares import queue_of, share_of, weighed
 from holdfast.store.rows import AttemptRow, Flow, JournalRow, QueueRow, RunRow, Standing
 
 if TYPE_CHECKING:
@@ -348,9 +348,7 @@ class Finding(Part):
         tenant = self.tenant if own else None
         rows = await self._patiently(self.reads.list_shares(name, tenant=tenant, limit=limit))
         weights = dict(_settings(await self._patiently(self.reads.flow()), name).weights)
-        return [
-            ShareView(*row, weights.get(f"{row.tenant}/{row.key}" if row.key else row.tenant, 1)) for row in rows
-        ]
+        return [ShareView(*row, weights.get(weighed(row.tenant, row.key), 1)) for row in rows]
 
     async def set_queue(
         self,
@@ -372,13 +370,15 @@ class Finding(Part):
             per_worker: on each worker, 1 or more; None for any number.
             per_key: of each share, a tenant's or a key's of it, over all workers, 1 or more; None for any number.
             weights: how many runs a tenant is given in its turn, and a key in that of its tenant, by ``"tenant"`` and
-                ``"tenant/key"``: 1 to 1,000; None for one. Those that are not named stay as they are.
+                ``"tenant/key"``, with a backslash before a slash in a tenant's name: 1 to 1,000; None for one. Those
+                that are not named stay as they are.
 
         Raises:
             UsageError: not the name of a queue, or a limit or a weight out of range.
         """
         limits = checked_limits(total=total, per_worker=per_worker, per_key=per_key)
-        await self._set_queue("queue.set", name, checked_weights(weights), **limits)
+        given = checked_weights(check_owner(name, "the name of a queue"), weights)
+        await self._set_queue("queue.set", name, given, **limits)
 
     async def pause_queue(self, name: str) -> None:
         """Let no worker claim runs from a queue; what executes goes on.

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.engine.children import ended_badly
 from holdfast.engine.shadow import inherited
-from holdfast.engine.starting import check_child, with_limit, with_terms
+from holdfast.engine.starting import check_child, place_in, with_limit, with_terms
 from holdfast.errors import RunCancelled, RunFailed
 from holdfast.model.decision import Open
 from holdfast.model.ids import uuid7
 from holdfast.model.keys import lane_id
 from holdfast.model.position import encode_number, format_position
 from holdfast.model.run import PROTOCOL, Entry, Kind, Outcome, rank
-from holdfast.model.shares import share_name
 from holdfast.store.operations import LOST, Start
 from holdfast.store.rows import ChildRow
 from holdfast.store.values.forms import is_special
@@ -141,9 +140,7 @@ async def _children(
     return starts
 
 
-async def _start(
-    execution: Execution, position: bytes, workflow: Workflow[Any, Any], starts: Sequence[Start]
-) -> None:
+async def _start(execution: Execution, position: bytes, workflow: Workflow[Any, Any], starts: Sequence[Start]) -> None:
     """Store the children that are not stored yet, in portions."""
     run, over = execution.run, execution.core.ahead_over
     for first in range(0, len(starts), PORTION):
@@ -182,7 +179,7 @@ def _child(
         workflow=workflow.name,
         version=workflow.version,
         protocol=PROTOCOL,
-        queue=share_name(workflow.terms.queue, run.tenant, ""),
+        queue=place_in(workflow.terms.queue, run.tenant, "", workflow.name, workflow.version),
         priority=run.priority,
         rank=rank(run.created_at, run.priority),
         input=workflow.signature.encode_input((item,), {}, execution.core.most_bytes),

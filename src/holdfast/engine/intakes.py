@@ -146,7 +146,10 @@ class Intakes(Part):
             return run_id
         ended = await self._entry(id)
         if ended.run_id is None:
-            raise StartDropped(f"a rule of the workflow dropped the start: {ended.reason}", reason=ended.reason)
+            raise StartDropped(
+                f"a rule of the workflow dropped the start: {ended.reason}", reason=ended.reason,
+                diversion=start.uid.hex(),
+            )  # fmt: skip
         return ended.run_id
 
     async def discard_entry(self, id: str, reason: str) -> None:

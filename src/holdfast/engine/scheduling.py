@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from holdfast.engine.diversion_views import diverted
 from holdfast.engine.part import Part
 from holdfast.engine.scheduled import description_of, keep, kept_of, problem_of, registered, scheduled_start
 from holdfast.engine.views import shown_value
@@ -263,10 +264,11 @@ class Schedules(Part):
         row = await self._schedule(name)
         [start] = await self._starts(row, [f"{name}/now/{secrets.token_hex(8)}"])
         [found] = await self._submitted([start], "schedule.run", name, {"run": start.id})
-        if found.way == "dropped":
+        became = diverted(start, found)
+        if became is not None and became.way == "dropped":
             raise StartDropped(
                 f"a rule of workflow {start.workflow!r} dropped the start: {found.reason}", run_id=found.run_id,
-                reason=found.reason, diversion=start.uid.hex(),
+                reason=found.reason, rule=became.rule or "", key=became.key, diversion=became.diversion,
             )  # fmt: skip
         return found.run_id or start.id
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from holdfast.engine.part import Unset, check_whole
 from holdfast.errors import UsageError
 from holdfast.model.ids import check_id, check_owner
+from holdfast.model.shares import PLACE_BYTES, too_long, whose
 
 LIMIT_AT_MOST = 1_000_000_000
 """More than any number of runs that execute."""
@@ -51,7 +52,7 @@ def checked_limits(**limits: int | Unset | None) -> dict[str, int | None]:
     return given
 
 
-def checked_weights(weights: Mapping[str, int | None] | None) -> dict[str, int | None]:
+def checked_weights(queue: str, weights: Mapping[str, int | None] | None) -> dict[str, int | None]:
     """The weights of a queue's shares.
 
     Raises:
@@ -62,12 +63,21 @@ def checked_weights(weights: Mapping[str, int | None] | None) -> dict[str, int |
     if not isinstance(weights, Mapping):
         raise UsageError(f'weights is {weights!r}; give a weight for each share, such as {{"acme": 5, "acme/gold": 3}}')
     for share, weight in weights.items():
-        tenant, slash, key = share.partition("/") if isinstance(share, str) else ("", "", "")
-        if not tenant or (slash and not key):
-            raise UsageError(f'a weight is for {share!r}; give it for a tenant, "acme", or a key of it, "acme/gold"')
+        try:
+            tenant, key = whose(share) if isinstance(share, str) else whose("")
+        except ValueError:
+            raise UsageError(
+                f'a weight is for {share!r}; give it for a tenant, "acme", or a key of it, "acme/gold"; before a slash '
+                "in the tenant's name, and before a backslash, stands a backslash"
+            ) from None
         check_owner(tenant, f"the tenant of the weight for {share!r}")
-        if slash:
+        if key is not None:
             check_id(key, f"the key of the weight for {share!r}")
+        if taken := too_long(queue, share):
+            raise UsageError(
+                f"the queue and the share of the weight for {share[:80]!r}… have {taken:,} bytes together; give at "
+                f"most {PLACE_BYTES:,}"
+            )
         if weight is not None:
             check_whole(weight, f"the weight of {share!r}", WEIGHT_AT_MOST)
     return dict(weights)

@@ -16,7 +16,7 @@ from holdfast.model.payload import codec_of
 from holdfast.model.publishing import SHADOW
 from holdfast.model.run import PROTOCOL, microseconds, rank
 from holdfast.model.search import attribute_rows
-from holdfast.model.shares import queue_of, share_name
+from holdfast.model.shares import PLACE_BYTES, queue_of, share_name, too_long
 from holdfast.model.start_rules import RateLimit, StartRule
 from holdfast.model.terms import Terms, key_for
 from holdfast.model.trace import TRACEPARENT, shown
@@ -68,7 +68,7 @@ def start_row(
         workflow=workflow,
         version=version,
         protocol=PROTOCOL,
-        queue=share_name(options.queue or terms.queue, tenant, ""),
+        queue=place_in(options.queue or terms.queue, tenant, "", workflow, version),
         priority=options.priority,
         rank=rank(due, options.priority),
         input=given,
@@ -88,11 +88,26 @@ def start_row(
     return row if terms.plain else with_terms(row, terms, args, kwargs)
 
 
+def place_in(queue: str, tenant: str, key: str, workflow: str, version: str) -> str:
+    """Where the runs of a share wait in a queue.
+
+    Raises:
+        UsageError: the names are too long, together, for the index of what is ready.
+    """
+    place = share_name(queue, tenant, key)
+    if taken := too_long(place, workflow, version):
+        raise UsageError(
+            f"the names of queue, tenant, share, workflow and version have {taken:,} bytes together, for a run of "
+            f"workflow {workflow[:80]!r} in queue {queue[:80]!r}; the index takes {PLACE_BYTES:,}: give shorter ones"
+        )
+    return place
+
+
 def with_terms(row: Start, terms: Terms, args: tuple[Any, ...] | None, kwargs: dict[str, Any]) -> Start:
     """The row with its share, its lane, unless an ancestor's slot serves it, and the event that cancels it."""
     if terms.share is not None:
         key = key_for(terms, terms.share, row.workflow, "share", row.input, args, kwargs)
-        row = row._replace(queue=share_name(queue_of(row.queue), row.tenant, key))
+        row = row._replace(queue=place_in(queue_of(row.queue), row.tenant, key, row.workflow, row.version))
     if terms.cancel_on is not None:
         key = key_for(terms, terms.cancel_key, row.workflow, "cancel_on", row.input, args, kwargs)
         row = row._replace(watches=(topic(row.tenant, terms.cancel_on, key),))

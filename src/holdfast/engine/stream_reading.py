@@ -83,6 +83,7 @@ class StreamReading(Part):
         check_read(name, after)
         run = await self._find(run_id)
         hub = StreamHub.of(self.core)
+        ended = False
         while True:
             seen = hub.heard
             page = await self._page(run.uid, run.id, name, after, follow, limit)
@@ -92,9 +93,9 @@ class StreamReading(Part):
                     raise _gone(self.tenant, run_id)
                 after = page.chunks[-1].offset
                 yield [chunk_of(row, name) for row in page.chunks]
-                if page.chunks[-1].kind == "end":
-                    return
-            elif over or not follow:
+                # A retry of the run may have withdrawn it, so that more stands behind it.
+                ended = page.chunks[-1].kind == "end"
+            elif over or ended or not follow:
                 return
             else:
                 await hub.wait(run.uid, name, after, seen)

@@ -44,6 +44,8 @@ whoever encodes it, since it may be kept apart from where it belongs."""
 HEADER = b"\x01"
 """Format 1: UTF-8 JSON, no codec."""
 
+_PLAIN = HEADER[0]
+
 _encode_json = msgspec.json.Encoder().encode
 _decode_json = msgspec.json.Decoder().decode
 _dump: Callable[[Any, int], bytes] = marshal.dumps
@@ -142,7 +144,7 @@ class Codec:
         Raises:
             PayloadError: the bytes are of an unknown format, are not JSON, or do not fit the annotation.
         """
-        if self._plain and data[:1] == HEADER:
+        if self._plain and data and data[0] == _PLAIN:
             # Replays decode a value for each step: what is well is given without another call.
             try:
                 value = _decode_json(data[1:])

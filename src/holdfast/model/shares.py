@@ -6,6 +6,7 @@ A run that belongs to a share waits in a place of its own, whose name begins wit
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -15,6 +16,12 @@ MARK = "\x1f"
 
 AFTER = chr(ord(MARK) + 1)
 """Behind everything that goes on with a mark."""
+
+
+PLACE_BYTES = 2_500
+"""A place's name, its workflow and its version take together, in UTF-8: a row of PostgreSQL's indexes has 2,704."""
+
+_WEIGHED = re.compile(r"((?:[^/\\]|\\[/\\])+)(?:/(.+))?", re.DOTALL)
 
 
 class Share(NamedTuple):
@@ -48,6 +55,32 @@ def behind(name: str, *, tenant: bool = False) -> str:
         return name + chr(1)
     share = share_of(name)
     return f"{share.queue}{MARK}{share.tenant}{AFTER}"
+
+
+def too_long(*parts: str) -> int:
+    """How many bytes the parts of an index's row take, if these are more than `PLACE_BYTES`; else 0."""
+    if sum(map(len, parts)) * 4 <= PLACE_BYTES:
+        return 0
+    taken = sum(len(part.encode()) for part in parts)
+    return taken if taken > PLACE_BYTES else 0
+
+
+def weighed(tenant: str, key: str = "") -> str:
+    """How a weight says whose it is: ``tenant`` or ``tenant/key``; a slash in the tenant's name with a backslash."""
+    tenant = tenant.replace("\\", "\\\\").replace("/", "\\/")
+    return f"{tenant}/{key}" if key else tenant
+
+
+def whose(weighed: str) -> tuple[str, str | None]:
+    """The tenant that a weight is for, and the key; None for the tenant's own.
+
+    Raises:
+        ValueError: it names no share.
+    """
+    found = _WEIGHED.fullmatch(weighed)
+    if found is None:
+        raise ValueError(weighed)
+    return re.sub(r"\\(.)", r"\1", found[1]), found[2]
 
 
 class Dealt(NamedTuple):

@@ -296,6 +296,9 @@ class Store(Protocol):
             weights: shares and what they weigh from now on; None for one. Those that are not named stay.
         """
 
+    async def count_executing(self, queues: Sequence[str]) -> None:
+        """Let what executes from queues count against their limits, also what was claimed in ignorance of these."""
+
     async def pause_workflow(self, name: str, paused: bool) -> None:
         """Let no more runs of a workflow be claimed, or again."""
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from holdfast.model.shares import AFTER, MARK, behind, share_of
 
-EVERY = 6
+EVERY = 5
 """A claim that finds enough among what is known looks for more after so many others."""
 
 SCAN = 256
@@ -39,6 +39,11 @@ class Range(NamedTuple):
 class Line:
     """Those who take turns: a queue's tenants, or with ``tenant`` its keys.
 
+    Args:
+        queue: the queue.
+        tenant: the tenant whose keys they are.
+        dead: places of which many were taken are not to be looked at, since they may be full of dead entries.
+
     Attributes:
         turns: who is thought to wait, next first.
         left: how many the first may still take of its turn; 0 for a whole turn.
@@ -47,7 +52,8 @@ class Line:
         circled: looks came round since the search began, or since some were taken here.
     """
 
-    def __init__(self, queue: str, tenant: str | None) -> None:
+    def __init__(self, queue: str, tenant: str | None, *, dead: bool = True) -> None:
+        self._dead = dead
         self.queue = queue
         self.tenant = tenant
         self.turns: dict[str, None] = {}
@@ -166,14 +172,18 @@ class Line:
     def took(self, name: str, count: int, asked: int) -> None:
         """So many were taken there. Fewer than were asked for: nothing is left."""
         if count:
-            taken = self._taken[name] = self._taken.get(name, 0) + count
-            if taken >= HEAVY and len(self._heavy) < HEAVIEST:
-                self._heavy.setdefault(name)
-            if len(self._taken) > KNOWN:
-                self._taken.clear()
+            if self._dead:
+                self._weigh(name, count)
             self.begin()
         if count < asked:
             self.drop(name)
+
+    def _weigh(self, name: str, count: int) -> None:
+        taken = self._taken[name] = self._taken.get(name, 0) + count
+        if taken >= HEAVY and len(self._heavy) < HEAVIEST:
+            self._heavy.setdefault(name)
+        if len(self._taken) > KNOWN:
+            self._taken.clear()
 
     def drop(self, name: str) -> None:
         """Nothing waits there, for now."""

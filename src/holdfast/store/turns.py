@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from holdfast.store.turn_lines import EVERY, LINES, Line, Range
@@ -94,22 +94,25 @@ class Turns:
         """Whether shares are known to wait in one of these queues."""
         return any(bool(line.turns) for queue in queues if (line := self._tenants.get(queue)) is not None)
 
-    def seek(self, queues: Collection[str], *, short: bool) -> Serving:
-        """Look whether there are shares in queues where none is known.
+    def due(self, queues: Iterable[str], *, short: bool) -> bool:
+        """Whether a claim of queues in which no share is known is to look for some.
 
         Args:
             queues: which.
             short: there is room for more; else it is looked for now and then only.
         """
         self.begin(step=not short)
+        return short or any(self.tenant_line(queue).wants(0, self.claims, again=False) for queue in queues)
+
+    def seek(self, queues: Iterable[str], *, short: bool) -> Serving:
+        """Look for shares in queues where none is known."""
         lines = [self.tenant_line(queue) for queue in queues]
-        if short or any(line.wants(0, self.claims, again=False) for line in lines):
-            yield from self.look(lines, [TENANTS] * len(lines), (), plain=False)
-            if short:
-                self.ration(lines)
-            if any(line.turns for line in lines):
-                for line in lines:  # the queues themselves are to be looked at too
-                    line.looked = -EVERY
+        yield from self.look(lines, [TENANTS] * len(lines), (), plain=False)
+        if short:
+            self.ration(lines)
+        if any(line.turns for line in lines):
+            for line in lines:  # the queues themselves are to be looked at too
+                line.looked = -EVERY
 
     def took_plain(self, queue: str, count: int) -> None:
         """So many were taken of a queue in which no share is known."""
@@ -134,14 +137,14 @@ class Turns:
         """A queue's tenants."""
         line = self._tenants.get(queue)
         if line is None:
-            line = self._tenants[queue] = Line(queue, None)
+            line = self._tenants[queue] = Line(queue, None, dead=self._dead)
         return line
 
     def key_line(self, queue: str, tenant: str) -> Line:
         """A tenant's keys."""
         line = self._keys.get((queue, tenant))
         if line is None:
-            line = self._keys[queue, tenant] = Line(queue, tenant)
+            line = self._keys[queue, tenant] = Line(queue, tenant, dead=self._dead)
             if len(self._keys) > LINES:
                 self._keys.popitem(last=False)
         else:

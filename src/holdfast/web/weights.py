@@ -14,7 +14,7 @@ def weights_text(weights: Mapping[str, int]) -> str:
     return "\n".join(f"{share} = {weight}" for share, weight in sorted(weights.items()))
 
 
-def read_weights(form: Form) -> dict[str, int | None]:
+def read_weights(form: Form, queue: str) -> dict[str, int | None]:
     """The weights that a form gives: None for those that it had and that have no line any more, or nothing behind it.
 
     What is wrong stands at the field ``weights``, with its line.
@@ -32,7 +32,7 @@ def read_weights(form: Form) -> dict[str, int | None]:
             return {}
         try:
             found[share] = int(written) if written else None
-            checked_weights({share: found[share]})
+            checked_weights(queue, {share: found[share]})
         except ValueError:
             form.refuse(
                 "weights", f"Line {place}: the weight of {share!r:.100} is {written!r:.60}; give a whole number"

@@ -82,7 +82,7 @@ async def read_stream(
         pages = call.client.stream_pages(run_id, name, after=after, follow=False, limit=limit)
         found: list[StreamChunk] = await anext(pages, [])
         await pages.aclose()
-        following = str(found[-1].offset) if found and found[-1].kind != "end" else None
+        following = str(found[-1].offset) if found else None
         return answer(Page([_shown(call, chunk, secrets) for chunk in found], following))
     last = offset_of(call.request.headers.get("last-event-id"))
     await call.client.streams(run_id, limit=1)  # what is refused is refused as elsewhere

@@ -21,6 +21,7 @@ from holdfast.engine.versions import latest
 from holdfast.errors import UnknownWorkflow
 from holdfast.model.access import Role
 from holdfast.model.ids import check_owner
+from holdfast.model.shares import whose
 
 routes = Routes("workflows and queues")
 
@@ -160,7 +161,7 @@ def _own(call: Call, view: QueueView) -> QueueView:
     if call.principal.shared:
         return view
     tenant = call.principal.tenant
-    return replace(view, weights={share: n for share, n in view.weights.items() if share.partition("/")[0] == tenant})
+    return replace(view, weights={share: n for share, n in view.weights.items() if whose(share)[0] == tenant})
 
 
 def _edited(view: QueueView) -> Any:

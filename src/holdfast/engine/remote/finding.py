@@ -115,7 +115,7 @@ class RemoteFinding(RemotePart, Finding):
     ) -> None:
         """See `Client.set_queue`."""
         body: dict[str, Any] = dict(checked_limits(total=total, per_worker=per_worker, per_key=per_key))
-        if checked := checked_weights(weights):
+        if checked := checked_weights(check_owner(name, "the name of a queue"), weights):
             body["weights"] = checked
         await self._call("PUT", _queue(name), body)
 

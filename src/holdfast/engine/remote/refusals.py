@@ -74,6 +74,11 @@ def _of_run(cls: type[errors.RunError]) -> Callable[[Refusal], HoldfastError]:
     return lambda refusal: cls(refusal.detail, run_id=str(refusal.document.get("run_id", "")))
 
 
+def _dropped(refusal: Refusal) -> HoldfastError:
+    said = {name: str(refusal.document.get(name, "")) for name in ("run_id", "reason", "rule", "key", "diversion")}
+    return errors.StartDropped(refusal.detail, **said)
+
+
 def _search(refusal: Refusal) -> HoldfastError:
     places = refusal.document.get("errors") or [{}]
     return errors.SearchError(refusal.detail, position=int(places[0].get("position") or 0))
@@ -119,7 +124,7 @@ def _workflow(refusal: Refusal) -> HoldfastError:
 _ERRORS: dict[str, Callable[[Refusal], HoldfastError]] = {
     "run-not-found": _of_run(errors.RunNotFound),
     "run-exists": _of_run(errors.RunExists),
-    "start-dropped": _of_run(errors.StartDropped),
+    "start-dropped": _dropped,
     "run-not-possible": _of_run(errors.NotPossible),
     "step-not-found": _of_run(errors.StepNotFound),
     "workflow-unknown": _workflow,

@@ -185,7 +185,7 @@ class Checker:
             execution.blame(f"the recorded input cannot be taken by the workflow: {error}")
             return None
         scope = Scope(execution, b"")
-        scope.task = asyncio.current_task()
+        scope.task = self._runner
         context = copy_context()
         context.run(place.set, scope)
         status, output, where, known = "failed", b"", "", False

@@ -29,6 +29,7 @@ from holdfast.engine.replaying.serving import CODE, Code, Job, Page, Reply, fram
 from holdfast.engine.workflow import Workflow
 from holdfast.errors import HoldfastError, UsageError
 from holdfast.store.rows import RecordedRun
+from holdfast.store.url import make_store
 
 log = logging.getLogger("holdfast.replay")
 
@@ -42,7 +43,11 @@ THREADS = Path("/proc/self/task")
 
 
 class Died(Exception):
-    """A child has ended."""
+    """A child has ended over a page."""
+
+
+class NotBegun(Exception):
+    """It had ended before it came to a page."""
 
 
 class Children:
@@ -61,10 +66,15 @@ class Children:
         self._free: asyncio.Queue[_Child] = asyncio.Queue()
         self._job: Job | None = None
 
-    def fork(self) -> bool:
-        """Fork them, before anything is opened; False if this process has threads, which a fork does not take along."""
+    def fork(self, url: str) -> bool:
+        """Fork them, before anything is opened; False if this process has threads, which a fork does not take along.
+
+        Args:
+            url: the database, whose modules are imported before.
+        """
         if sys.platform != "linux" or len(list(THREADS.iterdir())) > 1:
             return False
+        make_store(url)
         sys.stdout.flush()
         sys.stderr.flush()
         for _ in range(self._count):
@@ -84,6 +94,8 @@ class Children:
             await self._begin(child)
         while len(self._children) < self._count:
             await self._begin(self._spawned())
+        for child in self._children * AHEAD:
+            self._free.put_nowait(child)
 
     def _spawned(self) -> _Child:
         if self._code is None:
@@ -95,8 +107,6 @@ class Children:
         assert self._job is not None
         self._children.append(child)
         await child.connect(self._job)
-        for _ in range(AHEAD):
-            self._free.put_nowait(child)
 
     def close(self) -> None:
         """End them: they hold nothing but connections that read."""
@@ -157,15 +167,17 @@ class Children:
             Died: it has ended meanwhile; `replies` has what it gave until then.
             HoldfastError: it cannot read.
         """
-        while (child := await self._free.get()).ended:
-            pass
+        child = await self._free.get()
         try:
             await child.ask(page, replies)
+        except NotBegun:
+            await self._ask(page, replies)
         except Died:
-            if child in self._children:
-                self._children.remove(child)
-                child.end()
-                await self._begin(self._spawned())
+            self._children.remove(child)
+            another = self._spawned()
+            await self._begin(another)
+            for _ in range(AHEAD):
+                self._free.put_nowait(another)
             raise
         else:
             self._free.put_nowait(child)
@@ -208,8 +220,11 @@ class _Child:
         """Have a page replayed. See `Children._ask`."""
         assert self._streams is not None
         stream, writer = self._streams
-        writer.write(framed(page))
+        if not self.ended:
+            writer.write(framed(page))
         async with self._turn:
+            if self.ended:
+                raise NotBegun
             try:
                 for _ in page.runs if page.singly else (page,):
                     reply = msgspec.msgpack.decode(await receive(stream), type=Reply)
@@ -217,7 +232,6 @@ class _Child:
                         _raise(*reply.error)
                     replies.append(reply)
             except (EOFError, ConnectionError):
-                self.ended = True
                 raise Died(self.end()) from None
 
     def end(self) -> str:
@@ -227,15 +241,12 @@ class _Child:
             if self._streams is not None:
                 self._streams[1].close()
         self._socket.close()
-        if self._pid == 0:
-            return "it was ended"
         with suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
         if self._process is not None:
             status = self._process.wait()
         else:
             status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
-        self._pid = 0
         return f"signal {-status}" if status < 0 else f"status {status}"
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 STEP, SLEEP, NOW, FIRST = map(str, (Kind.STEP, Kind.SLEEP, Kind.NOW, Kind.FIRST))
 CHILD, MAP = str(Kind.CHILD), str(Kind.MAP)
+PLAIN = HEADER[0]
 OK, ERROR = str(Outcome.OK), str(Outcome.ERROR)
 
 REASONS_AT_MOST = 20
@@ -242,7 +243,7 @@ class ReplayedExecution(Execution):
         """Give what the step gave."""
         if not (self.stopped or self._behind) and len(position) == 1 and (row := self.rows.get(position)) is not None:
             output = row[3]
-            if row[0] == STEP and row[1] == step.name and row[2] == OK and output is not None and output[:1] == HEADER:
+            if row[0] == STEP and row[1] == step.name and row[2] == OK and output and output[0] == PLAIN:
                 # As nearly all are: in the run's own branch, before anything ends, and well.
                 self.asked.add(position)
                 try:

@@ -26,6 +26,8 @@ def claimed(row: RunRow) -> ClaimedRun:
 def heed(execution: ReplayedExecution, row: RunRow) -> None:
     """Let the run be cancelled, if it was when it was recorded."""
     note: Note | None = None
+    if row.status == Status.SUCCEEDED and CANCEL not in [entry[0] for entry in execution.rows.values()]:
+        return
     if row.status == Status.CANCELLED:
         note = Note("cancel")
     elif row.status == Status.FAILED and _ran_out_of_time(row):

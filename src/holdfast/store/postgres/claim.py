@@ -150,8 +150,10 @@ async def claim_runs(connection: Connection, claim: Claim, heads: Heads) -> list
     runs = await _claim_plain(connection, claim, heads, rooms)
     for queue, count in Counter(run.queue for run in runs).items():
         heads.turns.took_plain(queue, count)
-    await _drive(connection, heads.turns.seek(queues, short=len(runs) < claim.limit), claim, heads, rooms)
-    if len(runs) < claim.limit and heads.turns.shared(queues):
+    short = len(runs) < claim.limit
+    if heads.turns.due(queues, short=short):
+        await _drive(connection, heads.turns.seek(queues, short=short), claim, heads, rooms)
+    if short and heads.turns.shared(queues):
         runs += await _serve(connection, claim, claim.limit - len(runs), heads, rooms)
         runs.sort(key=_by_rank)
     elif heads.turns.again:

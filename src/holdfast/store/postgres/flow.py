@@ -43,6 +43,14 @@ async def set_queue(
             await connection.execute(_SQL["weigh"], queue.name, share, weight)
 
 
+async def count_executing(connection: Connection, queues: Sequence[str]) -> None:
+    """Let what executes from limited queues count."""
+    for queue in sorted(queues):
+        limits = await connection.fetchrow(_SQL["limits"], queue)
+        if limits is not None and tuple(limits) != (None, None):
+            await connection.execute(_SQL["count_executing"], queue)
+
+
 async def pause_workflow(connection: Connection, name: str, paused: bool) -> None:
     """Pause a workflow, or let it go on."""
     await connection.execute(_SQL["pause_workflow" if paused else "resume_workflow"], name)

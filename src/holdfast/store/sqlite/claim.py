@@ -38,12 +38,12 @@ def claim_runs(connection: sqlite3.Connection, claim: Claim, turns: Turns) -> li
     queues = [queue for queue in dict.fromkeys(place[0] for place in claim.served) if room.get(queue, 1) > 0]
     if not turns.shared(queues) and all(cap.per_key is None for cap in claim.caps):
         taken = taking.take(_heads(connection, claim.served, claim.limit, room)[: claim.limit])
-        counts = {queues[0]: len(taken)} if len(queues) == 1 else Counter(place[0] for _, _, place in taken)
-        for queue, count in counts.items():
-            turns.took_plain(queue, count)
+        for queue, count in Counter(place[0] for _, _, place in taken).items() if room else ():
             if queue in room:
                 room[queue] -= count
-        _drive(connection, turns.seek(queues, short=len(taken) < claim.limit), taking)
+        short = len(taken) < claim.limit
+        if turns.due(queues, short=short):
+            _drive(connection, turns.seek(queues, short=short), taking)
     if len(taking.taken) < claim.limit and (turns.shared(queues) or any(cap.per_key for cap in claim.caps)):
         _drive(connection, serve(turns, claim, claim.limit - len(taking.taken), room), taking)
         taking.taken.sort()

@@ -38,6 +38,13 @@ def set_queue(
         connection.execute(_SQL["count_executing" if counted else "count_no_more"], (queue.name,))
 
 
+def count_executing(connection: sqlite3.Connection, queues: Sequence[str]) -> None:
+    """Let what executes from limited queues count."""
+    for queue in queues:
+        if connection.execute(_SQL["is_counted"], (queue,)).fetchone() == (1,):
+            connection.execute(_SQL["count_executing"], (queue,))
+
+
 def pause_workflow(connection: sqlite3.Connection, name: str, paused: bool) -> None:
     """Pause a workflow, or let it go on."""
     connection.execute(_SQL["pause_workflow" if paused else "resume_workflow"], (name,))

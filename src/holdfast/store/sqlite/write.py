@@ -66,7 +66,6 @@ def write(connection: sqlite3.Connection, batch: Batch, turns: Turns) -> Results
         results = write_inside(connection, batch, turns)
         connection.execute("COMMIT")
     except BaseException:
-        turns.forget()
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise

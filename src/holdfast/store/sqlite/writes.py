@@ -114,6 +114,10 @@ class Writes:
         """See `Store.set_queue`."""
         await self._transaction(lambda connection: flow.set_queue(connection, queue, only, weights))
 
+    async def count_executing(self, queues: Sequence[str]) -> None:
+        """See `Store.count_executing`."""
+        await self._transaction(lambda connection: flow.count_executing(connection, queues))
+
     async def pause_workflow(self, name: str, paused: bool) -> None:
         """See `Store.pause_workflow`."""
         await self._transaction(lambda connection: flow.pause_workflow(connection, name, paused))

@@ -111,7 +111,7 @@ async def set_limits(page: Page) -> Response:
     total = form.integer("total", least=1, most=LIMIT_AT_MOST)
     per_worker = form.integer("per_worker", least=1, most=LIMIT_AT_MOST)
     per_key = form.integer("per_key", least=1, most=LIMIT_AT_MOST)
-    weights = read_weights(form)
+    weights = read_weights(form, name)
     if form.sound:
         with form.refusals():
             await page.client.set_queue(name, total=total, per_worker=per_worker, per_key=per_key, weights=weights)

@@ -10,6 +10,7 @@ from typing import Any
 from starlette.responses import Response
 
 from holdfast.engine.finding import QueueView
+from holdfast.model.shares import whose
 from holdfast.web.following import anybody, follow_view
 from holdfast.web.kept import kept
 from holdfast.web.page import Page
@@ -86,4 +87,4 @@ def _seen(page: Page, queue: QueueView) -> dict[str, int]:
     assert page.principal is not None
     if page.principal.shared:
         return queue.weights
-    return {share: n for share, n in queue.weights.items() if share.partition("/")[0] == page.principal.tenant}
+    return {share: n for share, n in queue.weights.items() if whose(share)[0] == page.principal.tenant}

@@ -1,8 +1,8 @@
 -- What limits and pauses are set, and what workers serve.
 --
 -- Guarantees: when a queue gets a limit on how many of its runs execute at once, those that execute already
--- count against it, but for what a worker claims in the same moment that does not know the limit yet; when
--- the limit goes, nothing is counted any more.
+-- count against it, but for what a worker claims in the same moment that does not know the limit yet; it lets
+-- that count too as soon as it knows. When the limit goes, nothing is counted any more.
 -- Locks: rows of `running` in order of run, then the queue's row: as a batch does, which holds leases before
 -- it claims. A worker's row, for what it serves.
 

@@ -30,7 +30,8 @@ SELECT total IS NOT NULL OR per_key IS NOT NULL FROM queues WHERE name = ?
 -- What executes from a queue and from its shares, each under its own name.
 -- name: count_executing
 UPDATE running SET queue = r.queue FROM runs AS r
-WHERE r.uid = running.run AND (r.queue = ?1 OR (r.queue >= ?1 || char(31) AND r.queue < ?1 || char(32)))
+WHERE r.uid = running.run AND running.queue IS NULL
+  AND (r.queue = ?1 OR (r.queue >= ?1 || char(31) AND r.queue < ?1 || char(32)))
 
 -- name: count_no_more
 UPDATE running SET queue = NULL WHERE queue = ?1 OR (queue >= ?1 || char(31) AND queue < ?1 || char(32))

@@ -1,0 +1,64 @@
+"""What a replay reads of runs is what people are shown of them, over every store."""
+
+from typing import Any
+
+from holdfast.model.run import Entry
+from holdfast.store.base import Store
+from holdfast.store.operations import Attempt
+from tests.conformance.kit import checkpoint, commit, make, park, pending, running, settle, start, uid
+from tests.conformance.steering_kit import FAR
+
+SHOWN = ("parent_id", "worker", "started_at", "finished_at", "due_at", "deadline_at", "failed_seq", "forked_from",
+         "forked_seq", "forks", "lane", "lane_name", "lane_key", "progress", "parent_position")  # fmt: skip
+"""What is only for people."""
+
+
+async def some_runs(store: Store) -> None:
+    """Runs in every status, one of them with a journal, and one of another tenant."""
+    done, waits, failed = [await running(store, id) for id in ("done", "waits", "failed")]
+    rows = [checkpoint(done, bytes([n]), output=b"\x01%d" % n) for n in (2, 0, 1)]
+    attempt = Attempt(failed.uid, b"\x00", 1, 1, "step", 1, 2, b"error", 3, failed.epoch)
+    await commit(store, checkpoints=[*rows, pending(waits, b"\x00")], attempts=[attempt])
+    await commit(store, settles=[settle(done), settle(failed, "failed", output=b"why")])
+    await commit(store, parks=[park(waits, b"\x00")])
+    await running(store, "executes")
+    await make(store, start("queued"), start("later", due_at=FAR), start("theirs", tenant="u"))
+    await make(store, start("other", kind=("main", "other", "v1", 1)))
+
+
+async def test_runs_and_journals_are_read_as_they_are_shown(store: Store) -> None:
+    await some_runs(store)
+    shown = await store.list_runs("t", workflow=None, status=None, limit=99, before=None)
+    assert {row.status for row in shown} == {"succeeded", "failed", "waiting", "running", "queued"}
+    found = await store.load_recorded("t", [row.uid for row in shown])
+    lean = {row.uid: row for row in found.runs}
+    nothing: dict[str, Any] = dict.fromkeys(SHOWN)
+    assert lean == {row.uid: row._replace(**nothing) for row in shown}
+    entries, attempts = await store.load_journals([row.uid for row in shown])
+    wanted = [(Entry(*[getattr(one, name) for name in Entry._fields]), one.run, one.position) for one in entries]
+    assert [(Entry(*one[:6]), one[6], one[7]) for one in found.entries] == wanted
+    assert len(wanted) == 4
+    assert found.attempts == attempts != []
+
+
+async def test_runs_of_another_tenant_or_that_are_gone_are_left_out(store: Store) -> None:
+    await some_runs(store)
+    [theirs] = await store.find_runs("u", ["theirs"])
+    [done] = await store.find_runs("t", ["done"])
+    found = await store.load_recorded("t", [theirs.uid, done.uid, uid()])
+    assert [row.uid for row in found.runs] == [done.uid]
+    assert await store.load_recorded("u", [done.uid]) == ([], [], [])
+    assert await store.load_recorded("t", []) == ([], [], [])
+
+
+async def test_the_same_runs_are_listed_page_by_page(store: Store) -> None:
+    await some_runs(store)
+    for workflow, status in ((None, None), ("flow", None), (None, "failed"), ("flow", "running"), ("other", "failed")):
+        shown = await store.list_runs("t", workflow=workflow, status=status, limit=99, before=None)
+        wanted = [(row.uid, row.workflow, row.created_at) for row in shown]
+        listed: list[tuple[bytes, str, int]] = []
+        while page := await store.list_recorded(
+            "t", workflow=workflow, status=status, limit=2, before=listed[-1][0] if listed else None
+        ):
+            listed += page
+        assert listed == wanted, (workflow, status)
