@@ -13,6 +13,7 @@ import pytest
 
 import holdfast as hf
 from holdfast.api import turn_streams
+from holdfast.engine import stream_waiting
 from tests.api.kit import V1, Served, listening, problem, serving
 
 PATIENCE = 60.0
@@ -178,6 +179,23 @@ async def test_who_waits_is_sent_a_heartbeat_and_asked_for_again(
 
         monkeypatch.setattr(served.server.credentials, "principal", refused)
         assert await rest == []
+
+
+async def test_nobody_waits_for_a_client_that_has_left(
+    talking: tuple[Served, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_waiting, "POLL_SECONDS", 600.0)  # who waits does so without a break
+    served, address = talking
+    run = await started(served, talk, ["a"], "go")
+    hub = stream_waiting.StreamHub.of(served.server.core)
+    async with follow(address, run) as lines:
+        await lines.next()
+        async with asyncio.timeout(PATIENCE):
+            while not hub._waiting:
+                await asyncio.sleep(0.01)
+    async with asyncio.timeout(PATIENCE):
+        while hub._waiting:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_run_that_is_deleted_meanwhile_is_gone(talking: tuple[Served, str]) -> None:

@@ -92,7 +92,6 @@ async def test_a_batch_begins_when_it_is_full(store: Store) -> None:
     results = await commit(store, starts=[last])
     assert results.woken == 1
     assert await taken(store) == [("a", b'\x01{"docs":[1,2,3]}')]
-    assert await count(store, "gather_items") == 0
     assert (await commit(store, starts=[last])).starts == results.starts
     assert await ways(store, ruled("d", batch(), 4)) == ["delayed"]
 
@@ -106,7 +105,6 @@ async def test_a_batch_begins_when_its_time_is_over(store: Store) -> None:
     assert await promote(store) == 1
     assert await ways(store, ruled("c", batch(), 3)) == ["delayed"]
     assert await taken(store) == [("a", b'\x01{"docs":[1,2]}')]
-    assert await count(store, "gather_items") == 0
 
 
 async def test_a_thousand_starts_make_ten_batches_of_a_hundred(store: Store) -> None:
@@ -172,7 +170,6 @@ async def test_what_is_cancelled_while_it_collects_leaves_nothing_behind(store: 
     assert (await ask(store, first.uid, "cancel")).outcome == "done"
     (row,) = await store.find_runs("t", ["a"])
     assert (row.status, row.input) == ("cancelled", b'\x01{"docs":[1,2]}' if kind == "batch" else b'\x01{"docs":[2]}')
-    assert await count(store, "gather_items") == 0
     assert await ways(store, ruled("c", rule, 3)) == ["delayed"]
     await forward(store, 11 * SECOND)
     await promote(store)

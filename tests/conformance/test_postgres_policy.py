@@ -182,7 +182,7 @@ async def test_a_reader_sees_the_rows_of_its_tenant_in_every_table(empty_postgre
     for (table,) in await admin.fetch(BY_TENANT, "tenant"):
         ours[table] = await admin.fetchval(f"SELECT count(*) FROM holdfast.{table} WHERE tenant = 't'")
     of_runs = "ready", "running", "parked", "journal", "attempts", "members", "waits", "deliveries", "progress"
-    for table in (*of_runs, "gathers", "gather_items", "chunks"):
+    for table in (*of_runs, "gathers", "chunks"):
         ours[table] = await admin.fetchval(
             f"SELECT count(*) FROM holdfast.{table} AS x JOIN holdfast.runs AS r ON r.uid = x.run WHERE r.tenant = 't'"
         )

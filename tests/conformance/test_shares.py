@@ -161,6 +161,21 @@ async def test_within_a_share_the_first_in_rank_is_first(store: Store) -> None:
     assert {500, 400} <= {run.rank for run in runs}
 
 
+@pytest.mark.parametrize("limit", [6, 24])
+async def test_a_share_of_several_kinds_gives_its_part_by_rank(store: Store, limit: int) -> None:
+    kinds = (KIND, ("main", "flow", "v2", 1))
+    for tenant in ("a", "b"):
+        await make(store, *(of(tenant, number, kind=kinds[number % 3 == 0]) for number in range(80)))
+    await take(store, 2, kinds=kinds)
+    ranks: dict[str, list[int]] = {"a": [], "b": []}
+    for _ in range(3):
+        for run in await take(store, limit, kinds=kinds):
+            ranks[run.tenant].append(run.rank)
+    assert {tenant: len(of_tenant) for tenant, of_tenant in ranks.items()} == {"a": limit * 3 / 2, "b": limit * 3 / 2}
+    for of_tenant in ranks.values():
+        assert of_tenant == list(range(of_tenant[0], of_tenant[0] + len(of_tenant)))
+
+
 async def test_what_others_leave_is_taken_by_who_has_more(store: Store) -> None:
     await waiting(store, "a", 2)
     await waiting(store, "b", 5, "k")
@@ -488,6 +503,17 @@ def test_no_more_are_known_than_so_many() -> None:
             line.turn_to(list(line.turns)[:1], [1], 1, 0, whole=True)
             line.took(f"{claim}", 1, 1)
     assert 900 < len(line.turns) < turn_lines.KNOWN + 128
+
+
+def test_a_look_that_took_very_long_is_made_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn_lines, "CHEAP_SECONDS", 0.01)
+    line = Line("main", None)
+    line.took_time(100.0, 100.05, 0)
+    assert line.wait(100.05) == 0
+    line.took_time(200.0, 200.05, 0)
+    assert 0.2 < line.wait(200.05) < 0.3
+    line.took_time(300.0, 400.0, 0)  # the process was stopped in it
+    assert line.wait(400.0) <= turn_lines.LONGEST_SECONDS
 
 
 async def test_a_claim_of_limited_shares_waits_for_the_one_before(postgres_database: str) -> None:

@@ -174,9 +174,10 @@ async def test_starts_that_are_put_together_are_sealed_too(disk_url: str) -> Non
         assert second.way == "merged"
         await client.start(many, [f"one {WORD}"])
         await client.start(many, [f"two {WORD}"])
-        assert (await client.get(first.id)).input["text"] == f"second {WORD}"
-        merged = await client.diversions(workflow="calm")
-        assert merged
+        assert (await client.get(first.id)).input["name"] == "k"
+        found = await client.diversions(workflow="calm")
+        inputs = [(await client.diversion(one.id)).input for one in found]
+        assert f"second {WORD}" in [given["text"] for given in inputs if given is not None]
     assert await places_of(disk_url, WORD) == set()
 
 
@@ -256,20 +257,24 @@ async def test_a_run_in_memory_that_is_given_what_it_cannot_open_is_held(sqlite_
         assert "sealed by key 'k'" in view.error["message"]  # type: ignore[index]
 
 
-@pytest.mark.parametrize("what", ["recorded", "event"])
-async def test_a_run_is_held_for_what_it_recorded_or_is_told_too(disk_url: str, what: str) -> None:
-    """Its input is plain: a recorded step's output, or the event's payload, is what cannot be opened."""
+@pytest.mark.parametrize("what", ["recorded", "large", "published", "event"])
+async def test_a_run_is_held_for_what_it_recorded_or_is_told_too(
+    disk_url: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its input is plain: what it recorded, or the event's payload, is what cannot be opened."""
+    monkeypatch.setattr(dispatcher, "FETCH_BYTES", 0)
+    right = values(compressed=False, apart_over=1024)
     async with hf.connect(disk_url) as client:
-        run = await client.start(greets_and_waits, what == "recorded")
-    async with sealed(disk_url, values(), greets_and_waits) as client:
+        run = await client.start(greets_and_waits, what)
+    async with sealed(disk_url, right, greets_and_waits) as client:
         await until_status(client, run.id, "waiting")
-    async with hf.connect(disk_url, values=None if what == "recorded" else values()) as client:
+    async with hf.connect(disk_url, values=right if what == "event" else None) as client:
         await client.send_event("told", "news", key="g")
     wrong = Values(codec=AesGcm({"2026-11": KEYS["2026-10"]}))
-    async with sealed(disk_url, wrong if what == "recorded" else None, greets_and_waits) as client:
+    async with sealed(disk_url, None if what == "event" else wrong, greets_and_waits) as client:
         view = await until_status(client, run.id, "held")
         assert "2026-11" in view.error["message"]  # type: ignore[index]
-    async with sealed(disk_url, values(), greets_and_waits) as client:
+    async with sealed(disk_url, right, greets_and_waits) as client:
         await client.release(run.id)
         assert (await until_status(client, run.id, "succeeded")).output[1] == "news"
 
@@ -369,8 +374,10 @@ async def whispers() -> str:
 
 
 @hf.workflow
-async def greets_and_waits(greets: bool) -> list[str]:
-    said = await greet("you") if greets else ""
+async def greets_and_waits(what: str) -> list[str]:
+    said = await greet("you" * (1000 if what == "large" else 1)) if what in ("recorded", "large") else ""
+    if what == "published":
+        await hf.publish("replies", {"to": "you"})
     told: str = await hf.wait_for_event("told", key="g")
     return [said, told]
 

@@ -168,6 +168,7 @@ async def test_an_id_that_is_taken_is_compared_by_value(place: tuple[str, Values
             await client.start(echo.options(id="one"), HUGE + "!")
 
 
+@pytest.mark.verify
 @pytest.mark.parametrize("place", ["sqlite", "postgres", "folder"], indirect=True)
 async def test_forty_megabytes_come_back_as_they_were(place: tuple[str, Values]) -> None:
     large = text(40_000_000)

@@ -36,8 +36,52 @@ async def flood(n: int) -> int:
     return await floods(n)
 
 
-async def test_a_writer_waits_while_too_much_is_queued(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with serving(store_url, flood) as client:
+@hf.workflow
+async def flood_itself(n: int) -> int:
+    out = hf.stream("tokens")
+    for number in range(n):
+        await out.write(number)
+        tries["written"] = number + 1
+    return n
+
+
+@hf.workflow
+async def impatient() -> None:
+    async with asyncio.timeout(0.01):
+        for number in range(2 * QUEUED_AT_MOST):
+            await hf.stream("tokens").write(number)
+
+
+async def test_a_write_that_waits_and_is_cut_off_from_outside_fails_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with serving("memory://", impatient) as client:
+        store, may_write = client.core.store, asyncio.Event()
+        commit = store.commit
+
+        async def slow(batch: Batch) -> Results:
+            if batch.chunks:
+                await may_write.wait()
+            return await commit(batch)
+
+        monkeypatch.setattr(store, "commit", slow)
+        run = await client.start(impatient)
+
+        async def cut_off() -> bool:
+            return any(execution._failure is not None for execution in client.core.executions.values())
+
+        await until(cut_off)
+        may_write.set()
+        with pytest.raises(hf.RunFailed) as failed:
+            await run.result(timeout="20s")
+        assert "a write to stream 'tokens'" in str(failed.value.__cause__)
+
+
+@pytest.mark.parametrize("workflow", [flood, flood_itself])
+async def test_a_writer_waits_while_too_much_is_queued(
+    store_url: str, workflow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(store_url, workflow) as client:
         store, may_write, most = client.core.store, asyncio.Event(), Counter[str]()
         commit = store.commit
 
@@ -48,7 +92,7 @@ async def test_a_writer_waits_while_too_much_is_queued(store_url: str, monkeypat
             return await commit(batch)
 
         monkeypatch.setattr(store, "commit", slow)
-        run = await client.start(flood, 2000)
+        run = await client.start(workflow, 2000)
 
         async def full() -> bool:
             return tries["written"] == QUEUED_AT_MOST

@@ -173,3 +173,22 @@ async def test_what_a_rule_may_hold_back_stands_where_it_belongs_whoever_else_ha
             assert is_apart(batch.checkpoints[0][7])
             [use] = batch.blob_uses
             assert (use.run, use.blob) == (b"p" * 16, batch.blobs[0].id)
+
+
+async def test_what_was_made_of_large_values_is_forgotten_once_it_is_committed() -> None:
+    async with working(("memory://", Values())) as client:
+        assert await outcome(client, echo, BIG) == BIG
+        await client.core.committer.drain()
+        assert client.core.sealed.sealing._made == {}
+
+
+async def test_other_bytes_at_the_same_address_are_another_value() -> None:
+    """As of batches that are given up, one after the other."""
+    async with hf.connect("memory://", values=Values(Backwards())) as client:
+        sealing = client.core.sealed.sealing
+        references = set()
+        for number in range(5):
+            batch = await sealing.batch(Batch(starts=[start("a", input=b"\x01" + b"%d" % number * 300_000)]))
+            references.add(batch.starts[0].input)
+            del batch
+        assert len(references) == 5

@@ -1,9 +1,10 @@
 """Shares of a queue: their names, and how runs are shared out between them."""
 
+import re
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from holdfast.model.shares import (
@@ -14,12 +15,36 @@ from holdfast.model.shares import (
     queue_of,
     share_name,
     share_of,
+    too_long,
+    weighed,
     weight_name,
     weight_of,
+    whose,
 )
 
 NAMES = st.text(st.characters(exclude_characters="\0\x1f", exclude_categories=["Cs"]), min_size=1, max_size=4)
 KEYS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=4)
+
+
+@given(NAMES, KEYS)
+@example("a/b", "c/d")
+@example("a\\", "/")
+@example("\\/", "")
+def test_whose_a_weight_is_is_told_from_its_name(tenant: str, key: str) -> None:
+    assert whose(weighed(tenant, key)) == (tenant, key or None)
+
+
+@pytest.mark.parametrize("name", ["", "/", "/a", "a/", "a\\", "a\\b", "\\/"[:1]])
+def test_what_names_no_share(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(name)}$"):
+        whose(name)
+
+
+@given(st.lists(st.text(), max_size=3), st.integers(600, 640))
+def test_what_is_too_long_is_counted_in_bytes(parts: list[str], length: int) -> None:
+    parts = [*(part.encode("utf-8", "ignore").decode() for part in parts), "\U0001f600" * length]
+    taken = sum(len(part.encode()) for part in parts)
+    assert too_long(*parts) == (taken if taken > 2_500 else 0)
 
 
 @given(NAMES, NAMES, KEYS)

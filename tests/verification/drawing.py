@@ -90,7 +90,9 @@ def draw(seed: int, number: int, most: int = 12, *, older: bool = False) -> Case
         fork = answer(operations) if fate == "fork" else None
         if fork is not None:
             redone = answer(operations[len(before) :])
-            fork.effects, fork.messages, fork.chunks = redone.effects, redone.messages, redone.chunks
+            fork.effects, fork.messages = redone.effects, redone.messages
+            # Its streams are empty at first; the code writes to them again, and the steps that are kept do not.
+            fork.chunks = redone.chunks + answer(before).own
     right = answer(operations)
     right.attributes = {**options.get("attributes", {}), **right.attributes}
     if fork is not None:

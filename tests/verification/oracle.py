@@ -31,6 +31,7 @@ class Answer:
         effects: each call of a step, once however often it is attempted.
         messages: the numbers of the messages that are published.
         chunks: what is written to streams, and not withdrawn: numbers and parts.
+        own: of these, what the code of the program's own workflow writes, and no step or child run.
     """
 
     status: Literal["succeeded", "failed", "cancelled"] = "succeeded"
@@ -39,6 +40,7 @@ class Answer:
     effects: Counter[Effect] = field(default_factory=Counter)
     messages: Counter[int] = field(default_factory=Counter)
     chunks: Counter[tuple[int, int]] = field(default_factory=Counter)
+    own: Counter[tuple[int, int]] = field(default_factory=Counter)
 
 
 def attempts(effect: Effect) -> int:
@@ -139,6 +141,7 @@ def _right(operation: list[Any], found: Answer) -> Any:
             return True
         case ["stream", number]:
             found.chunks.update([(number, 1), (number, 2)])
+            found.own.update([(number, 1), (number, 2)])
             return None
         case ["sleep", _] | ["progress", _]:
             return None

@@ -5,8 +5,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import holdfast as hf
 from holdfast.model import rates
+from holdfast.store.values.sealing import Sealing
 from tests.verification.checking import read_notes
 from tests.verification.databases import Database
 from tests.verification.rules import MOST, PER_SECONDS, PER_SHARE
@@ -77,7 +77,7 @@ def _doubtful(doubts: Doubts, pid: int, at: float) -> bool:
     return any(one in (None, pid) and since <= at <= until for one, since, until in doubts)
 
 
-async def wrong_messages(client: hf.Client, database: Database, folder: Path) -> list[str]:
+async def wrong_messages(sealing: Sealing, database: Database, folder: Path) -> list[str]:
     """Where a message was not sent, and nobody is told that it may have been; or was sent as another."""
     try:
         async with asyncio.timeout(60):
@@ -86,7 +86,7 @@ async def wrong_messages(client: hf.Client, database: Database, folder: Path) ->
     except TimeoutError:
         return [f"{len(left)} messages are not sent, such as {left[0]['id']}, {left[0]['status']}: {left[0]['error']}"]
     rows = await database.table("messages")
-    bodies = await client.core.sealed.sealing.plain([bytes(row["body"]) for row in rows])
+    bodies = await sealing.plain([bytes(row["body"]) for row in rows])
     files = {path.name: path.read_bytes() for path in (folder / "box").glob("*.json")}
     faults = []
     for row, body in zip(rows, bodies, strict=True):

@@ -198,7 +198,7 @@ class _Session:
             await asyncio.gather(replacing, *open_, return_exceptions=True)
             self.summary.injected += injector.counts
             self.summary.injected["worker refused at its start"] += self.fleet.refused
-            self.summary.ended = driver.ended
+            self.summary.ended, self.summary.starts = driver.ended, self.traffic.done
         return True
 
     async def _moves(self, driver: Driver) -> bool:
@@ -234,13 +234,13 @@ class _Session:
 
         if not await self._until(settled, 30.0):
             self.summary.wrong += await checking.left_over(self.database)
-        self.summary.wrong += await promises.wrong_messages(driver.client, self.database, self.folder)
+        sealing = driver.client.core.sealed.sealing
+        self.summary.wrong += await promises.wrong_messages(sealing, self.database, self.folder)
         for member in self.fleet.members:
             status = await self.fleet.leave(member)
             if status:
                 self.summary.wrong.append(f"worker {member.number} was told to end, and did with {status}")
         cases = [*self.cases, *live]
-        sealing = driver.client.core.sealed.sealing
         self.summary.wrong += await checking.wrong_effects(self.database, sealing, self.folder, cases, driver.cancelled)
         self.summary.wrong += promises.wrong_executions(self.folder, self.traffic)
         self.summary.wrong += promises.too_many_of_a_share(self.folder, self.fleet.doubts)
@@ -248,7 +248,6 @@ class _Session:
             self.summary.wrong += await promises.wrong_rates(self.database)
         self.summary.wrong += await checking.wrong_streams(driver.client, self.database, cases, driver.cancelled)
         self.summary.wrong += checking.two_in_a_lane(self.folder, self.fleet.doubts)
-        self.summary.starts = self.traffic.done
         if self.plan.deadly and self.fleet.members:
             await self._see_what_is_deadly(driver)
 
@@ -267,7 +266,7 @@ class _Session:
             return (await driver.surely(handle.view)).status == "held"
 
         driver.releases = False
-        if not await self._until(held, 60.0):
+        if not await self._until(held, 300.0):
             self.summary.wrong.append("a run that kills what executes it is not held")
         await driver.surely(lambda: driver.client.cancel("deadly"))
         driver.releases = True

@@ -91,3 +91,37 @@ async def test_a_limit_that_is_exceeded_and_a_start_that_is_not_counted_are_told
     assert "5 runs of a limit started within 99999 µs" in fault
     [fault] = await promises.wrong_rates(Seen(fine, ["succeeded"] * 7))  # type: ignore[arg-type]
     assert "7 of 7 runs with a limit started, and 6 were counted" in fault
+
+
+class Plain:
+    """Values that are stored as they are."""
+
+    async def plain(self, payloads: list[bytes]) -> list[bytes]:
+        return payloads
+
+
+class Messages:
+    """What a database says of its messages."""
+
+    def __init__(self, **statuses: str) -> None:
+        self._rows = [
+            {"id": id, "status": status.split()[0], "doubt": "doubt" in status, "error": None, "body": b"\1{}"}
+            for id, status in statuses.items()
+        ]
+
+    async def table(self, _: str) -> list[dict[str, Any]]:
+        return self._rows
+
+
+async def test_a_message_that_is_lost_or_that_nobody_published_is_told(tmp_path: Path) -> None:
+    (tmp_path / "box").mkdir()
+    for name, text in (("sent", "{}"), ("changed", "[]"), ("unknown", "{}")):
+        (tmp_path / "box" / f"{name}.json").write_text(text)
+    database = Messages(sent="sent", changed="sent", lost="sent", dead="dead", may_be="dead doubt")
+    faults = await promises.wrong_messages(Plain(), database, tmp_path)  # type: ignore[arg-type]
+    assert faults == [
+        "message changed is said to be sent, and there is b'[]'",
+        "message lost is said to be sent, and there is None",
+        "message dead is dead, and not in doubt: None",
+        "a message was sent that is not there: unknown.json",
+    ]

@@ -98,7 +98,7 @@ class Traffic:
 
     async def _settle_down(self, count: int, random: Random) -> None:
         """A start has the result of a run with its own number or a newer one; the last one's number is executed."""
-        for burst in range(count // 10):
+        for burst in range(max(1, count // 10)):
             numbers = range(100 * burst, 100 * burst + random.randint(1, 6))
             handles = []
             for number in numbers:
@@ -136,7 +136,7 @@ class Traffic:
 
     async def _newest(self, count: int, random: Random) -> None:
         """The last start succeeds; those before it do so too, or are cancelled."""
-        for key in range(count // 20):
+        for key in range(max(1, count // 20)):
             handles = []
             for number in range(random.randint(1, 4)):
                 handles.append(await self._start(rules.newest, f"n{key}-{number}", key, number))

@@ -26,6 +26,11 @@ def uuid7(now_us: int, random: bytes) -> bytes:
     return milliseconds.to_bytes(6, "big") + high.to_bytes(2, "big") + bytes([0x80 | random[1] & 0x3F]) + random[2:9]
 
 
+def instant_of(uid: bytes) -> int:
+    """The instant of a version 7 UUID that `uuid7` made, in microseconds since 1970, UTC."""
+    return int.from_bytes(uid[:6], "big") * 1000 + ((int.from_bytes(uid[6:8], "big") & 0xFFF) >> 2)
+
+
 def derived_bytes(run_uid: bytes, generation: int, position: bytes, purpose: bytes) -> bytes:
     """32 bytes that are the same at each replay: from run, generation, position and purpose (SHA-256)."""
     return hashlib.sha256(b"%b|%b|%d|%b" % (purpose, run_uid, generation, position)).digest()

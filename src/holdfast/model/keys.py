@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -19,7 +20,6 @@ KeySpec = str | Callable[..., object]
 LARGEST_BITS = 1701
 """Of a whole number that is a key: what is larger has too many digits for an id."""
 
-_split = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _lists = msgspec.json.Decoder(dict[str, list[msgspec.Raw]]).decode
 _plain = msgspec.json.Decoder().decode
 
@@ -36,7 +36,14 @@ def topic_id(tenant: str, name: str, key: str) -> bytes:
 
 def rule_id(tenant: str, workflow: str, rule: str, key: str) -> bytes:
     """16 bytes that stand for a key of a workflow's rule for starts."""
-    return _digest(b"rule", tenant, workflow, rule, key)
+    hashed = _rule(tenant, workflow, rule).copy()
+    hashed.update(key.encode())
+    return hashed.digest()[:16]
+
+
+@lru_cache(maxsize=1024)
+def _rule(tenant: str, workflow: str, rule: str) -> hashlib._Hash:
+    return hashlib.sha256(b"\0".join([b"rule", tenant.encode(), workflow.encode(), rule.encode(), b""]))
 
 
 def _digest(purpose: bytes, *parts: str) -> bytes:
@@ -89,10 +96,19 @@ def key_in(path: str, given: bytes, what: str) -> str:
         UsageError: there is nothing there, or nothing that can be a key.
     """
     first, *rest = path.split(".")
-    raw: dict[str, Any] = _split(body_of(given, what))
-    if first not in raw:
+    value = _field(first)(body_of(given, what)).value
+    if type(value) is str and not rest:
+        return check_id(value, what)
+    if value is msgspec.UNSET:
         raise UsageError(f"{what} {path!r}: the input has no {first!r}; give it, or a default")
-    return _key_below(_plain(raw[first]), first, rest, f"{what} {path!r}")
+    return _key_below(value, first, rest, f"{what} {path!r}")
+
+
+@lru_cache(maxsize=1024)
+def _field(name: str) -> Callable[[bytes], Any]:
+    """What decodes one field of an object, and passes over the others."""
+    fields = [("value", Any, msgspec.UNSET)]
+    return msgspec.json.Decoder(msgspec.defstruct("Field", fields, rename={"value": name}, gc=False)).decode
 
 
 def _key_below(value: Any, seen: str, rest: list[str], what: str) -> str:

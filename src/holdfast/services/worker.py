@@ -170,6 +170,7 @@ class Worker:
         self._heartbeat: Heartbeat | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._renewing: asyncio.Task[None] | None = None
+        self._lost_again = False
         self._to_stop = asyncio.Event()
         self._ending = False
         self._drained: asyncio.Task[None] | None = None
@@ -183,9 +184,7 @@ class Worker:
         self._to_stop.clear()
         self._ending, self._drained = False, None
         database = self._database
-        self._core = (
-            database.core if isinstance(database, Client) else await Core.open(database, values=self._values)
-        )
+        self._core = database.core if isinstance(database, Client) else await Core.open(database, values=self._values)
         try:
             observe()
             timekeeper = Timekeeper(self._core)
@@ -202,7 +201,7 @@ class Worker:
                 queues=self._queues,
                 concurrency=self._concurrency,
                 threads=self._threads,
-                may_claim=lambda: self._heartbeat is None or self._heartbeat.good,
+                may_claim=self._may_claim,
                 on_lost=self._lost,
                 built_in=[
                     bulk,
@@ -259,9 +258,13 @@ class Worker:
         """How many runs this worker has in memory."""
         return self._dispatcher.busy if hasattr(self, "_dispatcher") else 0
 
+    def _may_claim(self) -> bool:
+        """Whether the worker's lease is good; it has none while it registers again."""
+        return self._core.store.name == "memory" or (self._heartbeat is not None and self._heartbeat.good)
+
     def _claims_as(self) -> bytes:
         """The id under which this worker may claim messages now; empty while its lease is not good."""
-        return self.id if self._heartbeat is None or self._heartbeat.good else b""
+        return self.id if self._may_claim() else b""
 
     def _tend(self, duty: str, work: Callable[[], Awaitable[None]]) -> None:
         self._tasks.append(asyncio.create_task(_always(duty, work), name=f"holdfast-{duty}"))
@@ -287,27 +290,35 @@ class Worker:
 
     def _lost(self) -> None:
         """The lease is gone: stop every run, and go on under a new identity."""
+        log.warning("the worker's lease is gone; its runs stop here and others take them")
+        if counting.on is not None:
+            counting.on.leases_lost += 1
+        self._dispatcher.evict_all()
+        self._lost_again = True
         if self._renewing is None or self._renewing.done():
-            log.warning("the worker's lease is gone; its runs stop here and others take them")
-            if counting.on is not None:
-                counting.on.leases_lost += 1
-            self._dispatcher.evict_all()
             self._renewing = asyncio.create_task(self._renew())
 
     async def _renew(self) -> None:
-        while True:
+        while self._lost_again:
             try:
                 if self._heartbeat is not None:
                     await self._heartbeat.close()
                     self._heartbeat = None
+                self._lost_again = False  # from here on it is the next lease that may be lost, before all is registered
                 await self._register()
                 await self._dispatcher.register()
             except StoreError as error:
                 log.warning("the worker cannot register again yet: %s", error)
-                await asyncio.sleep(1.0)
-            else:
-                self._dispatcher.wake()
-                return
+                await self._register_later()
+            except Exception:
+                log.exception("registering the worker failed and begins again")
+                await self._register_later()
+        self._dispatcher.wake()
+
+    async def _register_later(self) -> None:
+        self._dispatcher.evict_all()  # what was claimed meanwhile
+        self._lost_again = True
+        await asyncio.sleep(BEGIN_AGAIN_SECONDS)
 
     async def _hear_of_drain(self) -> None:
         """A worker on a database in memory has no beat by which it could hear that it is to end."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from holdfast.errors import RunCancelled
+from holdfast.model.diverting import of_key
 from holdfast.model.failure import encode_failure
 from holdfast.model.gathered import join_inputs
 from holdfast.model.notes import Note, encode_note
-from holdfast.store.operations import Control, Start, Started, Way
+from holdfast.store.diversion_rows import KeptDiversion, long_id, short_id
+from holdfast.store.operations import Control, Start, Started
 
 _INPUT, _DUE = Start._fields.index("input"), Start._fields.index("due_at")
-_WAYS: dict[str, Way] = {way: way for way in get_args(Way)}
 
 
 @dataclass(slots=True)
@@ -26,6 +28,7 @@ class GatherState:
         items: so many a batch has.
         collects: its version, while it takes more in.
         rate: the limit that it will be counted against then.
+        newest: the start whose input takes the place of the run's, when a debounce lets it through.
         open: it has not ended; of a singleton.
     """
 
@@ -37,12 +40,23 @@ class GatherState:
     items: int = 0
     collects: str | None = None
     rate: bytes | None = None
+    newest: bytes | None = None
     open: bool = False
     changed: bool = False
 
+    @classmethod
+    def of_row(cls, row: Iterable[Any]) -> GatherState:
+        """The state in stored columns."""
+        id, run, run_id, *rest = row
+        return cls(id, run, long_id(run, run_id), *rest)
+
     def row(self) -> tuple[Any, ...]:
         """The columns that are stored."""
-        return self.id, self.run, self.run_id, self.first_at, self.due_at, self.items
+        assert self.run is not None
+        return (
+            self.id, self.run, short_id(self.run, self.run_id), self.first_at, self.due_at, self.items, self.collects,
+            self.rate, self.newest,
+        )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -55,7 +69,7 @@ class Made:
         rate: the limit that it is counted against when it is let through; None: it was, or has none.
         gather: the rule that it collects starts of.
         newest: an input that took the place of its own.
-        more: what further starts brought to it.
+        more: what further starts brought to it, of which it is made when it is full.
     """
 
     start: Start
@@ -63,12 +77,12 @@ class Made:
     rate: bytes | None
     gather: bytes | None
     newest: bytes | None = None
-    more: list[bytes] | None = None
+    more: list[bytes] = field(default_factory=list)
 
     def whole(self) -> Start:
         """Its row, with all that starts brought to it."""
         start, given = self.start, self.newest
-        if self.more:
+        if self.more and self.gather is None:
             given = join_inputs([start.input, *self.more])
         if given is None and self.due_at == start.due_at:
             return start
@@ -77,19 +91,16 @@ class Made:
         return Start._make((*start[:_INPUT], given, *start[_INPUT + 1 : _DUE], self.due_at, *start[_DUE + 1 :]))
 
 
-class Item(NamedTuple):
-    """What a start brings to a run that is stored; ``number``: the items that stand before it."""
-
-    run: bytes
-    number: int
-    input: bytes
-
-
 class Closing(NamedTuple):
-    """A run that is stored and takes no more in. ``at``: it waits for its limit until then; None: it is let through."""
+    """A run that is stored and takes no more in.
+
+    Attributes:
+        at: it waits until then, for its limit or since it is a debounce's; None: it is let through.
+        newest: the start whose input takes the place of its own.
+    """
 
     at: int | None
-    more: tuple[bytes, ...] = ()
+    newest: bytes | None
 
 
 class Cancelling(NamedTuple):
@@ -106,21 +117,31 @@ class Plan:
 
     Attributes:
         results: one for each start.
-        made: runs to store, by uid.
-        diversions: rows to store, in order of columns; see `diversion`.
-        replaced: the newest input of runs that are stored, and when they are due now.
-        items: what is kept for runs that are stored.
-        closings: runs that are stored and are full.
+        made: runs to store that are due later or that a rule collects for, by uid.
+        diversions: rows to store, as the columns of `KeptDiversion`.
+        closings: runs that are stored and are full, or were overtaken by those of another version.
         cancels: runs that give way.
     """
 
     results: list[Started] = field(default_factory=list)
     made: dict[bytes, Made] = field(default_factory=dict)
     diversions: list[tuple[Any, ...]] = field(default_factory=list)
-    replaced: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
-    items: dict[bytes, list[Item]] = field(default_factory=dict)
     closings: dict[bytes, Closing] = field(default_factory=dict)
     cancels: list[Cancelling] = field(default_factory=list)
+
+    def rows(self, starts: Sequence[Start]) -> list[Start]:
+        """The runs that are made of the starts."""
+        made = self.made
+        return [
+            made[start.uid].whole() if start.uid in made else start
+            for start, result in zip(starts, self.results, strict=True)
+            if result.created
+        ]
+
+    def rules_of(self, run: bytes) -> tuple[bytes | None, bytes | None]:
+        """The limit and the rule of a run that is to be stored, while it waits."""
+        made = self.made.get(run)
+        return (None, None) if made is None else (made.rate, made.gather)
 
 
 def is_ruled(start: Start) -> bool:
@@ -135,9 +156,34 @@ def existing(start: Start, uid: bytes, workflow: str, stored: bytes) -> Started:
     return Started(uid == start.uid, uid, workflow, start.input if same else stored)
 
 
-def again(start: Start, way: str, reason: str, run_id: str, due_at: int | None, run: bytes | None) -> Started:
+def again(start: Start, row: KeptDiversion) -> Started:
     """What a start was given whose diversion is known, and which made no run of its own."""
-    return Started(False, run or b"", start.workflow, start.input, _WAYS[way], reason, run_id, due_at)
+    known = row.shown()
+    return Started(False, row.run or b"", start.workflow, start.input, row.way, known.reason, known.run_id, row.due_at)
+
+
+def delayed(known: Started, row: KeptDiversion) -> Started:
+    """What a start was given whose run is known and was delayed."""
+    return known._replace(way=row.way, reason=row.shown().reason, due_at=row.due_at)
+
+
+def all_new(starts: Sequence[Start]) -> bool:
+    """Whether starts of which nothing is known are all there is to ask about: none is there twice, or has a parent."""
+    uids = {start.uid for start in starts if start.parent_epoch is None}
+    return len(uids) == len(starts)
+
+
+def own_ids(starts: Sequence[Start]) -> tuple[list[Start], list[Start]]:
+    """Starts by whether their ids are their own uids in hexadecimal, as those that are made up are; and the others.
+
+    One whose id is its own is known only if its uid is; and starts that are new have uids that nothing has which is
+    stored, not even between the lowest and the highest of them, but what others start in the same moment.
+    """
+    own: list[Start] = []
+    others: list[Start] = []
+    for start in starts:
+        (own if start.id == start.uid.hex() else others).append(start)
+    return own, others
 
 
 def cancellation(one: Cancelling, at: int) -> Control:
@@ -147,7 +193,3 @@ def cancellation(one: Cancelling, at: int) -> Control:
     )
     error = RunCancelled(f"run {one.run_id!r} was cancelled: {reason}", run_id=one.run_id)
     return Control(one.run, one.by.tenant, "cancel", encode_note(Note("cancel", reason)), encode_failure(error), at)
-
-
-def of_key(key: str) -> str:
-    return f" of {key!r}" if key else ""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from holdfast.model.run import instant
-from holdfast.store.operations import Gather, Rate, Rule, Start, Started, Way
-from holdfast.store.start_keeping import Cancelling, Closing, GatherState, Item, Made, Plan, of_key
+from holdfast.model.diverting import reason_of
+from holdfast.store.diversion_rows import short_id
+from holdfast.store.operations import Gather, Rate, Start, Started, Way
+from holdfast.store.start_keeping import Cancelling, Closing, GatherState, Made, Plan
 from holdfast.store.start_limits import RateState
 
 
@@ -50,7 +51,7 @@ class _Planner:
         """What becomes of one."""
         gather = start.gather
         if gather is None:
-            return self._make(start, None)
+            return self._make(start, None, None)
         state = self._gathers[gather.id]
         if gather.rule == "singleton":
             return self._only(start, gather, state)
@@ -62,168 +63,145 @@ class _Planner:
 
     def superseded(self, start: Start, gather: Gather, by: Start) -> Started:
         """One that was to be cancelled in the moment in which it came."""
-        reason = f"another start{of_key(gather.key)} came in the same moment, after it: run {by.id!r}"
-        return self._divert(start, "dropped", "singleton", gather.key, by.uid, by.id, reason, start.input)
+        return self._note(start, "dropped", gather, "cancel", by.uid, by.id)
 
     def _only(self, start: Start, gather: Gather, state: GatherState) -> Started:
         stood, id = state.run if state.open else None, state.run_id
         if stood is not None and gather.mode == "skip":
-            reason = f"run {id!r}{of_key(gather.key)} is open"
-            return self._divert(start, "dropped", "singleton", gather.key, stood, id, reason, start.input)
-        result = self._make(start, state)
+            return self._note(start, "dropped", gather, "skip", stood, id)
+        result = self._make(start, gather, state)
         if stood is not None and result.created:
             self.plan.cancels.append(Cancelling(stood, id, start))
         return result
 
     def _lead(self, start: Start, gather: Gather, state: GatherState) -> Started:
         if state.run is None or self._now >= state.due_at:
-            result = self._make(start, state)
+            result = self._make(start, gather, state)
             if result.created:
                 state.due_at = self._now + min(gather.wait_us, gather.longest_us)
             return result
         state.due_at = min(self._now + gather.wait_us, state.first_at + gather.longest_us)
         state.changed = True
-        quiet = _span(gather.wait_us)
-        reason = f"run {state.run_id!r} stands for all{of_key(gather.key)} until there were none for {quiet}"
-        return self._merge(start, gather, state, reason, start.input, None)
+        return self._note(start, "merged", gather, "leading", state.run, state.run_id)
 
     def _trail(self, start: Start, gather: Gather, state: GatherState) -> Started:
         run = state.run
         if run is None or state.collects != start.version:
-            due = self._now + min(gather.wait_us, gather.longest_us)
-            reason = f"it starts when there were no others{of_key(gather.key)} for {_span(gather.wait_us)}"
-            return self._make(start, state, due, reason)
-        due = min(self._now + gather.wait_us, state.first_at + gather.longest_us)
+            if run is not None and state.collects is not None:
+                self._close(state, state.due_at)
+            return self._make(start, gather, state, self._now + min(gather.wait_us, gather.longest_us))
+        # Never earlier: where it is parked says only when it is looked at.
+        due = max(state.due_at, min(self._now + gather.wait_us, state.first_at + gather.longest_us))
         state.due_at, state.changed = due, True
         made = self.plan.made.get(run)
         if made is None:
-            self.plan.replaced[run] = start.input, due
+            state.newest = start.uid
         else:
             made.newest, made.due_at = start.input, due
-        reason = f"its input took the place of that of run {state.run_id!r}, which had not begun"
-        return self._merge(start, gather, state, reason, start.input, due)
+        return self._note(start, "merged", gather, "trailing", run, state.run_id, due)
 
     def _collect(self, start: Start, gather: Gather, state: GatherState) -> Started:
-        run = state.run
+        run, items = state.run, state.items
         if run is not None and state.collects is not None and (
-            state.collects != start.version or state.items + gather.items > gather.most
+            state.collects != start.version or items + gather.items > gather.most
         ):  # fmt: skip
-            self._close(state)
+            self._close_batch(state)
         if run is None or state.collects is None:
-            if gather.items >= gather.most:
-                return self._make(start, state, items=gather.items)
-            reason = f"it collects up to {gather.most:,} items{of_key(gather.key)} for {_span(gather.wait_us)}"
-            return self._make(start, state, self._now + gather.wait_us, reason, items=gather.items)
+            due = None if gather.items >= gather.most else self._now + gather.wait_us
+            result = self._make(start, gather, state, due)
+            if result.created:
+                state.items = gather.items
+            return result
         made = self.plan.made.get(run)
-        if made is None:
-            self.plan.items.setdefault(run, []).append(Item(run, state.items, start.input))
-        elif made.more is None:
-            made.more = [start.input]
-        else:
+        if made is not None:
             made.more.append(start.input)
-        due: int | None = state.due_at
-        state.items += gather.items
+        due = state.due_at
+        state.items = items + gather.items
         state.changed = True
         if state.items >= gather.most:
-            due = self._close(state)
-        return self._merge(start, gather, state, f"its items went into run {state.run_id!r}", None, due)
+            due = self._close_batch(state)
+        return self._note(start, "merged", gather, "", run, state.run_id, due, items)
 
-    def _close(self, state: GatherState) -> int | None:
+    def _close_batch(self, state: GatherState) -> int | None:
         """Let a run that collected be let through; its instant, if it waits for its limit."""
-        assert state.run is not None
         at = None
         if state.rate is not None:
             at = self._limits[state.rate].book(self._now)
             at = at if at > self._now else None
+        self._close(state, at)
+        return at
+
+    def _close(self, state: GatherState, at: int | None) -> None:
+        """Let a run take nothing more in."""
+        assert state.run is not None
         made = self.plan.made.get(state.run)
         if made is None:
-            more = self.plan.items.pop(state.run, [])
-            self.plan.closings[state.run] = Closing(at, tuple(item.input for item in more))
+            self.plan.closings[state.run] = Closing(at, state.newest)
         else:
             made.due_at, made.gather = at, None
             made.rate = None if at is None else made.rate
-        state.collects, state.rate = None, None
-        return at
+        state.collects = state.rate = state.newest = None
 
-    def _make(
-        self, start: Start, state: GatherState | None, due: int | None = None, reason: str = "", items: int = 0
-    ) -> Started:
+    def _make(self, start: Start, gather: Gather | None, state: GatherState | None, due: int | None = None) -> Started:
         """Make a run of a start: at once, when the rule says, or when its limit admits it."""
-        way: Way = "started" if due is None else "delayed"
-        gather, limit = start.gather, start.rate
-        rule: Rule = "rate_limit" if gather is None else gather.rule
-        key = "" if gather is None else gather.key
+        limit, now, uid = start.rate, self._now, start.uid
+        rule: Gather | Rate | None = None if due is None else gather
         at = start.due_at if due is None else max(due, start.due_at or 0)
         rate = None if limit is None or at is None else limit.id
         if limit is not None:
             known = self._limits[limit.id]
-            if (known.most, known.period) != (limit.most, limit.period_us):
+            if known.most != limit.most or known.period != limit.period_us:
                 known.most, known.period, known.changed = limit.most, limit.period_us, True
             if at is not None:  # and the limit's row is there then
                 known.over_at, known.changed = max(known.over_at, at + limit.period_us), True
             elif limit.drop:
-                if not known.take(self._now):
-                    return self._divert(start, "dropped", "rate_limit", limit.key, None, "", _said(limit), start.input)
+                if not known.take(now):
+                    return self._note(start, "dropped", limit, "", None, "")
             else:
-                when = known.book(self._now)
-                if when > self._now:
-                    at, rate, way, rule, key = when, limit.id, "delayed", "rate_limit", limit.key
-                    reason = f"{_said(limit)}: it starts at {instant(when).isoformat()}"
+                when = known.book(now)
+                if when > now:
+                    at, rate, rule = when, limit.id, limit
         collects = due is not None
-        self.plan.made[start.uid] = Made(start, at, rate, gather.id if gather is not None and collects else None)
+        if at is not None:
+            self.plan.made[uid] = Made(start, at, rate, gather.id if gather is not None and collects else None)
         if state is not None:
-            state.run, state.run_id, state.first_at, state.items = start.uid, start.id, self._now, items
-            state.due_at = self._now if due is None else due
+            state.run, state.run_id, state.first_at, state.newest = uid, start.id, now, None
+            state.due_at = now if due is None else due
             state.collects, state.rate = (start.version, rate) if collects else (None, None)
             state.open = state.changed = True
-        if way == "started":
-            return Started(True, start.uid, start.workflow, start.input)
-        kept = start.input if rule == "debounce" else None
-        self._note(start, way, rule, key, start.uid, start.id, reason, kept, at)
-        return Started(True, start.uid, start.workflow, start.input, way, reason, "", at)
-
-    def _merge(
-        self, start: Start, gather: Gather, state: GatherState, reason: str, kept: bytes | None, due: int | None
-    ) -> Started:
-        assert state.run is not None
-        return self._divert(start, "merged", gather.rule, gather.key, state.run, state.run_id, reason, kept, due)
-
-    def _divert(
-        self,
-        start: Start,
-        way: Way,
-        rule: Rule,
-        key: str,
-        run: bytes | None,
-        run_id: str,
-        reason: str,
-        kept: bytes | None,
-        due: int | None = None,
-    ) -> Started:
-        self._note(start, way, rule, key, run, run_id, reason, kept, due)
-        return Started(False, run or b"", start.workflow, start.input, way, reason, run_id, due)
+        if rule is None:
+            return Started(True, uid, start.workflow, start.input)
+        return self._note(start, "delayed", rule, rule.mode if isinstance(rule, Gather) else "", uid, start.id, at)
 
     def _note(
         self,
         start: Start,
         way: Way,
-        rule: Rule,
-        key: str,
+        rule: Gather | Rate,
+        mode: str,
         run: bytes | None,
         run_id: str,
-        reason: str,
-        kept: bytes | None,
-        due: int | None,
-    ) -> None:
+        due: int | None = None,
+        number: int | None = None,
+    ) -> Started:
+        """Keep what became of a start that made no run of its own at once."""
+        uid, tenant, id, workflow, version, given = *start[:5], start.input
+        most: int | None
+        span: int | None
+        if isinstance(rule, Rate):
+            kind, most, span = "rate_limit", rule.most, rule.period_us
+        else:
+            kind, most, span = rule.rule, rule.most or None, rule.wait_us or None
+        reason = reason_of(way, kind, mode, rule.key, run_id, most, span, due)
+        if way == "delayed":
+            self.plan.diversions.append((
+                tenant, uid, short_id(uid, id), workflow, version, way, kind, mode, rule.key, None, None, most, span,
+                None, due, given if kind == "debounce" else None, None,
+            ))  # fmt: skip
+            return Started(True, uid, workflow, given, way, reason, "", due)
         self.plan.diversions.append((
-            start.uid, start.tenant, start.id, start.workflow, start.version, way, rule, key, run_id, reason, kept,
-            start.created_at, due, run, start.options if way == "dropped" else None,
+            tenant, uid, short_id(uid, id), workflow, version, way, kind, mode, rule.key, run,
+            None if run is None else short_id(run, run_id), most, span, number, due, given,
+            start.options if way == "dropped" else None,
         ))  # fmt: skip
-
-
-def _span(microseconds: int) -> str:
-    return f"{microseconds / 1e6:g} s"
-
-
-def _said(limit: Rate) -> str:
-    return f"at most {limit.most:,} runs{of_key(limit.key)} start in {_span(limit.period_us)}"
+        return Started(False, run or b"", workflow, given, way, reason, run_id, due)

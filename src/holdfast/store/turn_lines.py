@@ -24,8 +24,14 @@ KNOWN = 1_000
 """Nobody looks for more where so many are known to wait, and of so many it is remembered how many were taken."""
 
 CHEAP_SECONDS = 0.01
-SHARE = 50
-"""A look that takes longer for each name found has walked over dead entries; the next comes after so many times it."""
+SHARE = 5
+"""A look that takes longer for each name found has walked over dead entries; the next comes after so many times it.
+
+Where all statements are that slow, as on a machine that is busy, these are fewer than ten claims.
+"""
+
+LONGEST_SECONDS = 5.0
+"""But after so long it comes whatever that was: perhaps the process was stopped in it, or the database away."""
 
 
 class Range(NamedTuple):
@@ -143,7 +149,7 @@ class Line:
         each = (now - began) / (1 + places)
         dear = each > CHEAP_SECONDS and self._last > CHEAP_SECONDS
         self._last = each
-        self._free_at = now + SHARE * (now - began) if dear else now
+        self._free_at = now + min(SHARE * (now - began), LONGEST_SECONDS) if dear else now
 
     def begin(self, search: int | None = None) -> None:
         """A search begins, unless it has begun already; or somebody was taken of."""

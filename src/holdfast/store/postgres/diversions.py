@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from holdfast.store.confined import ConfinedDiversions
-from holdfast.store.diversion_rows import DiversionRow
-from holdfast.store.diversions import NEWEST, list_by
+from holdfast.store.diversion_rows import DiversionRow, KeptDiversion
+from holdfast.store.diversions import NEWEST, listings, newest, uid_in, until
 from holdfast.store.operations import Rule, Way
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.writing import Reading
@@ -39,15 +40,26 @@ class DiversionReads:
         id: str | None = None,
     ) -> list[DiversionRow]:
         """See `DiversionStore.list_diversions`."""
-        statement = _SQL[list_by(workflow, key, run_id, id)]
-        asked = tenant, limit, before or NEWEST, workflow, key, way, rule, run_id, id
-        rows = await self._read(lambda connection: connection.fetch(statement, *asked))
-        return [DiversionRow(*row) for row in rows]
+
+        async def read(connection: Connection) -> list[Any]:
+            run = b"" if run_id == "" else uid_in(run_id)
+            if run_id and (known := await connection.fetchval(_SQL["run_of"], tenant, run_id)):
+                run = known
+            if run_id and run is None:
+                return []
+            asked = tenant, limit, before or NEWEST, workflow, key, way, rule, run, id
+            found: list[Any] = []
+            for name in listings(workflow, run, id):
+                more = (uid_in(id) or run,) if name == "of_uid" else ()
+                found += await connection.fetch(_SQL[name], *asked, *more)
+            return found
+
+        return newest(await self._read(read), limit)
 
     async def find_diversion(self, tenant: str, uid: bytes) -> DiversionRow | None:
         """See `DiversionStore.find_diversion`."""
-        row = await self._read(lambda connection: connection.fetchrow(_SQL["find"], uid, tenant))
-        return None if row is None else DiversionRow(*row)
+        row = await self._read(lambda connection: connection.fetchrow(_SQL["find"], tenant, uid))
+        return None if row is None else KeptDiversion._make(row).shown()
 
 
 class PostgresDiversions(DiversionReads):
@@ -81,7 +93,8 @@ class ConfinedPostgresDiversions(ConfinedDiversions, DiversionReads):
 
 
 async def _prune(connection: Connection, keep_us: int, limit: int) -> int:
-    statuses = [await connection.execute(_SQL["delete_old"], keep_us, limit)]
+    now = await connection.fetchval("SELECT holdfast.now_us()")
+    statuses = [await connection.execute(_SQL["delete_old"], until(now - keep_us), limit)]
     for kind in ("limits", "gathers"):
         # From a place in the ring of ids that is another each time, so that every row has its turn.
         for begin in (os.urandom(16), b""):

@@ -11,21 +11,29 @@ from typing import Any
 
 from holdfast.model.gathered import join_inputs
 from holdfast.model.lanes import Join
-from holdfast.model.rates import MOST
-from holdfast.store.operations import LOST, Batch, Control, Controlled, Refusal, Start, Started
+from holdfast.store.diversion_rows import KeptDiversion
+from holdfast.store.operations import LOST, Batch, Control, Controlled, Rate, Refusal, Start, Started
 from holdfast.store.postgres.claim import LOWEST, RULED, Heads
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.entries import columns, hold
 from holdfast.store.postgres.errors import Again
 from holdfast.store.sql import statements
-from holdfast.store.start_keeping import Cancelling, GatherState, Made, Plan, again, cancellation, existing, is_ruled
+from holdfast.store.start_keeping import (
+    Cancelling,
+    GatherState,
+    Plan,
+    again,
+    all_new,
+    cancellation,
+    delayed,
+    existing,
+    is_ruled,
+    own_ids,
+)
 from holdfast.store.start_limits import Due, Held, RateState, plan_promotions
 from holdfast.store.start_planning import plan_starts
 
 _SQL = statements("holdfast.store.postgres", "start_rules.sql")
-
-_UNKNOWN = MOST, 1
-"""The limit of a run that waits for it is in its row; nobody deletes that meanwhile."""
 
 
 @dataclass(slots=True)
@@ -67,26 +75,15 @@ class Ruling:
         """Lock and read them."""
         rules = {start.gather.id: start.gather.rule for start in self._starts if start.gather is not None}
         waiting = set(self._due_limits)
-        if rules or self._due_gathers:
-            await connection.execute(_SQL["lock_gathers"], [*(rules.keys() | self._due_gathers)])
-        self._gathers = {id: GatherState(id) for id in rules}
-        collecting = [id for id, rule in rules.items() if rule != "singleton"]
-        for row in await connection.fetch(_SQL["find_gathers"], collecting) if collecting else ():
-            state = self._gathers[row[0]] = GatherState(*row)
-            if state.rate is not None:
-                waiting.add(state.rate)
-        alone = [id for id, rule in rules.items() if rule == "singleton"]
-        for id, run, run_id, is_open, rate in await connection.fetch(_SQL["find_singletons"], alone) if alone else ():
-            self._gathers[id] = GatherState(id, run, run_id, open=is_open)
+        self._gathers = await _lock_gathers(connection, rules.keys() | self._due_gathers)
+        waiting |= {state.rate for state in self._gathers.values() if state.rate is not None}
+        alone = {self._gathers[id].run: self._gathers[id] for id, rule in rules.items() if rule == "singleton"}
+        for run, is_open, rate in await connection.fetch(_SQL["find_singletons"], [*alone]) if alone else ():
+            alone[run].open = is_open
             if rate is not None:
                 waiting.add(rate)
-        wanted = {rate.id: (rate.most, rate.period_us) for rate in (start.rate for start in self._starts) if rate}
-        wanted = dict.fromkeys(waiting, _UNKNOWN) | wanted
-        if wanted:
-            rows = [(id, *limit) for id, limit in wanted.items()]
-            await connection.execute(_SQL["lock_limits"], *columns(rows, 3))
-            found = await connection.fetch(_SQL["find_limits"], list(wanted))
-            self._limits = {row[0]: RateState.of_row(*row) for row in found}
+        wanted = {start.rate.id: start.rate for start in self._starts if start.rate is not None}
+        self._limits = await _lock_limits(connection, waiting | wanted.keys(), wanted)
 
     async def start(self, connection: Connection) -> Applied:
         """Ask the rules about the starts, and write all that they decide."""
@@ -98,10 +95,12 @@ class Ruling:
         plan = plan_starts(new, self._limits, self._gathers, now)
         applied.results |= {start.uid: result for start, result in zip(new, plan.results, strict=True)}
         applied.cancels = plan.cancels
-        applied.created = await _insert(connection, plan.made.values())
-        await self._write(connection, plan)
+        await self._write(connection)
+        applied.created = await _insert(connection, plan, new)
+        if plan.diversions:
+            await connection.execute(_SQL["insert_diversions"], plan.diversions)
         if plan.closings:
-            await put_together(connection, {run: closing.more for run, closing in plan.closings.items()})
+            await put_together(connection, {run: closing.newest for run, closing in plan.closings.items()})
             later = [(run, closing.at) for run, closing in plan.closings.items() if closing.at is not None]
             if later:
                 await connection.execute(_SQL["park_again"], *columns(later, 2))
@@ -109,25 +108,15 @@ class Ruling:
             applied.woken = await _let_through(connection, freed, applied.joins)
         return applied
 
-    async def _write(self, connection: Connection, plan: Plan) -> None:
-        await self._write_limits(connection)
-        changed = [state.row() for state in self._gathers.values() if state.changed]
-        if changed:
-            await connection.execute(_SQL["set_gathers"], *columns(changed, 6))
-        items = [item for some in plan.items.values() for item in some]
-        if items:
-            await connection.execute(_SQL["insert_items"], *columns(items, 3))
-        if plan.diversions:
-            await connection.execute(_SQL["insert_diversions"], plan.diversions)
-        if plan.replaced:
-            rows = [(run, *new) for run, new in plan.replaced.items()]
-            await connection.execute(_SQL["replace_inputs"], *columns(rows, 3))
-
-    async def _write_limits(self, connection: Connection) -> None:
-        changed = [state for state in self._limits.values() if state.changed]
-        if changed:
-            await connection.execute(_SQL["set_limits"], *columns([state.row() for state in changed], 6))
-        for state in changed:
+    async def _write(self, connection: Connection) -> None:
+        """Store what changed."""
+        gathers = [state.row() for state in self._gathers.values() if state.changed]
+        if gathers:
+            await connection.execute(_SQL["set_gathers"], gathers)
+        limits = [state for state in self._limits.values() if state.changed]
+        if limits:
+            await connection.execute(_SQL["set_limits"], [state.row() for state in limits])
+        for state in limits:
             state.changed = False
 
     async def promote(self, connection: Connection, joins: list[Join]) -> int:
@@ -140,17 +129,58 @@ class Ruling:
         due = await connection.fetch(_SQL["lock_due"], self._due) if self._due else ()
         if not due:
             return 0
-        await put_together(connection, {row[0]: () for row in due if row[3] is not None})
-        waiting = sorted((Due(row[0], row[1], row[2]) for row in due if row[2] is not None), key=_by_time)
+        now = await connection.fetchval(_SQL["now"])
+        off = await self._collected(connection, {row[0]: row[3] for row in due if row[3] is not None}, now)
+        waiting = [Due(row[0], row[1], row[2]) for row in due if row[2] is not None and row[0] not in off]
         later: dict[bytes, int] = {}
         if waiting:
-            later = plan_promotions(waiting, self._limits, await connection.fetchval(_SQL["now"]))
-            await self._write_limits(connection)
+            later = plan_promotions(sorted(waiting, key=_by_time), self._limits, now)
+            await self._write(connection)
         if later:
             await connection.execute(_SQL["park_again"], *columns(later.items(), 2))
-        through = [row[0] for row in due if row[0] not in later]
+        through = [row[0] for row in due if row[0] not in later and row[0] not in off]
         await _let_through(connection, through, joins)
         return len(through)
+
+    async def _collected(self, connection: Connection, gathers: Mapping[bytes, bytes], now: int) -> Mapping[bytes, int]:
+        """Let runs take nothing more in whose time has come; those whose time was put off, and until when."""
+        off: dict[bytes, int] = {}
+        ended: dict[bytes, bytes | None] = {}
+        for run, id in gathers.items():
+            state = self._gathers[id]
+            if state.due_at > now:
+                off[run] = state.due_at
+            else:
+                ended[run] = state.newest
+                state.collects = state.rate = state.newest = None
+        if off:
+            await connection.execute(_SQL["put_off"], *columns(off.items(), 2))
+        if ended:
+            await put_together(connection, ended)
+            await connection.execute(_SQL["end_gathers"], [gathers[run] for run in ended])
+        return off
+
+
+async def _lock_gathers(connection: Connection, ids: Collection[bytes]) -> dict[bytes, GatherState]:
+    """Lock rows, make those that are missing, and read the others."""
+    new = {row[0] for row in await connection.fetch(_SQL["lock_gathers"], [*ids])} if ids else set()
+    states = {id: GatherState(id) for id in new}
+    there = [id for id in ids if id not in new]
+    for row in await connection.fetch(_SQL["find_gathers"], there) if there else ():
+        states[row[0]] = GatherState.of_row(row)
+    return states
+
+
+async def _lock_limits(
+    connection: Connection, ids: Collection[bytes], wanted: Mapping[bytes, Rate]
+) -> dict[bytes, RateState]:
+    """The same of limits. Those that are missing are wanted: nobody deletes one that a run waits for."""
+    new = {row[0] for row in await connection.fetch(_SQL["lock_limits"], [*ids])} if ids else set()
+    states = {id: RateState(id, wanted[id].most, wanted[id].period_us) for id in new}
+    there = [id for id in ids if id not in new]
+    for row in await connection.fetch(_SQL["find_limits"], there) if there else ():
+        states[row[0]] = RateState.of_row(*row)
+    return states
 
 
 def _by_time(due: Due) -> tuple[int, bytes]:
@@ -187,14 +217,17 @@ async def _peek(connection: Connection, limit: int, heads: Heads) -> Sequence[An
 
 async def _new(connection: Connection, starts: list[Start], results: dict[bytes, Started | Refusal]) -> list[Start]:
     """The starts of which nothing is known; what became of the others goes to the results."""
-    names = [s.tenant for s in starts], [s.id for s in starts], [s.uid for s in starts]
-    diverted: dict[bytes, Sequence[Any]] = {}
-    for index, uid, workflow, stored, *before in await connection.fetch(_SQL["find_known"], *names):
-        start = starts[index]
-        if uid is not None:
-            results[start.uid] = existing(start, uid, workflow, stored or b"")
-        if before[0] is not None:
-            diverted[start.uid] = before
+    suspects = await _suspects(connection, starts)
+    if not suspects and all_new(starts):
+        return [*starts]
+    names = columns([(start.tenant, start.id, start.uid) for start in suspects], 3)
+    diverted: dict[bytes, KeptDiversion] = {}
+    if suspects:
+        by_uid = {start.uid: start for start in suspects}
+        for own, uid, workflow, stored in await connection.fetch(_SQL["find_known"], *names):
+            results[own] = existing(by_uid[own], uid, workflow, stored or b"")
+        rows = await connection.fetch(_SQL["find_diverted"], names[0], names[2])
+        diverted = {row[1]: KeptDiversion._make(row) for row in rows}
     held = await hold(
         connection,
         {(s.parent_uid, s.parent_epoch) for s in starts if s.parent_uid is not None and s.parent_epoch is not None},
@@ -205,10 +238,9 @@ async def _new(connection: Connection, starts: list[Start], results: dict[bytes,
         known, diversion = results.get(start.uid), diverted.get(start.uid)
         if isinstance(known, Started):
             if diversion is not None and known.created:
-                way, reason, _, due_at, _ = diversion
-                results[start.uid] = known._replace(way=way, reason=reason, due_at=due_at)
+                results[start.uid] = delayed(known, diversion)
         elif diversion is not None:
-            results[start.uid] = again(start, *diversion)
+            results[start.uid] = again(start, diversion)
         elif start.parent_epoch is not None and (start.parent_uid, start.parent_epoch) not in held:
             results[start.uid] = LOST
         elif (first := named.setdefault((start.tenant, start.id), start)) is not start:
@@ -218,17 +250,34 @@ async def _new(connection: Connection, starts: list[Start], results: dict[bytes,
     return new
 
 
-async def _insert(connection: Connection, made: Collection[Made]) -> list[Start]:
+async def _suspects(connection: Connection, starts: list[Start]) -> list[Start]:
+    """The starts of which something may be known: one search tells that of all whose ids were made up."""
+    own, suspects = own_ids(starts)
+    if not own:
+        return suspects
+    ranges: dict[str, tuple[bytes, bytes]] = {}
+    for start in own:
+        first, last = ranges.get(start.tenant, (start.uid, start.uid))
+        ranges[start.tenant] = min(first, start.uid), max(last, start.uid)
+    limit = 2 * len(own) + 1
+    rows = [(tenant, *uids) for tenant, uids in ranges.items()]
+    near = await connection.fetch(_SQL["find_near"], *columns(rows, 3), limit)
+    if len(near) == limit:
+        return starts
+    known = {row[0] for row in near}
+    return suspects + [start for start in own if start.uid in known]
+
+
+async def _insert(connection: Connection, plan: Plan, new: Sequence[Start]) -> list[Start]:
     """Store runs, and where they wait.
 
     Raises:
         Again: another transaction took an id meanwhile.
     """
-    rows = sorted(made, key=lambda one: (one.start.tenant, one.start.id))
-    starts = [one.whole() for one in rows]
+    starts = sorted(plan.rows(new), key=lambda start: (start.tenant, start.id))
     places = [
-        (s.uid, s.due_at, s.queue, s.workflow, s.version, s.protocol, s.rank, s.lane, one.rate, one.gather)
-        for s, one in zip(starts, rows, strict=True)
+        (s.uid, s.due_at, s.queue, s.workflow, s.version, s.protocol, s.rank, s.lane, *plan.rules_of(s.uid))
+        for s in starts
         if s.due_at is not None
     ]
     if starts:
@@ -250,16 +299,21 @@ async def _let_through(connection: Connection, runs: Sequence[bytes], joins: lis
     return len(rows) - len(lanes)
 
 
-async def put_together(connection: Connection, runs: Mapping[bytes, Sequence[bytes]]) -> None:
-    """Give runs that collected starts what was kept for them, and more, as their input."""
-    kept: dict[bytes, list[bytes]] = {run: [] for run in runs}
-    for run, given in await connection.fetch(_SQL["take_items"], list(runs)) if runs else ():
-        kept[run].append(given)
-    inputs = {run: [*kept[run], *more] for run, more in runs.items() if more or kept[run]}
+async def put_together(connection: Connection, runs: Mapping[bytes, bytes | None]) -> None:
+    """Give runs that collected starts as their input what those brought, or what the newest of them did."""
+    newest = [(run, uid) for run, uid in runs.items() if uid is not None]
+    inputs: list[Any] = []
+    if newest:
+        inputs += await connection.fetch(_SQL["find_newest"], *columns(newest, 2))
+    items: dict[bytes, list[bytes]] = {}
+    others = [run for run, uid in runs.items() if uid is None]
+    for run, given in await connection.fetch(_SQL["find_items"], others) if others else ():
+        items.setdefault(run, []).append(given)
+    if items:
+        found = await connection.fetch(_SQL["find_inputs"], [*items])
+        inputs += [(run, join_inputs([given, *items[run]])) for run, given in found]
     if inputs:
-        found = await connection.fetch(_SQL["find_inputs"], list(inputs))
-        rows = [(run, join_inputs([given, *inputs[run]])) for run, given in found]
-        await connection.execute(_SQL["set_inputs"], *columns(rows, 2))
+        await connection.execute(_SQL["set_inputs"], *columns(inputs, 2))
 
 
 async def give_way(connection: Connection, cancels: Collection[Cancelling]) -> list[tuple[Control, Controlled]]:
@@ -277,7 +331,7 @@ async def lock_of_run(connection: Connection, run: bytes) -> None:
         if gather is not None:
             await connection.execute(_SQL["lock_gathers"], [gather])
         if rate is not None:
-            await connection.execute(_SQL["lock_limits"], [rate], *([number] for number in _UNKNOWN))
+            await connection.execute(_SQL["lock_limits"], [rate])
 
 
 async def leave(connection: Connection, run: bytes) -> Held | None:
@@ -292,14 +346,16 @@ async def leave(connection: Connection, run: bytes) -> Held | None:
     wake_at, rate, gather = row
     await lock_of_run(connection, run)  # once more: it may have come here only after it was looked for
     if gather is not None:
-        await put_together(connection, {run: ()})
+        [state] = await connection.fetch(_SQL["find_gathers"], [gather])
+        await put_together(connection, {run: GatherState.of_row(state).newest})
+        await connection.execute(_SQL["end_gathers"], [gather])
     found = await connection.fetch(_SQL["find_limits"], [rate]) if rate is not None else ()
     if not found:
         return None
     limit = RateState.of_row(*found[0])
     limit.give_back(wake_at)
     if limit.changed:
-        await connection.execute(_SQL["set_limits"], *columns([limit.row()], 6))
+        await connection.execute(_SQL["set_limits"], [limit.row()])
     return Held(limit.id.hex(), limit.most, limit.period)
 
 

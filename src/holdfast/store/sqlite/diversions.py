@@ -7,14 +7,16 @@ import sqlite3
 from typing import Any
 
 from holdfast.store.confined import ConfinedDiversions
-from holdfast.store.diversion_rows import DiversionRow
-from holdfast.store.diversions import NEWEST, list_by
+from holdfast.store.diversion_rows import DiversionRow, KeptDiversion
+from holdfast.store.diversions import NEWEST, listings, newest, uid_in, until
 from holdfast.store.operations import Rule, Way
 from holdfast.store.sql import statements
 from holdfast.store.sqlite.rows import execute_many
 from holdfast.store.sqlite.work.reads import Calling
 
 _SQL = statements("holdfast.store.sqlite", "diversions.sql")
+
+_CLOCK = "SELECT holdfast_now_us() + offset_us FROM clock"
 
 _ABOVE = b"\xff" * 17
 """Above every id."""
@@ -44,18 +46,26 @@ class DiversionReads:
         id: str | None = None,
     ) -> list[DiversionRow]:
         """See `DiversionStore.list_diversions`."""
-        asked: dict[str, Any] = {
-            "tenant": tenant, "limit": limit, "before": before or NEWEST, "workflow": workflow, "key": key, "way": way,
-            "rule": rule, "run_id": run_id, "id": id,
-        }  # fmt: skip
-        statement = _SQL[list_by(workflow, key, run_id, id)]
-        rows = await self._read(lambda connection: connection.execute(statement, asked).fetchall())
-        return [DiversionRow(*row) for row in rows]
+
+        def read(connection: sqlite3.Connection) -> list[Any]:
+            run = b"" if run_id == "" else uid_in(run_id)
+            if run_id and (known := connection.execute(_SQL["run_of"], (tenant, run_id)).fetchone()):
+                (run,) = known
+            if run_id and run is None:
+                return []
+            asked = {
+                "tenant": tenant, "limit": limit, "before": before or NEWEST, "workflow": workflow, "key": key,
+                "way": way, "rule": rule, "run": run, "id": id, "uid": uid_in(id) or run,
+            }  # fmt: skip
+            names = listings(workflow, run, id)
+            return [row for name in names for row in connection.execute(_SQL[name], asked).fetchall()]
+
+        return newest(await self._read(read), limit)
 
     async def find_diversion(self, tenant: str, uid: bytes) -> DiversionRow | None:
         """See `DiversionStore.find_diversion`."""
-        row = await self._read(lambda connection: connection.execute(_SQL["find"], (uid, tenant)).fetchone())
-        return None if row is None else DiversionRow(*row)
+        row = await self._read(lambda connection: connection.execute(_SQL["find"], (tenant, uid)).fetchone())
+        return None if row is None else KeptDiversion._make(row).shown()
 
 
 class SqliteDiversions(DiversionReads):
@@ -89,7 +99,8 @@ class ConfinedSqliteDiversions(ConfinedDiversions, DiversionReads):
 
 
 def _prune(connection: sqlite3.Connection, keep_us: int, limit: int) -> int:
-    deleted = connection.execute(_SQL["delete_old"], (keep_us, limit)).rowcount
+    now = connection.execute(_CLOCK).fetchone()[0]
+    deleted = connection.execute(_SQL["delete_old"], (until(now - keep_us), limit)).rowcount
     for kind in ("limits", "gathers"):
         # From a place in the ring of ids that is another each time, so that every row has its turn.
         begin = random.randbytes(16)

@@ -980,52 +980,51 @@ CREATE TABLE blob_uses (                                  -- by runs, whose tena
 CREATE INDEX blob_uses_blob ON blob_uses (blob);
 
 CREATE TABLE start_limits (                               -- to how many runs of a key start in a stretch of time
-    id BLOB PRIMARY KEY,                                  -- 16 bytes that stand for tenant, workflow and key
+    id BLOB NOT NULL,                                     -- 16 bytes that stand for tenant, workflow and key
     most INTEGER NOT NULL,
     period_us INTEGER NOT NULL,
     log BLOB NOT NULL,                                    -- when runs were let through
     planned BLOB NOT NULL,                                -- when those are to be that wait
     over_at INTEGER NOT NULL                              -- then both are of no use any more
-) WITHOUT ROWID;
+);
+CREATE UNIQUE INDEX start_limits_id ON start_limits (id);
 
 CREATE TABLE gathers (                                    -- the run that is made of a key's starts, or is its only one
-    id BLOB PRIMARY KEY,                                  -- 16 bytes that stand for tenant, workflow, rule and key
-    run BLOB,
-    run_id TEXT NOT NULL,
+    id BLOB NOT NULL,                                     -- 16 bytes that stand for tenant, workflow, rule and key
+    run BLOB NOT NULL,
+    run_id TEXT,                                          -- null where it is the run's uid in hexadecimal
     first_at INTEGER NOT NULL,                            -- when the first of its starts came
     due_at INTEGER NOT NULL,                              -- until then starts are merged into it
-    items INTEGER NOT NULL                                -- so many a batch has
-) WITHOUT ROWID;
-
-CREATE TABLE gather_items (                               -- what starts brought to a batch that is not full
-    run BLOB NOT NULL,
-    number INTEGER NOT NULL,                              -- so many items stand before it
-    input BLOB NOT NULL
+    items INTEGER NOT NULL,                               -- so many a batch has
+    version TEXT,                                         -- while it takes more in
+    rate BLOB,                                            -- the limit that it is counted against then
+    newest BLOB                                           -- the start whose input takes the place of the run's then
 );
-CREATE UNIQUE INDEX gather_items_run ON gather_items (run, number);
+CREATE UNIQUE INDEX gathers_id ON gathers (id);
 
 CREATE TABLE diversions (                                 -- starts that made no run of their own at once
-    uid BLOB NOT NULL,                                    -- sorts by time
     tenant TEXT NOT NULL,
-    id TEXT NOT NULL,                                     -- that it asked for
+    uid BLOB NOT NULL,                                    -- sorts by time
+    id TEXT,                                              -- that it asked for; null where it is the uid in hexadecimal
     workflow TEXT NOT NULL,
     version TEXT NOT NULL,
     way TEXT NOT NULL,                                    -- delayed, merged, dropped
     rule TEXT NOT NULL,                                   -- rate_limit, debounce, batch, singleton
+    mode TEXT NOT NULL,                                   -- of the rule
     key TEXT NOT NULL,
-    run_id TEXT NOT NULL,                                 -- empty for none
-    reason TEXT NOT NULL,
-    input BLOB,
-    at INTEGER NOT NULL,
+    run BLOB,                                             -- into which it was merged, or because of which dropped
+    run_id TEXT,                                          -- null where it is the run's uid in hexadecimal
+    most INTEGER,                                         -- runs of a limit, items of a batch
+    span_us INTEGER,                                      -- in this time; how long a debounce wants it quiet
+    number INTEGER,                                       -- of a batch: so many items stand before its own
     due_at INTEGER,
-    run BLOB,
+    input BLOB,                                           -- of a batch that is not full, what it is made of
     options BLOB                                          -- JSON: with what a dropped one was to start
 );
 CREATE UNIQUE INDEX diversions_uid ON diversions (tenant, uid);
-CREATE INDEX diversions_workflow ON diversions (tenant, workflow, uid);
-CREATE INDEX diversions_key ON diversions (tenant, key, uid) WHERE key <> '';
-CREATE INDEX diversions_id ON diversions (tenant, id, uid);
-CREATE INDEX diversions_run ON diversions (tenant, run_id, uid) WHERE run_id <> '';
+CREATE INDEX diversions_workflow ON diversions (tenant, workflow, uid, key);
+CREATE INDEX diversions_id ON diversions (tenant, id, uid) WHERE id IS NOT NULL;
+CREATE INDEX diversions_run ON diversions (run, uid) WHERE run IS NOT NULL;
 
 CREATE TABLE publish_settings (
     tenant TEXT NOT NULL,

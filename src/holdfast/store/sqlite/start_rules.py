@@ -12,10 +12,23 @@ from typing import Any
 
 from holdfast.model.gathered import join_inputs
 from holdfast.model.lanes import Join
+from holdfast.store.diversion_rows import KeptDiversion, long_id
 from holdfast.store.operations import LOST, Control, Controlled, Refusal, Start, Started
 from holdfast.store.sql import statements
 from holdfast.store.sqlite.rows import execute_many, select_many
-from holdfast.store.start_keeping import Cancelling, Closing, GatherState, Made, Plan, again, cancellation, existing
+from holdfast.store.start_keeping import (
+    Cancelling,
+    Closing,
+    GatherState,
+    Made,
+    Plan,
+    again,
+    all_new,
+    cancellation,
+    delayed,
+    existing,
+    own_ids,
+)
 from holdfast.store.start_limits import Due, Held, RateState, plan_promotions
 from holdfast.store.start_planning import plan_starts
 
@@ -30,13 +43,15 @@ class Applied:
 
     Attributes:
         results: what became of each start, by uid.
-        made: the runs that are to be stored, by uid.
+        created: the runs that are to be stored.
+        made: what is known of those that wait for a rule, by uid.
         joins: of runs that were stored before, those that join a lane now.
         woken: how many of those became ready.
         cancels: runs that are to give way.
     """
 
     results: dict[bytes, Started | Refusal] = field(default_factory=dict)
+    created: list[Start] = field(default_factory=list)
     made: dict[bytes, Made] = field(default_factory=dict)
     joins: list[Join] = field(default_factory=list)
     woken: int = 0
@@ -50,14 +65,15 @@ def apply(connection: sqlite3.Connection, starts: Sequence[Start]) -> Applied:
     if not new:
         return applied
     gathers = _gathers(connection, new)
-    wanted = {
-        start.rate.id: RateState(start.rate.id, start.rate.most, start.rate.period_us) for start in new if start.rate
-    }
-    limits = wanted | _limits(connection, {*wanted, *(state.rate for state in gathers.values() if state.rate)})
+    wanted = {start.rate.id: start.rate for start in new if start.rate is not None}
+    limits = _limits(connection, {*wanted, *(state.rate for state in gathers.values() if state.rate)})
+    for id, rate in wanted.items():
+        if id not in limits:
+            limits[id] = RateState(id, rate.most, rate.period_us)
     now = connection.execute(_CLOCK).fetchone()[0]
     plan = plan_starts(new, limits, gathers, now)
     applied.results |= {start.uid: result for start, result in zip(new, plan.results, strict=True)}
-    applied.made, applied.cancels = plan.made, plan.cancels
+    applied.created, applied.made, applied.cancels = plan.rows(new), plan.made, plan.cancels
     _write(connection, plan, limits, gathers)
     if plan.closings:
         applied.woken = _let_through(connection, plan.closings, applied.joins)
@@ -68,12 +84,15 @@ def _new(
     connection: sqlite3.Connection, starts: Sequence[Start], results: dict[bytes, Started | Refusal]
 ) -> list[Start]:
     """The starts of which nothing is known; what became of the others goes to the results."""
-    names = [(start.tenant, start.id, start.uid) for start in starts]
+    suspects = _suspects(connection, starts)
+    if not suspects and all_new(starts):
+        return [*starts]
+    names = [(start.tenant, start.id, start.uid) for start in suspects]
     if known_rows := select_many(connection, "find_known", names, _SQL):
-        by_uid = {start.uid: start for start in starts}
+        by_uid = {start.uid: start for start in suspects}
         results.update((uid, existing(by_uid[uid], *row)) for uid, *row in known_rows)
-    uids = [(start.tenant, start.uid) for start in starts]
-    diverted = {uid: rest for uid, *rest in select_many(connection, "find_diverted", uids, _SQL)}
+    uids = [(start.tenant, start.uid) for start in suspects]
+    diverted = {row[1]: KeptDiversion._make(row) for row in select_many(connection, "find_diverted", uids, _SQL)}
     leases = [(s.parent_uid, s.parent_epoch) for s in starts if s.parent_epoch is not None]
     held = set(select_many(connection, "select_held", leases, _BATCH)) if leases else set()
     named: dict[tuple[str, str], Start] = {}
@@ -82,10 +101,9 @@ def _new(
         known, diversion = results.get(start.uid), diverted.get(start.uid)
         if isinstance(known, Started):
             if diversion is not None and known.created:
-                way, reason, _, due_at, _ = diversion
-                results[start.uid] = known._replace(way=way, reason=reason, due_at=due_at)
+                results[start.uid] = delayed(known, diversion)
         elif diversion is not None:
-            results[start.uid] = again(start, *diversion)
+            results[start.uid] = again(start, diversion)
         elif start.parent_epoch is not None and (start.parent_uid, start.parent_epoch) not in held:
             results[start.uid] = LOST
         elif (first := named.setdefault((start.tenant, start.id), start)) is not start:
@@ -95,16 +113,29 @@ def _new(
     return new
 
 
+def _suspects(connection: sqlite3.Connection, starts: Sequence[Start]) -> list[Start]:
+    """The starts of which something may be known: few searches tell that of all whose ids were made up."""
+    own, suspects = own_ids(starts)
+    for tenant in {start.tenant for start in own}:
+        uids = {start.uid: start for start in own if start.tenant == tenant}
+        limit = 2 * len(uids) + 1
+        near = connection.execute(_SQL["find_near"], (min(uids), max(uids), tenant, limit)).fetchall()
+        suspects += uids.values() if len(near) == limit else (uids[uid] for (uid,) in near if uid in uids)
+    return suspects
+
+
 def _gathers(connection: sqlite3.Connection, starts: Sequence[Start]) -> dict[bytes, GatherState]:
     rules = {start.gather.id: start.gather.rule for start in starts if start.gather is not None}
-    found = {id: GatherState(id) for id in rules}
-    collecting = [(id,) for id, rule in rules.items() if rule != "singleton"]
-    for row in select_many(connection, "find_gathers", collecting, _SQL):
-        found[row[0]] = GatherState(*row)
+    found = _states(connection, (id for id, rule in rules.items() if rule != "singleton"))
     alone = [(id,) for id, rule in rules.items() if rule == "singleton"]
     for id, run, run_id, is_open in select_many(connection, "find_singletons", alone, _SQL):
-        found[id] = GatherState(id, run, run_id, open=bool(is_open))
-    return found
+        found[id] = GatherState(id, run, long_id(run, run_id), open=bool(is_open))
+    return {id: found.get(id) or GatherState(id) for id in rules}
+
+
+def _states(connection: sqlite3.Connection, ids: Iterable[bytes]) -> dict[bytes, GatherState]:
+    rows = select_many(connection, "find_gathers", [(id,) for id in ids], _SQL)
+    return {row[0]: GatherState.of_row(row) for row in rows}
 
 
 def _limits(connection: sqlite3.Connection, ids: Iterable[bytes]) -> dict[bytes, RateState]:
@@ -121,10 +152,7 @@ def _write(
     rows: tuple[tuple[str, list[Any]], ...] = (
         ("put_limits", [state.row() for state in limits.values() if state.changed]),
         ("put_gathers", [state.row() for state in gathers.values() if state.changed]),
-        ("insert_items", [item for items in plan.items.values() for item in items]),
         ("insert_diversions", plan.diversions),
-        ("replace_inputs", [(run, input, due) for run, (input, due) in plan.replaced.items()]),
-        ("move_parked", [(run, due) for run, (_, due) in plan.replaced.items()]),
     )
     for name, some in rows:
         if some:
@@ -133,7 +161,7 @@ def _write(
 
 def _let_through(connection: sqlite3.Connection, closings: Mapping[bytes, Closing], joins: list[Join]) -> int:
     """Let runs that are full through to their queues or lanes, or to their limits; how many became ready."""
-    put_together(connection, {run: closing.more for run, closing in closings.items()})
+    put_together(connection, {run: closing.newest for run, closing in closings.items()})
     waiting = [(run, closing.at) for run, closing in closings.items() if closing.at is not None]
     if waiting:
         execute_many(connection, "keep_parked", waiting, _SQL)
@@ -161,20 +189,18 @@ def give_way(connection: sqlite3.Connection, cancels: Sequence[Cancelling]) -> l
     return [(one, control(connection, one)) for one in asked]
 
 
-def put_together(connection: sqlite3.Connection, runs: Mapping[bytes, Sequence[bytes]]) -> None:
-    """Give runs that collected starts what was kept for them, and more, as their input."""
-    keys = [(run,) for run in runs]
-    kept: dict[bytes, list[bytes]] = {run: [] for run in runs}
-    for run, given in select_many(connection, "find_items", keys, _SQL):
-        kept[run].append(given)
-    if any(kept.values()):
-        execute_many(connection, "delete_items", keys, _SQL)
-    inputs = {run: [*kept[run], *more] for run, more in runs.items() if more or kept[run]}
+def put_together(connection: sqlite3.Connection, runs: Mapping[bytes, bytes | None]) -> None:
+    """Give runs that collected starts as their input what those brought, or what the newest of them did."""
+    newest = [(run, uid) for run, uid in runs.items() if uid is not None]
+    inputs: list[tuple[bytes, bytes]] = select_many(connection, "find_newest", newest, _SQL)
+    others = [(run,) for run, uid in runs.items() if uid is None]
+    items: dict[bytes, list[bytes]] = {}
+    for run, given in select_many(connection, "find_items", others, _SQL):
+        items.setdefault(run, []).append(given)
+    found = select_many(connection, "find_inputs", [(run,) for run in items], _SQL)
+    inputs += [(run, join_inputs([given, *items[run]])) for run, given in found]
     if inputs:
-        found = select_many(connection, "find_inputs", [(run,) for run in inputs], _SQL)
-        execute_many(
-            connection, "set_inputs", [(run, join_inputs([given, *inputs[run]])) for run, given in found], _SQL
-        )
+        execute_many(connection, "set_inputs", inputs, _SQL)
 
 
 def promote(connection: sqlite3.Connection, due: Sequence[tuple[Any, ...]], now: int, joins: list[Join]) -> int:
@@ -188,18 +214,19 @@ def promote(connection: sqlite3.Connection, due: Sequence[tuple[Any, ...]], now:
     Returns:
         How many were let through.
     """
-    collected: dict[bytes, Sequence[bytes]] = {row[5]: () for row in due if row[9] is not None}
-    if collected:
-        put_together(connection, collected)
-    waiting = sorted((Due(row[5], row[10], row[8]) for row in due if row[8] is not None), key=_by_time)
-    later: dict[bytes, int] = {}
+    collecting = {row[5]: row[9] for row in due if row[9] is not None}
+    later = _collected(connection, collecting, now) if collecting else {}
+    waiting = sorted(
+        (Due(row[5], row[10], row[8]) for row in due if row[8] is not None and row[5] not in later), key=_by_time
+    )
     if waiting:
         limits = _limits(connection, {one.rate for one in waiting})
-        later = plan_promotions(waiting, limits, now)
+        planned = plan_promotions(waiting, limits, now)
         execute_many(connection, "put_limits", [state.row() for state in limits.values() if state.changed], _SQL)
+        later |= {run: (at, None) for run, at in planned.items()}
     if later:
         parked = [
-            (run, 0, later[run], 0, *kind, rank, lane, rate, None)
+            (run, 0, later[run][0], 0, *kind, rank, lane, rate, later[run][1])
             for *kind, rank, run, _, lane, rate, _, _ in due
             if run in later
         ]
@@ -207,6 +234,25 @@ def promote(connection: sqlite3.Connection, due: Sequence[tuple[Any, ...]], now:
     through = [row[:8] for row in due if row[5] not in later]
     _make_ready(connection, through, joins)
     return len(through)
+
+
+def _collected(
+    connection: sqlite3.Connection, gathers: Mapping[bytes, bytes], now: int
+) -> dict[bytes, tuple[int, bytes | None]]:
+    """Let runs take nothing more in whose time has come; those whose time was put off: until when, and the rule."""
+    states = _states(connection, gathers.values())
+    later: dict[bytes, tuple[int, bytes | None]] = {}
+    ended: dict[bytes, bytes | None] = {}
+    for run, id in gathers.items():
+        state = states[id]
+        if state.due_at > now:
+            later[run] = state.due_at, id
+        else:
+            ended[run] = state.newest
+    if ended:
+        put_together(connection, ended)
+        execute_many(connection, "end_gathers", [(gathers[run],) for run in ended], _SQL)
+    return later
 
 
 def _by_time(due: Due) -> tuple[int, bytes]:
@@ -224,7 +270,8 @@ def leave(connection: sqlite3.Connection, run: bytes) -> Held | None:
         return None
     wake_at, rate, gather = row
     if gather is not None:
-        put_together(connection, {run: ()})
+        put_together(connection, {run: _states(connection, [gather])[gather].newest})
+        execute_many(connection, "end_gathers", [(gather,)], _SQL)
     limit = _limits(connection, [rate]).get(rate) if rate is not None else None
     if limit is None:
         return None

@@ -185,27 +185,24 @@ def _start_ruled(
     connection: sqlite3.Connection, starts: Sequence[Start], applied: Applied
 ) -> tuple[list[Started | Refusal], list[Join], list[Terms]]:
     """The same where rules were asked about some."""
-    made, known = applied.made, applied.results
-    rows = [made[s.uid].whole() if s.uid in made else s for s in starts if s.uid in made or s.uid not in known]
-    found: dict[bytes, Started | Refusal] = {}
-    created: list[Start] = []
-    if rows:
-        results, created = _insert_runs(connection, rows)
-        found = {row.uid: result for row, result in zip(rows, results, strict=True)}
-    return [known.get(s.uid) or found[s.uid] for s in starts], *_place_runs(connection, created, made)
+    known, created = applied.results, applied.created
+    if created:
+        _insert_new(connection, created)
+    plain = [start for start in starts if start.uid not in known]
+    if plain:
+        results, more = _insert_runs(connection, plain)
+        known = known | {start.uid: result for start, result in zip(plain, results, strict=True)}
+        created = created + more
+    return [known[start.uid] for start in starts], *_place_runs(connection, created, applied.made)
 
 
 def _insert_runs(
     connection: sqlite3.Connection, starts: Sequence[Start]
 ) -> tuple[list[Started | Refusal], list[Start]]:
     """Store the rows of runs: what each start found or made, and those that made one."""
-    rows: list[tuple[Any, ...]]
-    if all(start[_PLAIN:_STORED] == _NOTHING for start in starts):
-        statement, rows = "insert_plain_runs", [start[:_PLAIN] for start in starts]
-    else:
-        statement, rows = "insert_runs", [start[:_STORED] for start in starts]
     connection.execute("SAVEPOINT starts")
-    if execute_many(connection, statement, rows, _SQL) == len(rows):
+    statement, rows, inserted = _insert_new(connection, starts)
+    if inserted == len(rows):
         connection.execute("RELEASE starts")
         created = list(starts)
         results: list[Started | Refusal] = [Started(True, start.uid, start.workflow, start.input) for start in starts]
@@ -221,6 +218,16 @@ def _insert_runs(
             found = connection.execute(_SQL["find_start"], (start.tenant, start.id)).fetchone()
             results.append(Started(found[0] == start.uid, *found) if found else LOST)
     return results, created
+
+
+def _insert_new(connection: sqlite3.Connection, starts: Sequence[Start]) -> tuple[str, list[tuple[Any, ...]], int]:
+    """Store the rows of runs whose ids are new: by which statement, in which form, and how many were."""
+    rows: list[tuple[Any, ...]]
+    if all(start[_PLAIN:_STORED] == _NOTHING for start in starts):
+        statement, rows = "insert_plain_runs", [start[:_PLAIN] for start in starts]
+    else:
+        statement, rows = "insert_runs", [start[:_STORED] for start in starts]
+    return statement, rows, execute_many(connection, statement, rows, _SQL)
 
 
 def _place_runs(

@@ -149,8 +149,6 @@ DROP POLICY IF EXISTS engine ON holdfast.start_limits;
 CREATE POLICY engine ON holdfast.start_limits TO holdfast_engine USING (true);
 DROP POLICY IF EXISTS engine ON holdfast.gathers;
 CREATE POLICY engine ON holdfast.gathers TO holdfast_engine USING (true);
-DROP POLICY IF EXISTS engine ON holdfast.gather_items;
-CREATE POLICY engine ON holdfast.gather_items TO holdfast_engine USING (true);
 DROP POLICY IF EXISTS engine ON holdfast.duties;
 CREATE POLICY engine ON holdfast.duties TO holdfast_engine USING (true);
 DROP POLICY IF EXISTS engine ON holdfast.queue_weights;

@@ -6,9 +6,9 @@
 -- rule, or merges into it, holds the row of the rule and of the limit.
 -- Locks: first of all that a transaction locks, the rows of `gathers` in order of id, then those of `start_limits` in
 -- order of id, for its starts and for the runs that it promotes, each by one statement, which also makes those that
--- are missing: the making of a row is waited for as a lock on it is, so it stands in the same order. Unlike SQLite,
--- reading comes after locking, by statements of their own, whose snapshot shows what was committed before the lock
--- was had: of ids too, since a batch that is repeated may wait for its own first try.
+-- are missing: the making of a row is waited for as a lock on it is, so it stands in the same order. Unlike on SQLite,
+-- what was there is read after locking, by statements of their own, whose snapshot shows what was committed before the
+-- lock was had: ids too, since a batch that is repeated may wait for its own first try.
 
 -- Runs that have a limit or a rule, and whose time has come; not locked yet.
 -- name: peek_due
@@ -16,34 +16,30 @@ SELECT run, wake_at, rate, gather FROM holdfast.parked
 WHERE (rate IS NOT NULL OR gather IS NOT NULL) AND wake_at >= $2 AND wake_at <= (SELECT holdfast.now_us())
 ORDER BY wake_at, run LIMIT $1
 
--- DO UPDATE locks the row that is there, and WHERE false leaves it as it is.
+-- DO UPDATE locks the row that is there, and WHERE false leaves it as it is; what was made comes back.
 -- name: lock_gathers
-INSERT INTO holdfast.gathers (id, run, run_id, first_at, due_at, items)
-SELECT v.id, NULL, '', 0, 0, 0 FROM unnest($1::bytea[]) AS v (id) ORDER BY v.id
+INSERT INTO holdfast.gathers (id, first_at, due_at, items) SELECT v.id, 0, 0, 0 FROM unnest($1::bytea[]) AS v (id)
+ORDER BY v.id
 ON CONFLICT (id) DO UPDATE SET items = gathers.items WHERE false
+RETURNING id
 
--- A run that collects is parked and says for which rule.
 -- name: find_gathers
-SELECT g.id, g.run, g.run_id, g.first_at, g.due_at, g.items, p.version, p.rate
+SELECT g.id, g.run, g.run_id, g.first_at, g.due_at, g.items, g.version, g.rate, g.newest
 FROM unnest($1::bytea[]) AS v (id)
 CROSS JOIN LATERAL (SELECT * FROM holdfast.gathers AS g WHERE g.id = v.id OFFSET 0) AS g
-LEFT JOIN LATERAL (
-    SELECT p.version, p.rate FROM holdfast.parked AS p WHERE p.run = g.run AND p.gather = g.id OFFSET 0
-) AS p ON true
 
 -- The limit of one that waits for it is locked too: it may be told to end.
 -- name: find_singletons
-SELECT g.id, g.run, g.run_id, coalesce(r.status IN ('open', 'held'), false), p.rate
-FROM unnest($1::bytea[]) AS v (id)
-CROSS JOIN LATERAL (SELECT * FROM holdfast.gathers AS g WHERE g.id = v.id OFFSET 0) AS g
-LEFT JOIN LATERAL (SELECT r.status FROM holdfast.runs AS r WHERE r.uid = g.run OFFSET 0) AS r ON true
-LEFT JOIN LATERAL (SELECT p.rate FROM holdfast.parked AS p WHERE p.run = g.run OFFSET 0) AS p ON true
+SELECT v.run, r.status IN ('open', 'held'), p.rate
+FROM unnest($1::bytea[]) AS v (run)
+CROSS JOIN LATERAL (SELECT r.status FROM holdfast.runs AS r WHERE r.uid = v.run OFFSET 0) AS r
+LEFT JOIN LATERAL (SELECT p.rate FROM holdfast.parked AS p WHERE p.run = v.run OFFSET 0) AS p ON true
 
 -- name: lock_limits
 INSERT INTO holdfast.start_limits (id, most, period_us, log, planned, over_at)
-SELECT v.id, v.most, v.period_us, '', '', 0
-FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS v (id, most, period_us) ORDER BY v.id
+SELECT v.id, 0, 0, '', '', 0 FROM unnest($1::bytea[]) AS v (id) ORDER BY v.id
 ON CONFLICT (id) DO UPDATE SET most = start_limits.most WHERE false
+RETURNING id
 
 -- name: find_limits
 SELECT l.id, l.most, l.period_us, l.log, l.planned, l.over_at FROM unnest($1::bytea[]) AS v (id)
@@ -52,16 +48,29 @@ CROSS JOIN LATERAL (SELECT * FROM holdfast.start_limits AS l WHERE l.id = v.id O
 -- name: now
 SELECT holdfast.now_us()
 
--- What is known of ids, and of starts. The input of a run that is the caller's own is not sent back.
+-- What was stored of starts that have uids from one to another.
+-- name: find_near
+SELECT n.uid FROM unnest($1::text[], $2::bytea[], $3::bytea[]) AS v (tenant, first, last)
+CROSS JOIN LATERAL (
+    SELECT r.uid FROM holdfast.runs AS r WHERE r.uid BETWEEN v.first AND v.last
+    UNION ALL SELECT d.uid FROM holdfast.diversions AS d WHERE d.tenant = v.tenant AND d.uid BETWEEN v.first AND v.last
+    OFFSET 0
+) AS n
+LIMIT $4
+
+-- The input of a run that is the caller's own is not sent back.
 -- name: find_known
-SELECT v.i::integer - 1, r.uid, r.workflow, CASE WHEN r.uid <> v.uid THEN r.input END,
-       d.way, d.reason, d.run_id, d.due_at, d.run
-FROM unnest($1::text[], $2::text[], $3::bytea[]) WITH ORDINALITY AS v (tenant, id, uid, i)
-LEFT JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.tenant = v.tenant AND r.id = v.id OFFSET 0) AS r ON true
-LEFT JOIN LATERAL (
+SELECT v.uid, r.uid, r.workflow, CASE WHEN r.uid <> v.uid THEN r.input END
+FROM unnest($1::text[], $2::text[], $3::bytea[]) AS v (tenant, id, uid)
+CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.tenant = v.tenant AND r.id = v.id OFFSET 0) AS r
+
+-- name: find_diverted
+SELECT d.tenant, d.uid, d.id, d.workflow, d.version, d.way, d.rule, d.mode, d.key, d.run, d.run_id, d.most, d.span_us,
+       d.number, d.due_at, NULL, NULL
+FROM unnest($1::text[], $2::bytea[]) AS v (tenant, uid)
+CROSS JOIN LATERAL (
     SELECT * FROM holdfast.diversions AS d WHERE d.tenant = v.tenant AND d.uid = v.uid OFFSET 0
-) AS d ON true
-WHERE r.uid IS NOT NULL OR d.way IS NOT NULL
+) AS d
 
 -- Runs, of which those that are due later come again with where they wait; how many were made.
 -- name: insert_runs
@@ -91,39 +100,33 @@ SELECT count(*) FROM new
 -- name: set_limits
 UPDATE holdfast.start_limits AS l
 SET most = v.most, period_us = v.period_us, log = v.log, planned = v.planned, over_at = v.over_at
-FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bigint[])
-    AS v (id, most, period_us, log, planned, over_at)
-WHERE l.id BETWEEN v.id AND v.id
+FROM unnest($1::holdfast.limit_row[]) AS v WHERE l.id BETWEEN v.id AND v.id
 
 -- name: set_gathers
 UPDATE holdfast.gathers AS g
-SET run = v.run, run_id = v.run_id, first_at = v.first_at, due_at = v.due_at, items = v.items
-FROM unnest($1::bytea[], $2::bytea[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])
-    AS v (id, run, run_id, first_at, due_at, items)
-WHERE g.id BETWEEN v.id AND v.id
+SET run = v.run, run_id = v.run_id, first_at = v.first_at, due_at = v.due_at, items = v.items, version = v.version,
+    rate = v.rate, newest = v.newest
+FROM unnest($1::holdfast.gather_row[]) AS v WHERE g.id BETWEEN v.id AND v.id
 
--- name: insert_items
-INSERT INTO holdfast.gather_items (run, number, input)
-SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bytea[])
+-- Runs take nothing more in.
+-- name: end_gathers
+UPDATE holdfast.gathers SET version = NULL, rate = NULL, newest = NULL WHERE id = ANY ($1::bytea[])
 
 -- name: insert_diversions
-INSERT INTO holdfast.diversions (uid, tenant, id, workflow, version, way, rule, key, run_id, reason, input, at, due_at,
-                                 run, options)
+INSERT INTO holdfast.diversions (tenant, uid, id, workflow, version, way, rule, mode, key, run, run_id, most, span_us,
+                                 number, due_at, input, options)
 SELECT * FROM unnest($1::holdfast.diversion_row[])
 
--- name: replace_inputs
-WITH moved AS (
-    UPDATE holdfast.parked AS p SET wake_at = v.due_at
-    FROM unnest($1::bytea[], $3::bigint[]) AS v (run, due_at) WHERE p.run BETWEEN v.run AND v.run
-)
-UPDATE holdfast.runs AS r SET input = v.input, due_at = v.due_at
-FROM unnest($1::bytea[], $2::bytea[], $3::bigint[]) AS v (run, input, due_at) WHERE r.uid BETWEEN v.run AND v.run
+-- name: find_items
+SELECT d.run, d.input FROM holdfast.diversions AS d WHERE d.run = ANY ($1::bytea[]) AND d.number IS NOT NULL
+ORDER BY d.run, d.number
 
--- name: take_items
-WITH gone AS (
-    DELETE FROM holdfast.gather_items WHERE run = ANY ($1::bytea[]) RETURNING run, number, input
-)
-SELECT run, input FROM gone ORDER BY run, number
+-- name: find_newest
+SELECT r.uid, d.input FROM unnest($1::bytea[], $2::bytea[]) AS v (run, newest)
+CROSS JOIN LATERAL (SELECT r.uid, r.tenant FROM holdfast.runs AS r WHERE r.uid = v.run OFFSET 0) AS r
+CROSS JOIN LATERAL (
+    SELECT d.input FROM holdfast.diversions AS d WHERE d.tenant = r.tenant AND d.uid = v.newest OFFSET 0
+) AS d
 
 -- name: find_inputs
 SELECT r.uid, r.input FROM unnest($1::bytea[]) AS v (uid)
@@ -156,6 +159,10 @@ ORDER BY run FOR UPDATE SKIP LOCKED
 
 -- name: find_parked
 SELECT wake_at, rate, gather FROM holdfast.parked WHERE run = $1 AND (rate IS NOT NULL OR gather IS NOT NULL)
+
+-- name: put_off
+UPDATE holdfast.parked AS p SET wake_at = v.wake_at
+FROM unnest($1::bytea[], $2::bigint[]) AS v (run, wake_at) WHERE p.run BETWEEN v.run AND v.run
 
 -- name: put_limit
 INSERT INTO holdfast.start_limits (id, most, period_us, log, planned, over_at) VALUES ($1, $2, $3, '', '', 0)

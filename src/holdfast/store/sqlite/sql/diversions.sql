@@ -1,61 +1,75 @@
 -- Starts that made no run of their own at once: what is read of them, and what is deleted when it was kept long enough.
 
--- Each list finds its rows in order, by the index of its first conditions: a page of many costs no more than one of
--- few. A plus sign keeps the index of a condition out of it.
+-- Each list finds its rows in order, by the index of its first conditions, and looks through them for what else is
+-- asked: for a key in the index of its workflow. A plus sign keeps the index of a condition out of it.
 
 -- name: of_id
-SELECT uid, tenant, id, workflow, version, way, rule, key, run_id, reason, NULL, at, due_at
+SELECT tenant, uid, id, workflow, version, way, rule, mode, key, run, run_id, most, span_us,
+       number, due_at, NULL, NULL
 FROM diversions
 WHERE tenant = :tenant AND uid < :before AND id = :id
-  AND (:workflow IS NULL OR +workflow = :workflow) AND (:key IS NULL OR +key = :key)
+  AND (:workflow IS NULL OR +workflow = :workflow) AND (:key IS NULL OR key = :key)
   AND (:way IS NULL OR way = :way) AND (:rule IS NULL OR rule = :rule)
-  AND (:run_id IS NULL OR +run_id = :run_id) AND (:id IS NULL OR +id = :id)
+  AND (:run IS NULL OR coalesce(+run, CASE way WHEN 'delayed' THEN uid ELSE x'' END) = :run)
+  AND (:id IS NULL OR coalesce(+id, lower(hex(uid))) = :id)
+ORDER BY uid DESC LIMIT :limit
+
+-- name: of_uid
+SELECT tenant, uid, id, workflow, version, way, rule, mode, key, run, run_id, most, span_us,
+       number, due_at, NULL, NULL
+FROM diversions
+WHERE tenant = :tenant AND uid < :before AND uid = :uid
+  AND (:workflow IS NULL OR +workflow = :workflow) AND (:key IS NULL OR key = :key)
+  AND (:way IS NULL OR way = :way) AND (:rule IS NULL OR rule = :rule)
+  AND (:run IS NULL OR coalesce(+run, CASE way WHEN 'delayed' THEN uid ELSE x'' END) = :run)
+  AND (:id IS NULL OR coalesce(+id, lower(hex(uid))) = :id)
 ORDER BY uid DESC LIMIT :limit
 
 -- name: of_run
-SELECT uid, tenant, id, workflow, version, way, rule, key, run_id, reason, NULL, at, due_at
+SELECT tenant, uid, id, workflow, version, way, rule, mode, key, run, run_id, most, span_us,
+       number, due_at, NULL, NULL
 FROM diversions
-WHERE tenant = :tenant AND uid < :before AND run_id = :run_id AND run_id <> ''
-  AND (:workflow IS NULL OR +workflow = :workflow) AND (:key IS NULL OR +key = :key)
+WHERE uid < :before AND +tenant = :tenant AND run = :run
+  AND (:workflow IS NULL OR +workflow = :workflow) AND (:key IS NULL OR key = :key)
   AND (:way IS NULL OR way = :way) AND (:rule IS NULL OR rule = :rule)
-  AND (:run_id IS NULL OR +run_id = :run_id) AND (:id IS NULL OR +id = :id)
-ORDER BY uid DESC LIMIT :limit
-
--- name: of_key
-SELECT uid, tenant, id, workflow, version, way, rule, key, run_id, reason, NULL, at, due_at
-FROM diversions
-WHERE tenant = :tenant AND uid < :before AND key = :key AND key <> ''
-  AND (:workflow IS NULL OR +workflow = :workflow) AND (:key IS NULL OR +key = :key)
-  AND (:way IS NULL OR way = :way) AND (:rule IS NULL OR rule = :rule)
-  AND (:run_id IS NULL OR +run_id = :run_id) AND (:id IS NULL OR +id = :id)
+  AND (:run IS NULL OR coalesce(+run, CASE way WHEN 'delayed' THEN uid ELSE x'' END) = :run)
+  AND (:id IS NULL OR coalesce(+id, lower(hex(uid))) = :id)
 ORDER BY uid DESC LIMIT :limit
 
 -- name: of_workflow
-SELECT uid, tenant, id, workflow, version, way, rule, key, run_id, reason, NULL, at, due_at
+SELECT tenant, uid, id, workflow, version, way, rule, mode, key, run, run_id, most, span_us,
+       number, due_at, NULL, NULL
 FROM diversions
 WHERE tenant = :tenant AND uid < :before AND workflow = :workflow
-  AND (:workflow IS NULL OR +workflow = :workflow) AND (:key IS NULL OR +key = :key)
+  AND (:workflow IS NULL OR +workflow = :workflow) AND (:key IS NULL OR key = :key)
   AND (:way IS NULL OR way = :way) AND (:rule IS NULL OR rule = :rule)
-  AND (:run_id IS NULL OR +run_id = :run_id) AND (:id IS NULL OR +id = :id)
+  AND (:run IS NULL OR coalesce(+run, CASE way WHEN 'delayed' THEN uid ELSE x'' END) = :run)
+  AND (:id IS NULL OR coalesce(+id, lower(hex(uid))) = :id)
 ORDER BY uid DESC LIMIT :limit
 
 -- name: of_tenant
-SELECT uid, tenant, id, workflow, version, way, rule, key, run_id, reason, NULL, at, due_at
+SELECT tenant, uid, id, workflow, version, way, rule, mode, key, run, run_id, most, span_us,
+       number, due_at, NULL, NULL
 FROM diversions
-WHERE tenant = :tenant AND uid < :before 
-  AND (:workflow IS NULL OR +workflow = :workflow) AND (:key IS NULL OR +key = :key)
+WHERE tenant = :tenant AND uid < :before
+  AND (:workflow IS NULL OR +workflow = :workflow) AND (:key IS NULL OR key = :key)
   AND (:way IS NULL OR way = :way) AND (:rule IS NULL OR rule = :rule)
-  AND (:run_id IS NULL OR +run_id = :run_id) AND (:id IS NULL OR +id = :id)
+  AND (:run IS NULL OR coalesce(+run, CASE way WHEN 'delayed' THEN uid ELSE x'' END) = :run)
+  AND (:id IS NULL OR coalesce(+id, lower(hex(uid))) = :id)
 ORDER BY uid DESC LIMIT :limit
 
 -- name: find
-SELECT uid, tenant, id, workflow, version, way, rule, key, run_id, reason, input, at, due_at, options
-FROM diversions WHERE uid = ? AND tenant = ?
+SELECT tenant, uid, id, workflow, version, way, rule, mode, key, run, run_id, most, span_us,
+       number, due_at, input, options
+FROM diversions WHERE tenant = ? AND uid = ?
 
--- Of the oldest rows, those that are old enough.
+-- name: run_of
+SELECT uid FROM runs WHERE tenant = ? AND id = ?
+
+-- Of the oldest rows, those that are old enough, and that no run is to be made of.
 -- name: delete_old
-DELETE FROM diversions WHERE rowid IN (SELECT rowid FROM diversions ORDER BY rowid LIMIT ?2)
-  AND at < (SELECT holdfast_now_us() + offset_us FROM clock) - ?1
+DELETE FROM diversions WHERE rowid IN (SELECT rowid FROM diversions ORDER BY rowid LIMIT ?2) AND uid < ?1
+  AND NOT EXISTS (SELECT 1 FROM parked WHERE parked.run = diversions.run AND gather IS NOT NULL)
 
 -- name: limits
 SELECT id FROM start_limits WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3

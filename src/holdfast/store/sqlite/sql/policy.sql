@@ -64,9 +64,6 @@ message_sends AS NOT MATERIALIZED (SELECT * FROM main.message_sends WHERE false)
 gathers AS NOT MATERIALIZED (
     SELECT * FROM main.gathers AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()
 ),
-gather_items AS NOT MATERIALIZED (
-    SELECT * FROM main.gather_items AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()
-),
 ready AS NOT MATERIALIZED (
     SELECT * FROM main.ready AS x WHERE (SELECT tenant FROM main.runs WHERE uid = x.run) = holdfast_tenant()
 ),

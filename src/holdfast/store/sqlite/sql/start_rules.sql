@@ -3,21 +3,27 @@
 -- writes beside: no row needs a lock of its own, unlike on PostgreSQL.
 --
 -- Guarantees: a start is asked about once, also when its batch is repeated; a run is counted against its limit in the
--- transaction that lets it through to its queue, and only there.
+-- transaction that lets it through to its queue, and only there. A run that collects has its row in `gathers`, which
+-- says when it is due: where it is parked says only when that is looked at.
+
+-- What was stored of starts that have uids from one to another.
+-- name: find_near
+SELECT uid FROM runs WHERE uid BETWEEN ?1 AND ?2
+UNION ALL SELECT uid FROM diversions WHERE tenant = ?3 AND uid BETWEEN ?1 AND ?2
+LIMIT ?4
 
 -- name: find_known
 SELECT v.column3, r.uid, r.workflow, r.input FROM (VALUES /*rows*/ (?, ?, ?)) AS v
 JOIN runs AS r ON r.tenant = v.column1 AND r.id = v.column2
 
 -- name: find_diverted
-SELECT d.uid, d.way, d.reason, d.run_id, d.due_at, d.run FROM (VALUES /*rows*/ (?, ?)) AS v
-JOIN diversions AS d ON d.tenant = v.column1 AND d.uid = v.column2
+SELECT d.tenant, d.uid, d.id, d.workflow, d.version, d.way, d.rule, d.mode, d.key, d.run, d.run_id, d.most, d.span_us,
+       d.number, d.due_at, NULL, NULL
+FROM (VALUES /*rows*/ (?, ?)) AS v JOIN diversions AS d ON d.tenant = v.column1 AND d.uid = v.column2
 
--- A run that collects is parked and says for which rule.
 -- name: find_gathers
-SELECT g.id, g.run, g.run_id, g.first_at, g.due_at, g.items, p.version, p.rate
+SELECT g.id, g.run, g.run_id, g.first_at, g.due_at, g.items, g.version, g.rate, g.newest
 FROM (VALUES /*rows*/ (?)) AS v JOIN gathers AS g ON g.id = v.column1
-LEFT JOIN parked AS p ON p.run = g.run AND p.gather = g.id
 
 -- name: find_singletons
 SELECT g.id, g.run, g.run_id, coalesce(r.status IN ('open', 'held'), 0)
@@ -33,32 +39,30 @@ ON CONFLICT (id) DO UPDATE SET most = excluded.most, period_us = excluded.period
                                planned = excluded.planned, over_at = excluded.over_at
 
 -- name: put_gathers
-INSERT INTO gathers (id, run, run_id, first_at, due_at, items) VALUES /*rows*/ (?, ?, ?, ?, ?, ?)
+INSERT INTO gathers (id, run, run_id, first_at, due_at, items, version, rate, newest)
+VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET run = excluded.run, run_id = excluded.run_id, first_at = excluded.first_at,
-                               due_at = excluded.due_at, items = excluded.items
+                               due_at = excluded.due_at, items = excluded.items, version = excluded.version,
+                               rate = excluded.rate, newest = excluded.newest
 
--- name: insert_items
-INSERT INTO gather_items (run, number, input) VALUES /*rows*/ (?, ?, ?)
+-- Runs take nothing more in.
+-- name: end_gathers
+UPDATE gathers SET version = NULL, rate = NULL, newest = NULL WHERE id IN (VALUES /*rows*/ (?))
 
 -- name: insert_diversions
-INSERT INTO diversions (uid, tenant, id, workflow, version, way, rule, key, run_id, reason, input, at, due_at, run,
-                        options)
-VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-
--- name: replace_inputs
-UPDATE runs SET input = v.column2, due_at = v.column3 FROM (VALUES /*rows*/ (?, ?, ?)) AS v WHERE uid = v.column1
-
--- name: move_parked
-UPDATE parked SET wake_at = v.column2 FROM (VALUES /*rows*/ (?, ?)) AS v WHERE run = v.column1
+INSERT INTO diversions (tenant, uid, id, workflow, version, way, rule, mode, key, run, run_id, most, span_us, number,
+                        due_at, input, options)
+VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: find_inputs
 SELECT uid, input FROM runs WHERE uid IN (VALUES /*rows*/ (?))
 
 -- name: find_items
-SELECT run, input FROM gather_items WHERE run IN (VALUES /*rows*/ (?)) ORDER BY run, number
+SELECT run, input FROM diversions WHERE run IN (VALUES /*rows*/ (?)) AND number IS NOT NULL ORDER BY run, number
 
--- name: delete_items
-DELETE FROM gather_items WHERE run IN (VALUES /*rows*/ (?))
+-- name: find_newest
+SELECT r.uid, d.input FROM (VALUES /*rows*/ (?, ?)) AS v JOIN runs AS r ON r.uid = v.column1
+JOIN diversions AS d ON d.tenant = r.tenant AND d.uid = v.column2
 
 -- name: set_inputs
 UPDATE runs SET input = v.column2 FROM (VALUES /*rows*/ (?, ?)) AS v WHERE uid = v.column1

@@ -1,0 +1,51 @@
+"""Why a start made no run of its own at once, in words: made of what is kept of it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from holdfast.model.run import instant
+
+
+def reason_of(
+    way: str, rule: str, mode: str, key: str, run_id: str, most: int | None, span_us: int | None, due_at: int | None
+) -> str:
+    """The reason.
+
+    Args:
+        way: what became of the start.
+        rule: by which rule.
+        mode: of the rule.
+        key: of the rule; empty for the only one.
+        run_id: of the run that it was merged into, or because of which it was dropped.
+        most: how many runs a limit lets start, or items a batch collects.
+        span_us: in which time; how long it has to be quiet, of a debounce.
+        due_at: when its run starts, as a limit planned it.
+    """
+    of = of_key(key)
+    if rule == "batch":
+        if way == "merged":
+            return f"its items went into run {run_id!r}"
+        return f"it collects up to {most:,} items{of} for {_span(span_us)}"
+    if rule == "rate_limit":
+        said = f"at most {most:,} runs{of} start in {_span(span_us)}"
+        return said if due_at is None else f"{said}: it starts at {instant(due_at).isoformat()}"
+    if rule == "singleton":
+        if mode == "cancel":
+            return f"another start{of} came in the same moment, after it: run {run_id!r}"
+        return f"run {run_id!r}{of} is open"
+    if way == "delayed":
+        return f"it starts when there were no others{of} for {_span(span_us)}"
+    if mode == "leading":
+        return f"run {run_id!r} stands for all{of} until there were none for {_span(span_us)}"
+    return f"its input took the place of that of run {run_id!r}, which had not begun"
+
+
+def of_key(key: str) -> str:
+    """Whose, if there is a key."""
+    return f" of {key!r}" if key else ""
+
+
+@lru_cache(maxsize=1024)
+def _span(microseconds: int | None) -> str:
+    return f"{(microseconds or 0) / 1e6:g} s"
