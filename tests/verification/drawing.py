@@ -176,7 +176,8 @@ def _operation(random: Random, left: list[int], deep: int) -> list[Any]:
         case "rated":
             return ["rated", random.randint(0, 1), number]
         case "many":
-            return ["many", random.choice((0, 0, 1, 7)), random.choice((10, 10, 20, 20, 150))]
+            limit, count = random.choice((0, 0, 1, 7)), random.choice((10, 10, 20, 20, 150))
+            return ["many", 7 if limit and count > 20 else limit, count]
         case "again":
             return ["again", random.randint(0, 2)]
         case "now" | "uuid" | "random" | "hold" | "limited" as name:

@@ -29,10 +29,10 @@ def well(summary: Summary) -> None:
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 async def test_programs_are_right_among_faults(database: str) -> None:
     faults = frozenset({"kill", "stop", "clock", "proxy"})
-    plan = Plan(7, programs=20, workers=2, database=database, faults=faults, pace=0.3, size=8, live=1, deadly=False)
+    plan = Plan(7, programs=16, workers=2, database=database, faults=faults, pace=0.8, size=8, live=1, deadly=False)
     summary = await verify(plan)
     well(summary)
-    assert (summary.ended, summary.live) == (20, 2)
+    assert (summary.ended, summary.live) == (16, 2)
 
 
 async def test_a_commit_that_is_cut_anywhere_is_done_once() -> None:
@@ -56,7 +56,7 @@ async def test_what_is_wrong_is_seen_and_can_be_repeated(monkeypatch: pytest.Mon
         return case
 
     monkeypatch.setattr(session, "draw", changed)
-    summary = await verify(Plan(2, programs=1, workers=1, live=1))
+    summary = await verify(Plan(2, programs=1, workers=1, live=1, deadly=False))
     output, messages, effects = sorted(summary.wrong)
     assert "right is ('succeeded', [5, 5], " in output
     assert "lacking {('quick', 5, 0): 1}" in effects

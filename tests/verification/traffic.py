@@ -49,7 +49,9 @@ class Traffic:
         self.wrong: list[str] = []
 
     async def run(self, count: int, random: Random) -> None:
-        """So many starts of most kinds."""
+        """So many starts of most kinds; none at all for 0."""
+        if not count:
+            return
         works = (self._collect, self._settle_down, self._only, self._newest, self._drop, self._share, self._write_lines)
         async with asyncio.TaskGroup() as group:
             for work in works:
