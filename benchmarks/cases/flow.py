@@ -3,7 +3,8 @@
 A client starts runs, two for each of very many keys: first one of each, then another of each, in transactions of a
 thousand. The first of a limit starts, the second is delayed or dropped; the first of a debounce or a batch makes a
 run, the second goes into it. Each rule takes turns with plain starts, over an empty database of its own, and is held
-against those of its round. Nothing is executed meanwhile.
+against those of its round that have the same inputs: a batch against plain starts with a list. Nothing is executed
+meanwhile.
 
 Then four processes, each with a client and a worker, start runs of a few keys whose limit is reached all the time.
 The database itself writes down each log of a limit that is stored; from these it is counted how many runs started in
@@ -44,6 +45,12 @@ async def plain(key: int) -> int:
     return key
 
 
+@hf.workflow
+async def plain_list(items: list[dict[str, int]]) -> int:
+    """No rule, and the input of a batch."""
+    return len(items)
+
+
 @hf.workflow(rate_limit=RateLimit(1, per="1h", key="key"))
 async def delaying(key: int) -> int:
     """The second start of a key is delayed."""
@@ -74,7 +81,15 @@ async def limited(key: int) -> int:
     return key
 
 
-STARTED = {"plain": plain, "delaying": delaying, "dropping": dropping, "debounced": debounced, "batched": batched}
+STARTED = {
+    "plain": plain,
+    "plain_list": plain_list,
+    "delaying": delaying,
+    "dropping": dropping,
+    "debounced": debounced,
+    "batched": batched,
+}
+LISTS = {"plain_list", "batched"}
 
 
 class Starter:
@@ -96,13 +111,14 @@ class Starter:
         workflow: Any = STARTED[what]
         numbers = list(range(keys))
         random.Random(keys).shuffle(numbers)
-        inputs = [([{"key": key}],) if what == "batched" else (key,) for key in [*numbers, *numbers]]
+        inputs = [([{"key": key}],) if what in LISTS else (key,) for key in [*numbers, *numbers]]
         began = time.perf_counter()
         handles = await self._client.start_many(workflow, inputs)
         seconds = time.perf_counter() - began
         ways = Counter(handle.way for handle in handles)
         expected = {
             "plain": {"started": 2 * keys},
+            "plain_list": {"started": 2 * keys},
             "delaying": {"started": keys, "delayed": keys},
             "dropping": {"started": keys, "dropped": keys},
         }.get(what, {"delayed": keys, "merged": keys})
@@ -239,7 +255,8 @@ def run(backend: Backend, sizes: Sizes) -> list[Row]:
                 rates[what].append(ours.call("rate", what=what, keys=sizes.keys))
 
     def ratio(what: str) -> float:
-        return median(one / other for one, other in zip(rates[what], rates["plain"], strict=True))
+        plain = rates["plain_list" if what in LISTS else "plain"]
+        return median(one / other for one, other in zip(rates[what], plain, strict=True))
 
     names = {
         "delaying": "rate limit, half delayed",

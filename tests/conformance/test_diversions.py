@@ -107,14 +107,14 @@ async def test_what_was_kept_long_enough_is_deleted_and_nothing_that_is_in_use(s
     assert (await count(store, "start_limits"), await count(store, "gathers")) == (2, 4)
     await forward(store, 5 * MINUTE)
     await store.diversions.prune_diversions(0, 100)
-    # One waits for its limit.
-    assert (await count(store, "start_limits"), await count(store, "gathers")) == (1, 4)
+    # One is due that waits for its limit.
+    assert (await count(store, "start_limits"), await count(store, "gathers")) == (2, 4)
     await promote(store)
     for id in ("quiet0", "all0", "only0", "led"):
         (run,) = await store.find_runs("t", [id])
         await ask(store, run.uid, "cancel")
     await forward(store, 5 * MINUTE)
-    assert await store.diversions.prune_diversions(0, 100) == 7
+    assert await store.diversions.prune_diversions(0, 100) == 8
     for table in ("start_limits", "gathers", "diversions"):
         assert await count(store, table) == 0
 
@@ -167,13 +167,13 @@ async def test_what_is_no_read_of_a_tenant_is_refused(store: Store, verb: str) -
 # What it costs
 
 LISTINGS = {
-    "of_tenant": ("diversions_uid", "diversions_pkey"),
+    "of_tenant": ("", "diversions_pkey"),
     "of_workflow": ("diversions_workflow", "diversions_workflow"),
     "of_id": ("diversions_id", "diversions_id"),
-    "of_uid": ("diversions_uid", "diversions_pkey"),
+    "of_uid": ("", "diversions_pkey"),
     "of_run": ("diversions_run", "diversions_run"),
 }
-"""By which index each list finds its rows in order, on SQLite and on PostgreSQL."""
+"""By which index each list finds its rows in order, on SQLite and on PostgreSQL; none is the key's."""
 
 
 TABLES = "diversions|gathers|start_limits|parked|runs"
@@ -221,6 +221,7 @@ def test_sqlite_looks_rows_up() -> None:
             scans = [line for line in plan if re.match(rf"SCAN ({TABLES}|[dgplr])\b", line)]
             assert not scans or name == "delete_old", f"{name}: {plan}"
             if name in LISTINGS:
-                assert re.search(rf"USING INDEX {LISTINGS[name][0]} \((tenant|run)=\? AND ", plan[0]), f"{name}: {plan}"
+                index = f"INDEX {LISTINGS[name][0]}" if LISTINGS[name][0] else "PRIMARY KEY"
+                assert re.search(rf"USING {index} \((tenant|run)=\? AND ", plan[0]), f"{name}: {plan}"
                 assert "TEMP B-TREE" not in str(plan), f"{name}: {plan}"
     connection.close()

@@ -191,9 +191,9 @@ SHARED: dict[str, Callable[[Store], Awaitable[Any]]] = {
 
 READS = {
     "now", "load_journals", "browse_journal", "read_entries", "read_open", "read_waits", "read_outcomes", "find_runs",
-    "list_runs", "list_recorded", "load_recorded", "search_runs", "count_runs", "children", "child_outcomes", "standing",
-    "list_lanes", "list_schedules", "due_schedules", "list_users", "find_user", "find_key", "list_keys", "find_session", "list_audit", "list_views",
-    "read_tallies", *SHARED,
+    "list_runs", "list_recorded", "load_recorded", "search_runs", "count_runs", "children", "child_outcomes",
+    "standing", "list_lanes", "list_schedules", "due_schedules", "list_users", "find_user", "find_key", "list_keys",
+    "find_session", "list_audit", "list_views", "read_tallies", *SHARED,
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from holdfast.engine.views import shown_value
 from holdfast.errors import UsageError
@@ -19,8 +19,7 @@ WAYS: tuple[Way, ...] = ("delayed", "merged", "dropped")
 RULES: tuple[Rule, ...] = get_args(Rule)
 
 
-@dataclass(frozen=True, slots=True)
-class Diverted:
+class Diverted(NamedTuple):
     """Why a start did not make a run at once.
 
     Attributes:

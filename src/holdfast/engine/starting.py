@@ -18,7 +18,7 @@ from holdfast.model.run import PROTOCOL, microseconds, rank
 from holdfast.model.search import attribute_rows
 from holdfast.model.shares import PLACE_BYTES, queue_of, share_name, too_long
 from holdfast.model.start_rules import RateLimit, StartRule
-from holdfast.model.terms import Terms, key_for
+from holdfast.model.terms import Terms, key_for, key_of_items
 from holdfast.model.trace import TRACEPARENT, shown
 from holdfast.store.operations import Fact, Gather, Rate, Start, Topic
 
@@ -152,8 +152,9 @@ def rules_of(
         gather = Gather(id, "debounce", key, debounce.edge, debounce.wait_us, debounce.longest_us)
     elif batch is not None:
         items = check_items(workflow, batch.most, given)
-        id, key = told(batch, "batch")
-        gather = Gather(id, "batch", key, "", batch.within_us, most=batch.most, items=items)
+        key = key_of_items(batch.key, workflow, "the key of batch", items, args, kwargs)
+        id = rule_id(tenant, workflow, _apart("batch", options.shadow), key)
+        gather = Gather(id, "batch", key, "", batch.within_us, 0, batch.most, len(items))
     elif singleton is not None:
         id, key = told(singleton, "singleton")
         gather = Gather(id, "singleton", key, singleton.when_taken)
@@ -183,19 +184,19 @@ def with_limit(row: Start, terms: Terms, args: tuple[Any, ...], kwargs: dict[str
     return row._replace(rate=_rate(row.tenant, row.workflow, terms, limit, row.input, args, kwargs, shadow=shadow))
 
 
-def check_items(workflow: str, most: int, given: bytes) -> int:
-    """How many items a start brings to a batch.
+def check_items(workflow: str, most: int, given: bytes) -> list[msgspec.Raw]:
+    """The items that a start brings to a batch.
 
     Raises:
         UsageError: none, or more than a batch collects.
     """
-    items = len(items_in(given, f"workflow {workflow!r}"))
-    if items == 0:
+    items = items_in(given, f"workflow {workflow!r}")
+    if not items:
         raise UsageError(f"a start of workflow {workflow!r} brings no item to its batch; give a list of one or more")
-    if items > most:
+    if len(items) > most:
         raise UsageError(
-            f"a start of workflow {workflow!r} brings {items:,} items, and its batch collects at most {most:,}; give "
-            "them in several starts"
+            f"a start of workflow {workflow!r} brings {len(items):,} items, and its batch collects at most {most:,}; "
+            "give them in several starts"
         )
     return items
 

@@ -29,7 +29,7 @@ def reason_of(
         return f"it collects up to {most:,} items{of} for {_span(span_us)}"
     if rule == "rate_limit":
         said = f"at most {most:,} runs{of} start in {_span(span_us)}"
-        return said if due_at is None else f"{said}: it starts at {instant(due_at).isoformat()}"
+        return said if due_at is None else f"{said}: it starts at {_when(due_at)}"
     if rule == "singleton":
         if mode == "cancel":
             return f"another start{of} came in the same moment, after it: run {run_id!r}"
@@ -44,6 +44,11 @@ def reason_of(
 def of_key(key: str) -> str:
     """Whose, if there is a key."""
     return f" of {key!r}" if key else ""
+
+
+@lru_cache(maxsize=1024)
+def _when(at: int) -> str:
+    return instant(at).isoformat()
 
 
 @lru_cache(maxsize=1024)

@@ -104,6 +104,9 @@ def charge(log: list[Mark], now: int, period: int) -> int:
 
 def add(plan: list[Mark], at: int, now: int, most: int, period: int) -> None:
     """Plan a start. What is older than a stretch, or has ``most`` others behind it, says nothing about the next one."""
+    if not plan:
+        plan.append((at, 1))
+        return
     place = len(plan)
     while place and plan[place - 1][0] > at:
         place -= 1

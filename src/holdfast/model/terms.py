@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
+
 from holdfast.errors import UsageError
-from holdfast.model.keys import KeySpec, check_key, items_in, key_in, key_in_item
+from holdfast.model.keys import KeySpec, check_key, items_in, key_in, key_in_item, quick_key
 from holdfast.model.start_rules import KINDS, Batch, Debounce, RateLimit, Singleton, plain_rule
 
 
@@ -174,27 +176,53 @@ def key_for(
     Raises:
         UsageError: there is no key in the input, or it cannot be one; or the items of a batch have different ones.
     """
-    place = f"{what} of workflow {workflow!r}"
     if spec is None:
         return ""
+    if isinstance(spec, str) and terms.batch is None and (key := quick_key(spec, given)):
+        return key
+    place = f"{what} of workflow {workflow!r}"
     if callable(spec) and args is None:
-        raise UsageError(f"{place} is a function, whose code is needed: start the run with the workflow itself")
+        raise UsageError(_needs_function(place))
     if terms.batch is not None:
-        return _key_of_items(spec, workflow, place, given, args or (), kwargs)
+        return key_of_items(spec, workflow, what, items_in(given, f"workflow {workflow!r}"), args, kwargs)
     if isinstance(spec, str):
         return key_in(spec, given, place)
     return check_key(spec(*(args or ()), **kwargs), place)
 
 
-def _key_of_items(
-    spec: KeySpec, workflow: str, place: str, given: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]
+def key_of_items(
+    spec: KeySpec | None,
+    workflow: str,
+    what: str,
+    raw: list[msgspec.Raw],
+    args: tuple[Any, ...] | None,
+    kwargs: dict[str, Any],
 ) -> str:
-    raw = items_in(given, f"workflow {workflow!r}")
+    """The one key of all items that a start brings to a batch; empty without a spec.
+
+    Args:
+        spec: where it comes from.
+        workflow: the workflow's name, for errors.
+        what: what it is the key of, for errors.
+        raw: the items as they are stored.
+        args: the start's arguments, None when only the stored input is known.
+        kwargs: its arguments by name.
+
+    Raises:
+        UsageError: as `key_for`.
+    """
+    if spec is None:
+        return ""
+    place = f"{what} of workflow {workflow!r}"
     if not raw:
         raise UsageError(f"a start of workflow {workflow!r} brings no item to its batch; give a list of one or more")
     if isinstance(spec, str):
+        if len(raw) == 1:
+            return key_in_item(spec, raw[0], 0, place)
         keys = (key_in_item(spec, item, number, place) for number, item in enumerate(raw))
     else:
+        if args is None:
+            raise UsageError(_needs_function(place))
         items = args[0] if args else next(iter(kwargs.values()), raw)
         keys = (check_key(spec(item), f"{place}, for item {number},") for number, item in enumerate(items))
     first = next(keys, "")
@@ -205,6 +233,10 @@ def _key_of_items(
                 "items of one start have the same key: start those of another key by themselves"
             )
     return first
+
+
+def _needs_function(place: str) -> str:
+    return f"{place} is a function, whose code is needed: start the run with the workflow itself"
 
 
 def _told(key: str) -> KeySpec:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
+
 from holdfast.errors import RunCancelled
 from holdfast.model.diverting import of_key
 from holdfast.model.failure import encode_failure
@@ -17,8 +19,7 @@ from holdfast.store.operations import Control, Start, Started
 _INPUT, _DUE = Start._fields.index("input"), Start._fields.index("due_at")
 
 
-@dataclass(slots=True)
-class GatherState:
+class GatherState(msgspec.Struct, gc=False):
     """The run that is made of a key's starts.
 
     Attributes:
@@ -59,8 +60,7 @@ class GatherState:
         )  # fmt: skip
 
 
-@dataclass(slots=True)
-class Made:
+class Made(msgspec.Struct, gc=False):
     """A run to store.
 
     Attributes:
@@ -77,7 +77,7 @@ class Made:
     rate: bytes | None
     gather: bytes | None
     newest: bytes | None = None
-    more: list[bytes] = field(default_factory=list)
+    more: list[bytes] = []
 
     def whole(self) -> Start:
         """Its row, with all that starts brought to it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
@@ -15,15 +14,14 @@ OVERDUE_US = 60_000_000
 """A run that comes so much later than its limit planned, or a stretch of the limit, is planned behind all others."""
 
 
-@dataclass(slots=True)
-class RateState:
+class RateState(msgspec.Struct, gc=False):
     """A key's limit, what started, and what is planned."""
 
     id: bytes
     most: int
     period: int
-    log: list[Mark] = field(default_factory=list)
-    plan: list[Mark] = field(default_factory=list)
+    log: list[Mark] = []
+    plan: list[Mark] = []
     over_at: int = 0
     changed: bool = False
 

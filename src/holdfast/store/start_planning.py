@@ -93,6 +93,8 @@ class _Planner:
         # Never earlier: where it is parked says only when it is looked at.
         due = max(state.due_at, min(self._now + gather.wait_us, state.first_at + gather.longest_us))
         state.due_at, state.changed = due, True
+        if state.rate is not None:
+            self._keep(self._limits[state.rate], due)
         made = self.plan.made.get(run)
         if made is None:
             state.newest = start.uid
@@ -142,6 +144,10 @@ class _Planner:
             made.rate = None if at is None else made.rate
         state.collects = state.rate = state.newest = None
 
+    def _keep(self, limit: RateState, at: int) -> None:
+        """Have the row of a limit there when a run is due that it will be asked about."""
+        limit.over_at, limit.changed = max(limit.over_at, at + limit.period), True
+
     def _make(self, start: Start, gather: Gather | None, state: GatherState | None, due: int | None = None) -> Started:
         """Make a run of a start: at once, when the rule says, or when its limit admits it."""
         limit, now, uid = start.rate, self._now, start.uid
@@ -153,7 +159,7 @@ class _Planner:
             if known.most != limit.most or known.period != limit.period_us:
                 known.most, known.period, known.changed = limit.most, limit.period_us, True
             if at is not None:  # and the limit's row is there then
-                known.over_at, known.changed = max(known.over_at, at + limit.period_us), True
+                self._keep(known, at)
             elif limit.drop:
                 if not known.take(now):
                     return self._note(start, "dropped", limit, "", None, "")

@@ -133,7 +133,6 @@ CREATE TABLE holdfast.parked (
 CREATE INDEX parked_wake ON holdfast.parked (wake_at, run)
     WHERE wake_at IS NOT NULL AND rate IS NULL AND gather IS NULL;
 CREATE INDEX parked_ruled ON holdfast.parked (wake_at, run) WHERE rate IS NOT NULL OR gather IS NOT NULL;
-CREATE INDEX parked_rate ON holdfast.parked (rate) WHERE rate IS NOT NULL;
 
 CREATE TABLE holdfast.journal (
     run bytea NOT NULL,

@@ -163,10 +163,10 @@ class Ruling:
 
 async def _lock_gathers(connection: Connection, ids: Collection[bytes]) -> dict[bytes, GatherState]:
     """Lock rows, make those that are missing, and read the others."""
-    new = {row[0] for row in await connection.fetch(_SQL["lock_gathers"], [*ids])} if ids else set()
+    new = {row[0] for row in await connection.fetch(_SQL["lock_gathers"], b"".join(ids))} if ids else set()
     states = {id: GatherState(id) for id in new}
     there = [id for id in ids if id not in new]
-    for row in await connection.fetch(_SQL["find_gathers"], there) if there else ():
+    for row in await connection.fetch(_SQL["find_gathers"], b"".join(there)) if there else ():
         states[row[0]] = GatherState.of_row(row)
     return states
 
@@ -175,10 +175,10 @@ async def _lock_limits(
     connection: Connection, ids: Collection[bytes], wanted: Mapping[bytes, Rate]
 ) -> dict[bytes, RateState]:
     """The same of limits. Those that are missing are wanted: nobody deletes one that a run waits for."""
-    new = {row[0] for row in await connection.fetch(_SQL["lock_limits"], [*ids])} if ids else set()
+    new = {row[0] for row in await connection.fetch(_SQL["lock_limits"], b"".join(ids))} if ids else set()
     states = {id: RateState(id, wanted[id].most, wanted[id].period_us) for id in new}
     there = [id for id in ids if id not in new]
-    for row in await connection.fetch(_SQL["find_limits"], there) if there else ():
+    for row in await connection.fetch(_SQL["find_limits"], b"".join(there)) if there else ():
         states[row[0]] = RateState.of_row(*row)
     return states
 
@@ -329,9 +329,9 @@ async def lock_of_run(connection: Connection, run: bytes) -> None:
     """Lock the rows of a run's rules, before anything else of it is locked."""
     for _, rate, gather in await connection.fetch(_SQL["find_parked"], run):
         if gather is not None:
-            await connection.execute(_SQL["lock_gathers"], [gather])
+            await connection.execute(_SQL["lock_gathers"], gather)
         if rate is not None:
-            await connection.execute(_SQL["lock_limits"], [rate])
+            await connection.execute(_SQL["lock_limits"], rate)
 
 
 async def leave(connection: Connection, run: bytes) -> Held | None:
@@ -346,10 +346,10 @@ async def leave(connection: Connection, run: bytes) -> Held | None:
     wake_at, rate, gather = row
     await lock_of_run(connection, run)  # once more: it may have come here only after it was looked for
     if gather is not None:
-        [state] = await connection.fetch(_SQL["find_gathers"], [gather])
+        [state] = await connection.fetch(_SQL["find_gathers"], gather)
         await put_together(connection, {run: GatherState.of_row(state).newest})
         await connection.execute(_SQL["end_gathers"], [gather])
-    found = await connection.fetch(_SQL["find_limits"], [rate]) if rate is not None else ()
+    found = await connection.fetch(_SQL["find_limits"], rate) if rate is not None else ()
     if not found:
         return None
     limit = RateState.of_row(*found[0])

@@ -215,10 +215,13 @@ async def _start(
     if applied.cancels:
         results.cancels = await start_rules.give_way(connection, applied.cancels)
         results.woken += sum(found.woken for _, found in results.cancels)
-    plain = [start for start in starts if not is_ruled(start)]
-    found, created = await _starts(connection, plain) if plain else ([], [])
-    given = applied.results | {start.uid: result for start, result in zip(plain, found, strict=True)}
-    return [given[start.uid] for start in starts], applied.created + created
+    given, created = applied.results, applied.created
+    plain = [start for start in starts if start.uid not in given]
+    if plain:
+        found, more = await _starts(connection, plain)
+        given = given | {start.uid: result for start, result in zip(plain, found, strict=True)}
+        created = created + more
+    return [given[start.uid] for start in starts], created
 
 
 async def _starts(connection: Connection, starts: list[Start]) -> tuple[list[Started | Refusal], list[Start]]:

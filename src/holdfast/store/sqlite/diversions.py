@@ -100,7 +100,10 @@ class ConfinedSqliteDiversions(ConfinedDiversions, DiversionReads):
 
 def _prune(connection: sqlite3.Connection, keep_us: int, limit: int) -> int:
     now = connection.execute(_CLOCK).fetchone()[0]
-    deleted = connection.execute(_SQL["delete_old"], (until(now - keep_us), limit)).rowcount
+    deleted, tenant = 0, ("",)
+    while deleted < limit and (tenant := connection.execute(_SQL["next_tenant"], tenant).fetchone()):
+        asked = (*tenant, until(now - keep_us), limit - deleted)
+        deleted += connection.execute(_SQL["delete_old"], asked).rowcount
     for kind in ("limits", "gathers"):
         # From a place in the ring of ids that is another each time, so that every row has its turn.
         begin = random.randbytes(16)

@@ -107,7 +107,6 @@ CREATE TABLE parked (
     gather BLOB                                           -- it takes starts in, for this rule
 ) WITHOUT ROWID;
 CREATE INDEX parked_wake ON parked (wake_at) WHERE wake_at IS NOT NULL;
-CREATE INDEX parked_rate ON parked (rate) WHERE rate IS NOT NULL;
 
 CREATE TABLE journal (
     run BLOB NOT NULL,
@@ -1019,9 +1018,9 @@ CREATE TABLE diversions (                                 -- starts that made no
     number INTEGER,                                       -- of a batch: so many items stand before its own
     due_at INTEGER,
     input BLOB,                                           -- of a batch that is not full, what it is made of
-    options BLOB                                          -- JSON: with what a dropped one was to start
-);
-CREATE UNIQUE INDEX diversions_uid ON diversions (tenant, uid);
+    options BLOB,                                         -- JSON: with what a dropped one was to start
+    PRIMARY KEY (tenant, uid)
+) WITHOUT ROWID;
 CREATE INDEX diversions_workflow ON diversions (tenant, workflow, uid, key);
 CREATE INDEX diversions_id ON diversions (tenant, id, uid) WHERE id IS NOT NULL;
 CREATE INDEX diversions_run ON diversions (run, uid) WHERE run IS NOT NULL;

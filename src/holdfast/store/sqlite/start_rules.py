@@ -134,12 +134,12 @@ def _gathers(connection: sqlite3.Connection, starts: Sequence[Start]) -> dict[by
 
 
 def _states(connection: sqlite3.Connection, ids: Iterable[bytes]) -> dict[bytes, GatherState]:
-    rows = select_many(connection, "find_gathers", [(id,) for id in ids], _SQL)
+    rows = select_many(connection, "find_gathers", [(id,) for id in sorted(ids)], _SQL)
     return {row[0]: GatherState.of_row(row) for row in rows}
 
 
 def _limits(connection: sqlite3.Connection, ids: Iterable[bytes]) -> dict[bytes, RateState]:
-    rows = select_many(connection, "find_limits", [(id,) for id in ids], _SQL)
+    rows = select_many(connection, "find_limits", [(id,) for id in sorted(ids)], _SQL)
     return {row[0]: RateState.of_row(*row) for row in rows}
 
 
@@ -150,13 +150,17 @@ def _write(
     gathers: Mapping[bytes, GatherState],
 ) -> None:
     rows: tuple[tuple[str, list[Any]], ...] = (
-        ("put_limits", [state.row() for state in limits.values() if state.changed]),
-        ("put_gathers", [state.row() for state in gathers.values() if state.changed]),
+        ("put_limits", sorted(state.row() for state in limits.values() if state.changed)),
+        ("put_gathers", sorted((state.row() for state in gathers.values() if state.changed), key=_by_id)),
         ("insert_diversions", plan.diversions),
     )
     for name, some in rows:
         if some:
             execute_many(connection, name, some, _SQL)
+
+
+def _by_id(row: tuple[Any, ...]) -> bytes:
+    return bytes(row[0])
 
 
 def _let_through(connection: sqlite3.Connection, closings: Mapping[bytes, Closing], joins: list[Join]) -> int:

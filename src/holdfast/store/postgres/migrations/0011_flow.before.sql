@@ -5,7 +5,6 @@ DROP INDEX holdfast.parked_wake;
 CREATE INDEX parked_wake ON holdfast.parked (wake_at, run)
     WHERE wake_at IS NOT NULL AND rate IS NULL AND gather IS NULL;
 CREATE INDEX parked_ruled ON holdfast.parked (wake_at, run) WHERE rate IS NOT NULL OR gather IS NOT NULL;
-CREATE INDEX parked_rate ON holdfast.parked (rate) WHERE rate IS NOT NULL;
 
 CREATE TABLE holdfast.start_limits (                      -- to how many runs of a key start in a stretch of time
     id bytea PRIMARY KEY,                                 -- 16 bytes that stand for tenant, workflow and key

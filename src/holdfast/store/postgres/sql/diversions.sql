@@ -85,14 +85,18 @@ DELETE FROM holdfast.diversions WHERE ctid = ANY (ARRAY(
     WHERE t.tenant IS NOT NULL LIMIT $2
 ))
 
--- A limit is over when no start counts any more, and no run waits for it. Of so many rows from a place on.
+-- A limit is over when no start counts any more, and no run waits for it: none that waits is due before it is over, and
+-- nothing is deleted while some are due that were not let through. Of so many rows from a place on.
 -- name: delete_limits
 DELETE FROM holdfast.start_limits WHERE ctid = ANY (ARRAY(
     SELECT l.ctid FROM (SELECT id FROM holdfast.start_limits WHERE id >= $1 ORDER BY id LIMIT $2) AS v
     CROSS JOIN LATERAL (
         SELECT l.ctid FROM holdfast.start_limits AS l
         WHERE l.id = v.id AND l.over_at <= (SELECT holdfast.now_us())
-          AND NOT EXISTS (SELECT FROM holdfast.parked AS p WHERE p.rate = l.id)
+          AND NOT (SELECT EXISTS (
+              SELECT FROM holdfast.parked AS p
+              WHERE (p.rate IS NOT NULL OR p.gather IS NOT NULL) AND p.wake_at <= (SELECT holdfast.now_us())
+          ))
         FOR UPDATE SKIP LOCKED
     ) AS l
 ))

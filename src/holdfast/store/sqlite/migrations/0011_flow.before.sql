@@ -2,7 +2,6 @@
 
 ALTER TABLE parked ADD COLUMN rate BLOB;                  -- the limit that it is counted against when it wakes
 ALTER TABLE parked ADD COLUMN gather BLOB;                -- it takes starts in, for this rule
-CREATE INDEX parked_rate ON parked (rate) WHERE rate IS NOT NULL;
 
 CREATE TABLE start_limits (                               -- to how many runs of a key start in a stretch of time
     id BLOB NOT NULL,                                     -- 16 bytes that stand for tenant, workflow and key
@@ -44,9 +43,9 @@ CREATE TABLE diversions (                                 -- starts that made no
     number INTEGER,                                       -- of a batch: so many items stand before its own
     due_at INTEGER,
     input BLOB,                                           -- of a batch that is not full, what it is made of
-    options BLOB                                          -- JSON: with what a dropped one was to start
-);
-CREATE UNIQUE INDEX diversions_uid ON diversions (tenant, uid);
+    options BLOB,                                         -- JSON: with what a dropped one was to start
+    PRIMARY KEY (tenant, uid)
+) WITHOUT ROWID;
 CREATE INDEX diversions_workflow ON diversions (tenant, workflow, uid, key);
 CREATE INDEX diversions_id ON diversions (tenant, id, uid) WHERE id IS NOT NULL;
 CREATE INDEX diversions_run ON diversions (run, uid) WHERE run IS NOT NULL;

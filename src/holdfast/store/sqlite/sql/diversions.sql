@@ -66,10 +66,16 @@ FROM diversions WHERE tenant = ? AND uid = ?
 -- name: run_of
 SELECT uid FROM runs WHERE tenant = ? AND id = ?
 
--- Of the oldest rows, those that are old enough, and that no run is to be made of.
+-- name: next_tenant
+SELECT tenant FROM diversions WHERE tenant > ? ORDER BY tenant LIMIT 1
+
+-- Of a tenant the oldest ones that are old enough, and that no run is to be made of.
 -- name: delete_old
-DELETE FROM diversions WHERE rowid IN (SELECT rowid FROM diversions ORDER BY rowid LIMIT ?2) AND uid < ?1
-  AND NOT EXISTS (SELECT 1 FROM parked WHERE parked.run = diversions.run AND gather IS NOT NULL)
+DELETE FROM diversions WHERE tenant = ?1 AND uid IN (
+    SELECT uid FROM diversions AS d WHERE tenant = ?1 AND uid < ?2
+      AND NOT EXISTS (SELECT 1 FROM parked WHERE parked.run = d.run AND gather IS NOT NULL)
+    ORDER BY uid LIMIT ?3
+)
 
 -- name: limits
 SELECT id FROM start_limits WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3
@@ -77,11 +83,15 @@ SELECT id FROM start_limits WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3
 -- name: gathers
 SELECT id FROM gathers WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3
 
--- A limit is over when no start counts any more, and no run waits for it.
+-- A limit is over when no start counts any more, and no run waits for it: none that waits is due before it is over, and
+-- nothing is deleted while some are due that were not let through.
 -- name: delete_limits
 DELETE FROM start_limits WHERE id IN (VALUES /*rows*/ (?))
   AND over_at <= (SELECT holdfast_now_us() + offset_us FROM clock)
-  AND NOT EXISTS (SELECT 1 FROM parked WHERE rate = start_limits.id)
+  AND NOT EXISTS (
+    SELECT 1 FROM parked
+    WHERE rate IS NOT NULL AND wake_at <= (SELECT holdfast_now_us() + offset_us FROM clock)
+  )
 
 -- name: delete_gathers
 DELETE FROM gathers WHERE id IN (VALUES /*rows*/ (?))
