@@ -146,6 +146,29 @@ async def test_what_is_over_a_limit_that_delays_starts_when_the_limit_lets_it(di
         assert await runs[2].result("20s") == 2
 
 
+@hf.workflow(rate_limit=RateLimit(1, per="1h"), timeout="10m")
+async def brief(number: int) -> int:
+    return number
+
+
+@hf.workflow(debounce=Debounce("1h", longest="150m", key="doc"), timeout="10m")
+async def brief_and_quiet(doc: str, number: int) -> int:
+    return number
+
+
+async def test_a_time_limit_counts_from_when_a_rule_lets_the_run_through(disk_url: str) -> None:
+    async with serving(disk_url, brief, brief_and_quiet, lease=LONG_LEASE) as client:
+        first, second = await client.start_many(brief, [(1,), (2,)])
+        quiet = await client.start(brief_and_quiet, "d", 3)
+        assert (await first.result("20s"), second.way) == (1, "delayed")
+        await move(client, 1800)
+        assert (await client.start(brief_and_quiet, "d", 4)).way == "merged"
+        await move(client, 1801)
+        assert await second.result("20s") == 2
+        await move(client, 1801)
+        assert await quiet.result("20s") == 4
+
+
 async def test_the_newest_of_starts_that_come_shortly_after_each_other_is_run(disk_url: str) -> None:
     async with serving(disk_url, quiet, lease=LONG_LEASE) as client:
         first = await client.start(quiet.options(id="d-1"), "d", 1)

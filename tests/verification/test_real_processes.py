@@ -29,10 +29,10 @@ def well(summary: Summary) -> None:
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 async def test_programs_are_right_among_faults(database: str) -> None:
     faults = frozenset({"kill", "stop", "clock", "proxy"})
-    plan = Plan(7, programs=16, workers=2, database=database, faults=faults, pace=0.8, size=8, live=1, deadly=False)
+    plan = Plan(7, programs=12, workers=2, database=database, faults=faults, pace=2.0, size=8, live=1, deadly=False)
     summary = await verify(plan)
     well(summary)
-    assert (summary.ended, summary.live) == (16, 2)
+    assert (summary.ended, summary.live) == (12, 2)
 
 
 async def test_a_commit_that_is_cut_anywhere_is_done_once() -> None:

@@ -130,7 +130,7 @@ class Traffic:
                     self.wrong.append(f"the only run of number {number} has another number")
             elif handle.id not in started or started[handle.id] % 3 != key:
                 self.wrong.append(f"the start {number} was skipped for run {handle.id}")
-            await asyncio.sleep(random.choice((0.0, 0.02, 0.1)))
+            await asyncio.sleep(random.choice((0.0, 0.1, 0.4)))
         for run_id, number in started.items():
             handle = await self._surely(lambda run_id=run_id: self._client.handle(run_id))  # type: ignore[misc]
             if await self._ends(handle) != number:  # type: ignore[arg-type]
