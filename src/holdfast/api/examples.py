@@ -282,6 +282,7 @@ EXAMPLES: dict[str, Any] = {
     "RunView": _RUN,
     "SavedView": _VIEW,
     "ScheduleView": _SCHEDULE,
+    "ShareView": _SHARE,
     "NewRun": {**_RUN, "way": "started", "reason": "", "diversion": None},
     "StartedRun": _MERGED,
     "StartedRuns": {"items": [_MERGED]},
