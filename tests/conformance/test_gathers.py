@@ -162,6 +162,37 @@ async def test_another_version_of_the_code_collects_for_itself(store: Store) -> 
     assert sorted(run.id for run in await claim(store, 9, ("main", "flow", "v1", 1), new)) == ["a", "b", "c", "d"]
 
 
+async def test_what_another_version_overtakes_starts_with_the_newest_that_it_was_brought(store: Store) -> None:
+    await begin(store, ruled("a", trailing(), 1))
+    await begin(store, ruled("b", trailing(), 2))
+    assert await ways(store, ruled("c", trailing(), 3, version="v2")) == ["delayed"]
+    await forward(store, 11 * SECOND)
+    await promote(store)
+    assert await taken(store) == [("a", b'\x01{"docs":[2]}')]
+
+
+async def test_the_limit_of_a_debounce_that_is_put_off_is_kept_until_it_is_asked(store: Store) -> None:
+    limit = rate(1, period=SECOND)
+    await begin(store, ruled("a", trailing(), 1, rate=limit))
+    await forward(store, 9 * SECOND)
+    await begin(store, ruled("b", trailing(), 2, rate=limit))
+    await forward(store, 3 * SECOND)
+    assert await promote(store) == 0
+    await store.diversions.prune_diversions(MINUTE, 100)
+    assert await count(store, "start_limits") == 1
+    await forward(store, 8 * SECOND)
+    assert await promote(store) == 1
+    assert await taken(store) == [("a", b'\x01{"docs":[2]}')]
+
+
+async def test_a_leading_debounce_lasts_longer_than_its_run(store: Store) -> None:
+    assert await ways(store, ruled("a", leading())) == ["started"]
+    (run,) = await claim(store)
+    await commit(store, settles=[settle(run)])
+    await store.diversions.prune_diversions(0, 100)
+    assert await ways(store, ruled("b", leading())) == ["merged"]
+
+
 @pytest.mark.parametrize("kind", ["batch", "trailing"])
 async def test_what_is_cancelled_while_it_collects_leaves_nothing_behind(store: Store, kind: str) -> None:
     rule = batch() if kind == "batch" else trailing()

@@ -594,5 +594,5 @@ async def test_a_batch_without_lanes_and_events_costs_no_statement_more(
     (claimed,) = results.claims
     assert {run.id for run in claimed} == {"a", "p"}  # type: ignore[union-attr]
     # A start, a checkpoint, the lock of the entries, a park, a settle, the entry, the parent and its wake-up,
-    # a promotion and its next instant, the claim's beginning and the claim.
-    assert sum("holdfast." in text for text in statements) == 12  # the driver asks for types besides
+    # a promotion and its next instant, the claim's beginning, a first look for shares, and the claim.
+    assert sum("holdfast." in text for text in statements) == 13  # the driver asks for types besides

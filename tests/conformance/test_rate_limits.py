@@ -1,7 +1,9 @@
 """Limits to how many runs of a key start in a stretch of time, over every store."""
 
+from typing import Any
+
 from holdfast.store.base import Store
-from holdfast.store.operations import LOST
+from holdfast.store.operations import LOST, Rate, Start
 from tests.conformance.intake_kit import entry, opened, taking
 from tests.conformance.kit import child, claim, commit, in_lane, park, running, start, status
 from tests.conformance.start_kit import (
@@ -240,3 +242,25 @@ async def test_what_intake_starts_is_asked_about_too(store: Store) -> None:
     await store.intake.take_in(taking(revision, *limited))
     assert (await store.counts())["ready"] == 1
     assert [row.way for row in await diverted(store)] == ["dropped", "dropped"]
+
+
+async def test_a_repeated_batch_is_known_among_many_that_came_in_the_same_moment(store: Store) -> None:
+    starts = [made_up(rate()) for _ in range(12)]
+    ours = [starts[0], starts[-1]]
+    first = await begin(store, *ours)
+    await begin(store, *starts[1:-1])
+    assert [one.way for one in first] == ["started", "delayed"]
+    assert await begin(store, *ours) == first
+    assert await count(store, "diversions") == 11
+
+
+async def test_a_child_whose_id_is_made_up_is_none_of_a_lost_parent(store: Store) -> None:
+    parent = await running(store, "p")
+    lost = made_up(rate(), parent_uid=parent.uid, parent_epoch=parent.epoch + 9)
+    assert (await commit(store, starts=[lost])).starts == [LOST]
+
+
+def made_up(limit: Rate, **changes: Any) -> Start:
+    """A start whose id is its own uid."""
+    start = ruled("", limit, **changes)
+    return start._replace(id=start.uid.hex())

@@ -93,6 +93,24 @@ async def test_a_start_that_waits_for_a_promotion_makes_a_run_of_its_own(
     assert await taken(store) == [("a", b'\x01{"docs":[1]}')]
 
 
+@pytest.mark.parametrize("table", ["gathers", "start_limits"])
+async def test_who_waits_for_the_first_row_has_none_of_the_others(
+    store: Store, other: Remote, postgres_database: str, table: str
+) -> None:
+    keys = [f"{n}" for n in range(9)]
+    rules = [trailing(key) if table == "gathers" else rate(key=key) for key in keys]
+    starts = [ruled(f"a{key}", rule) for key, rule in zip(keys, rules, strict=True)]
+    await begin(store, *starts)
+    first, *rest = sorted(rule.id for rule in rules)
+    await other.execute(f"SELECT FROM holdfast.{table} WHERE id = $1 FOR UPDATE", first)
+    again = [ruled(f"b{key}", rule) for key, rule in zip(keys, rules, strict=True)]
+    task = await waiting(postgres_database, begin(store, *again))
+    free = f"SELECT id FROM holdfast.{table} WHERE id = ANY ($1::bytea[]) FOR UPDATE SKIP LOCKED"
+    assert len(await other.fetch(free, rest)) == len(rest)
+    await other.execute("COMMIT")
+    assert {one.way for one in await task} == {"merged" if table == "gathers" else "delayed"}
+
+
 @pytest.mark.parametrize("kind", ["batch", "trailing"])
 async def test_a_promotion_that_waits_for_a_start_finds_what_it_merged(
     store: Store, other: Remote, postgres_database: str, kind: str

@@ -139,7 +139,7 @@ async def test_pages_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
         ("c-1", "It was dropped because of this run: c-0"),
         ("i-1", "The debounce of its workflow (key d-1) merged it"),
         ("i-1", "It went into this run: i-0"),
-        ("g-1", "It is in the input of the run."),
+        ("g-1", "The batch of its workflow"),
         ("s-1", "Why it starts later"),
         ("s-1", "It is a run of its own. It was to start at"),
     ],
