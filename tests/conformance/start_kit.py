@@ -8,7 +8,7 @@ from typing import Any
 from holdfast.model.ids import uuid7
 from holdfast.store.base import Store
 from holdfast.store.diversion_rows import DiversionRow
-from holdfast.store.operations import Gather, Promote, Rate, Start, Started
+from holdfast.store.operations import Gather, Promote, Rate, Results, Start, Started
 from holdfast.store.sqlite.rows import executing
 from tests.conformance.kit import claim, commit, start
 
@@ -53,15 +53,19 @@ def ruled(id: str, rule: Rate | Gather, *items: int, **changes: Any) -> Start:
     """A start under a rule; ``items``: of its input, a list."""
     given = b'\x01{"docs":[' + b",".join(b"%d" % item for item in items) + b"]}"
     uid = uuid7(_MADE + next(_numbers), secrets.token_bytes(10))
-    field = {"rate": rule} if isinstance(rule, Rate) else {"gather": rule}
-    return start(id, uid=uid, **({"input": given, "created_at": _MADE} | field | changes))
+    fields: dict[str, Any] = {"input": given, "created_at": _MADE, "rate" if isinstance(rule, Rate) else "gather": rule}
+    return start(id, uid=uid, **(fields | changes))
 
 
 async def begin(store: Store, *starts: Start) -> list[Started]:
     """Start them in one batch: what became of each."""
-    found = (await commit(store, starts=list(starts))).starts
-    assert all(isinstance(one, Started) for one in found), found
-    return found  # type: ignore[return-value]
+    return started(await commit(store, starts=list(starts)))
+
+
+def started(results: Results) -> list[Started]:
+    """What became of the starts of a batch, none of which was refused."""
+    assert all(isinstance(one, Started) for one in results.starts), results.starts
+    return results.starts  # type: ignore[return-value]
 
 
 async def ways(store: Store, *starts: Start) -> list[str]:

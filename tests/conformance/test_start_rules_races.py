@@ -35,6 +35,7 @@ from tests.conformance.start_kit import (
     rate,
     ruled,
     singleton,
+    started,
     taken,
     trailing,
     ways,
@@ -154,7 +155,7 @@ async def test_of_two_first_starts_of_a_key_the_second_sees_the_first(
     rules: dict[str, Rate | Gather] = {"limit": limit, "batch": batch(), "only": singleton(), "quiet": trailing()}
     theirs = [ruled(f"{name} a", rule, 1) for name, rule in rules.items()]
     results = await write(other, Batch(starts=theirs), Heads())
-    assert all(one.created for one in results.starts)
+    assert all(one.created for one in started(results))
     ours = [ruled(f"{name} b", rule, 2) for name, rule in rules.items()]
     task = await waiting(postgres_database, ways(store, *ours))
     await other.execute(ending)
@@ -233,13 +234,13 @@ async def test_nobody_deadlocks_who_starts_over_many_keys_and_promotes(postgres_
             starts = []
             for m in range(150):
                 key, id = f"{choose.randrange(60)}", f"{seed}-{n}-{m}"
-                rule: Rate | Gather = choose.choice([
+                rules: list[Rate | Gather] = [
                     rate(2, key, period=SECOND // 20), batch(5, key, within=SECOND // 50),
                     trailing(key, SECOND // 50, SECOND // 10), singleton("skip", key),
-                ])  # fmt: skip
-                starts.append(ruled(id, rule, m))
+                ]  # fmt: skip
+                starts.append(ruled(id, choose.choice(rules), m))
             results = await store.commit(Batch(starts=starts, promotes=[Promote(200)]))
-            made += sum(one.created for one in results.starts)
+            made += sum(one.created for one in started(results))
         return made
 
     made = sum(await asyncio.gather(*(work(store, seed) for seed, store in enumerate(stores))))
@@ -273,7 +274,7 @@ async def test_runs_that_execute_in_two_processes_give_way_to_each_other(postgre
             results = await store.commit(
                 Batch(starts=[ruled(f"{taken}{n}", singleton("cancel", taken))], settles=[settle(runs[own])])
             )
-            assert [(one.way, one.created) for one in results.starts] == [("started", True)]
+            assert [(one.way, one.created) for one in started(results)] == [("started", True)]
             assert results.settles == [None]
 
         await asyncio.gather(take_over(stores[0], "a", "b", running, n), take_over(stores[1], "b", "a", running, n))

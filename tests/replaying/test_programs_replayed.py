@@ -112,3 +112,9 @@ def test_on_disk(database: str, request: pytest.FixtureRequest) -> None:
             asyncio.run(test_programs.execute(url, operations, plan))
 
     search()
+
+
+def test_child_runs_of_branches_side_by_side_are_told_apart() -> None:
+    beside: Program = [["gather", [["gather", [["laned", 0, 0]]], ["map", None, "child", [[["step", "plain", 0, 0]]]]]]]
+    with lingering(0.0):
+        asyncio.run(test_programs.execute("memory://", beside, []))

@@ -7,6 +7,7 @@ they would in a worker. Whatever the code does on its way out is ignored: calls 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -64,7 +65,7 @@ class ReplayedExecution(Execution):
         trouble: what kept it from reading.
     """
 
-    __slots__ = ("_at", "_behind", "_entries", "_fan", "_last", "_over", "_reads", "_wanted", "asked", "ends",
+    __slots__ = ("_at", "_behind", "_entries", "_fans", "_last", "_over", "_reads", "_wanted", "asked", "ends",
                  "faults", "firsts", "rows", "scopes", "trouble")  # fmt: skip
 
     rows: dict[bytes, Any]
@@ -84,7 +85,8 @@ class ReplayedExecution(Execution):
         super().__init__(shell, run, workflow, recorded)  # type: ignore[arg-type]
         self._reads = reads
         self._at = at
-        self._fan = (b"", "")
+        # The child runs that each branch has asked for last: branches go on in between.
+        self._fans: dict[asyncio.Task[Any] | None, tuple[bytes, str]] = {}
         self._last = b""
         self._over = over
         self._behind: list[tuple[bytes, bytes]] = []
@@ -168,7 +170,7 @@ class ReplayedExecution(Execution):
             winner = decode_decision(entry.output or b"").winner
             self.firsts.append((_branch_of(position), position, winner))
         elif kind in (CHILD, MAP):
-            self._fan = position, name
+            self._fans[asyncio.current_task()] = position, name
         return entry
 
     def _check_results(self, position: bytes, name: str, outputs: list[bytes | None]) -> None:
@@ -200,7 +202,8 @@ class ReplayedExecution(Execution):
             self.trouble = error
             raise Ended(str(error)) from error
         if isinstance(found, list) and found and isinstance(found[0], ChildRow):
-            self._check_results(*self._fan, [row.output for row in found if row.status == Status.SUCCEEDED])
+            position, name = self._fans[asyncio.current_task()]
+            self._check_results(position, name, [row.output for row in found if row.status == Status.SUCCEEDED])
         return found
 
     async def whole(self, entry: Entry) -> Entry:
@@ -208,7 +211,7 @@ class ReplayedExecution(Execution):
         if is_special(entry.output):
             [entry] = await self.read(lambda reads: reads.fetched([entry], "output"))
         if entry.kind == CHILD and entry.outcome == OK:
-            self._check_results(*self._fan, [entry.output])
+            self._check_results(*self._fans[asyncio.current_task()], [entry.output])
         elif is_unopened(entry.output):
             try:
                 refuse(entry.output or b"", f"what {entry.kind} {entry.name!r} gave")
