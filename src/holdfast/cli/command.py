@@ -120,10 +120,11 @@ class Context:
         from holdfast.engine import isolation
         from holdfast.engine.remote import is_remote
 
-        if is_remote(self.url):
+        settings = self.settings()
+        if settings["url"] is not None and is_remote(settings["url"]):
             return None
         if serving not in self._values:
-            self._values[serving] = make_values(self.settings(), serving=serving)
+            self._values[serving] = make_values(settings, serving=serving)
             isolation.values = ("holdfast.cli.values:in_child", self.file or "")
         return self._values[serving]
 
