@@ -235,6 +235,21 @@ async def test_the_items_of_an_id_are_put_into_a_batch_once(disk_url: str) -> No
         assert (await client.start(index.options(id="b-1"), docs("ada", 1, 2, 3))).created is False
 
 
+async def test_two_starts_of_one_id_at_once_are_told_the_same(disk_url: str) -> None:
+    async with serving(disk_url, dropped, index) as client:
+        await client.start_many(dropped, [("ada", n) for n in range(2)])
+        twins = await client.start_many(dropped, [("ada", 2)] * 2, ids=["t", "t"])
+        assert [run.way for run in twins] == ["dropped", "dropped"]
+        for run in twins:
+            with pytest.raises(StartDropped):
+                await run.result("20s")
+        first = await client.start(index, docs("ada", 1))
+        runs = await client.start_many(index, [(docs("ada", 2),)] * 2, ids=["b", "b"])
+        assert [(run.way, run.id) for run in runs] == [("merged", first.id)] * 2
+        await client.start(index, docs("ada", 3))
+        assert [await run.result("20s") for run in (first, *runs)] == [[1, 2, 3]] * 3
+
+
 async def test_a_batch_is_run_when_its_time_is_over(disk_url: str) -> None:
     async with serving(disk_url, index, lease=LONG_LEASE) as client:
         runs = await client.start_many(index, [(docs("ada", 1),), (docs("ada", 2),), (docs("bob", 3),)])

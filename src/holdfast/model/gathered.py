@@ -35,12 +35,11 @@ def join_inputs(inputs: Sequence[bytes]) -> bytes:
         line = msgspec.json.encode(_Line([len(part) for part in parts]))
         return b"".join([JOINED, line, b"\n", *parts])
     items: list[bytes] = []
-    name = ""
     for part in parts:
-        for name, value in _fields(part[1:]).items():  # noqa: B007
-            inside = bytes(value).strip()[1:-1].strip()
-            if inside:
-                items.append(inside)
+        [(name, value)] = _fields(part[1:]).items()  # the only argument, a list
+        inside = bytes(value).strip()[1:-1].strip()
+        if inside:
+            items.append(inside)
     return b"".join([HEADER, b"{", msgspec.json.encode(name), b":[", b",".join(items), b"]}"])
 
 

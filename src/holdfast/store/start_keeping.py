@@ -14,7 +14,7 @@ from holdfast.model.failure import encode_failure
 from holdfast.model.gathered import join_inputs
 from holdfast.model.notes import Note, encode_note
 from holdfast.store.diversion_rows import KeptDiversion, long_id, short_id
-from holdfast.store.operations import Control, Start, Started
+from holdfast.store.operations import Control, Refusal, Start, Started
 
 _INPUT, _DUE = Start._fields.index("input"), Start._fields.index("due_at")
 
@@ -175,6 +175,15 @@ def again(start: Start, row: KeptDiversion) -> Started:
 def delayed(known: Started, row: KeptDiversion) -> Started:
     """What a start was given whose run is known and was delayed."""
     return known._replace(way=row.way, reason=row.shown().reason, due_at=row.due_at)
+
+
+def share_with_twins(results: dict[bytes, Started | Refusal]) -> None:
+    """Give starts whose id another one of the batch took what became of that one, where it made no run of its own."""
+    for uid, found in results.items():
+        if isinstance(found, Started) and not found.created and found.way == "started":
+            first = results.get(found.uid)
+            if isinstance(first, Started) and not first.created:
+                results[uid] = first
 
 
 def all_new(starts: Sequence[Start]) -> bool:

@@ -29,6 +29,7 @@ from holdfast.store.start_keeping import (
     existing,
     is_ruled,
     own_ids,
+    share_with_twins,
 )
 from holdfast.store.start_limits import Due, Held, RateState, plan_promotions
 from holdfast.store.start_planning import plan_starts
@@ -93,7 +94,10 @@ class Ruling:
             return applied
         now = await connection.fetchval(_SQL["now"])
         plan = plan_starts(new, self._limits, self._gathers, now)
+        some_known = bool(applied.results)
         applied.results |= {start.uid: result for start, result in zip(new, plan.results, strict=True)}
+        if some_known:
+            share_with_twins(applied.results)
         applied.cancels = plan.cancels
         await self._write(connection)
         applied.created = await _insert(connection, plan, new)

@@ -28,6 +28,7 @@ from holdfast.store.start_keeping import (
     delayed,
     existing,
     own_ids,
+    share_with_twins,
 )
 from holdfast.store.start_limits import Due, Held, RateState, plan_promotions
 from holdfast.store.start_planning import plan_starts
@@ -72,7 +73,10 @@ def apply(connection: sqlite3.Connection, starts: Sequence[Start]) -> Applied:
             limits[id] = RateState(id, rate.most, rate.period_us)
     now = connection.execute(_CLOCK).fetchone()[0]
     plan = plan_starts(new, limits, gathers, now)
+    some_known = bool(applied.results)
     applied.results |= {start.uid: result for start, result in zip(new, plan.results, strict=True)}
+    if some_known:
+        share_with_twins(applied.results)
     applied.created, applied.made, applied.cancels = plan.rows(new), plan.made, plan.cancels
     _write(connection, plan, limits, gathers)
     if plan.closings:
