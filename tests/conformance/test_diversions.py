@@ -12,6 +12,7 @@ from holdfast.errors import UsageError
 from holdfast.store.base import Store
 from holdfast.store.confined import DIVERSION_VERBS
 from holdfast.store.diversions import DiversionStore
+from holdfast.store.operations import Rate
 from holdfast.store.postgres.connection import _SESSION
 from holdfast.store.sql import repeated, statements
 from holdfast.store.sqlite import schema
@@ -131,13 +132,11 @@ READS: dict[str, Ask] = {
 
 async def settle_in(store: Store, tenant: str) -> bytes:
     """Give a tenant something in every table; one that was diverted."""
+    kept = Rate(tenant.encode() * 16, "slow", 1, MINUTE, True)
     await begin(
         store,
         *(ruled(f"slow{n}", rate(key=f"slow of {tenant}"), tenant=tenant) for n in range(2)),
-        *(
-            ruled(f"kept{n}", rate(key="slow", drop=True)._replace(id=tenant.encode() * 16), tenant=tenant)
-            for n in "ab"
-        ),
+        *(ruled(f"kept{n}", kept, tenant=tenant) for n in "ab"),
         *(ruled(f"quiet{n}", trailing(f"quiet of {tenant}"), tenant=tenant) for n in range(2)),
     )
     await begin(store, ruled("all0", batch(key=f"all of {tenant}"), tenant=tenant))

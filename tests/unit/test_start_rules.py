@@ -17,7 +17,7 @@ from holdfast.model.schema import describe, terms_of
 from holdfast.model.shares import share_name
 from holdfast.model.start_rules import Batch, Debounce, RateLimit, Singleton
 from holdfast.model.terms import Terms, needs_code, plain_terms, specs, terms_from, told_keys, with_code, with_told
-from holdfast.store.operations import Start
+from holdfast.store.operations import Gather, Start
 
 NOW = 1_800_000_000_000_000
 
@@ -195,7 +195,7 @@ def test_a_start_says_how_its_workflow_gathers() -> None:
 
     start = row(quiet, "a")
     assert start.gather is not None
-    assert start.gather[1:6] == ("debounce", "", "leading", 30_000_000, 300_000_000)
+    assert start.gather == Gather(start.gather.id, "debounce", "", "leading", 30_000_000, 300_000_000)
     assert start.rate is not None
     assert start.rate.drop
     with pytest.raises(UsageError, match="leave delay and at out"):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
+
+import msgspec
 
 from holdfast.engine.views import shown_value
 from holdfast.errors import UsageError
@@ -19,7 +21,7 @@ WAYS: tuple[Way, ...] = ("delayed", "merged", "dropped")
 RULES: tuple[Rule, ...] = get_args(Rule)
 
 
-class Diverted(NamedTuple):
+class Diverted(msgspec.Struct, frozen=True, gc=False):
     """Why a start did not make a run at once.
 
     Attributes:

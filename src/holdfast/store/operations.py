@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+import msgspec
+
 from holdfast.model.publishing import Verdict
 from holdfast.model.run import Entry
 from holdfast.model.streams import ChunkKind
@@ -34,7 +36,7 @@ class Fact(NamedTuple):
     number: float | None
 
 
-class Rate(NamedTuple):
+class Rate(msgspec.Struct, frozen=True, gc=False):
     """A limit to how many runs of one key start in any stretch of a length.
 
     Attributes:
@@ -56,7 +58,7 @@ Rule = Literal["rate_limit", "debounce", "batch", "singleton"]
 """By which rule of a workflow a start was diverted."""
 
 
-class Gather(NamedTuple):
+class Gather(msgspec.Struct, frozen=True, gc=False):
     """Starts of one key, of which one run is made.
 
     Attributes:
