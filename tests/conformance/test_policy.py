@@ -78,6 +78,10 @@ async def settle_in(store: Store, tenant: str) -> House:
     )
     await commit(store, parks=[park(first, b"\x01", wake_at=FAR)])
     await commit(store, settles=[settle(claimed["child-1"], "failed", output=b"why")])
+    await make(store, start("steps", tenant=tenant, queue=queue))
+    (steps,) = await claim(store, 9, *kinds)
+    await commit(store, checkpoints=[checkpoint(steps, b"\x00", output=b"\x011")])
+    await commit(store, settles=[settle(steps, output=b"\x012")])
     last, everybody = claimed["child-2"], topic("for all", "", tenant)
     await commit(store, checkpoints=[expecting(last, b"\x00")], waits=[wait(last, b"\x00", everybody)])
     await commit(store, events=[event(topic("kept", "", tenant)), event(everybody, to_all=True)])
@@ -94,7 +98,7 @@ async def settle_in(store: Store, tenant: str) -> House:
     await store.reserve_reply(ReplyRow(tenant, "request", b"f" * 32, 1, FAR, None, None, None), 0)
     await store.put_view(SavedViewRow(tenant, "ann", "runs", "mine", "status:failed"))
     await store.put_tallies([TallyRow(tenant, 60, 120, "flow", "failed", b"p" * 16, 1, 2, 3, b"[1]", b"[2]")])
-    rows = await store.find_runs(tenant, ["parent", "child-0", "child-1", "holder", "in line", "ready"])
+    rows = await store.find_runs(tenant, ["parent", "child-0", "child-1", "steps", "holder", "in line", "ready"])
     return House(tenant, {row.id: row.uid for row in rows}, digest, key.prefix)
 
 
@@ -142,6 +146,7 @@ def questions(house: House) -> dict[str, Callable[[Store], Awaitable[Any]]]:
         "recorded runs": lambda s: recorded(s, "runs"),
         "recorded entries": lambda s: recorded(s, "entries"),
         "recorded attempts": lambda s: recorded(s, "attempts"),
+        "recorded steps": lambda s: s.load_steps(tenant, uids),
         "failed": by("status = 'failed'"),
         "running": by("status = 'running'"),
         "waiting": by("status = 'waiting'"),
@@ -191,7 +196,8 @@ SHARED: dict[str, Callable[[Store], Awaitable[Any]]] = {
 
 READS = {
     "now", "load_journals", "browse_journal", "read_entries", "read_open", "read_waits", "read_outcomes", "find_runs",
-    "list_runs", "list_recorded", "load_recorded", "search_runs", "count_runs", "children", "child_outcomes",
+    "list_runs", "list_recorded", "load_recorded", "load_steps", "search_runs", "count_runs", "children",
+    "child_outcomes",
     "standing", "list_lanes", "list_schedules", "due_schedules", "list_users", "find_user", "find_key", "list_keys",
     "find_session", "list_audit", "list_views", "read_tallies", *SHARED,
 }  # fmt: skip

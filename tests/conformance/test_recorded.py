@@ -1,7 +1,11 @@
 """What a replay reads of runs is what people are shown of them, over every store."""
 
+from contextlib import suppress
 from typing import Any
 
+import msgspec
+
+from holdfast.model.position import encode_number
 from holdfast.model.run import Entry
 from holdfast.store.base import Store
 from holdfast.store.operations import Attempt
@@ -62,3 +66,47 @@ async def test_the_same_runs_are_listed_page_by_page(store: Store) -> None:
         ):
             listed += page
         assert listed == wanted, (workflow, status)
+
+
+async def test_runs_of_nothing_but_steps_are_read_with_what_these_gave(store: Store) -> None:
+    """Each of the others is left out, or what is said of it is no JSON, or lacks a value."""
+    entries: dict[str, list[dict[str, Any]]] = {
+        "plain": [{"output": b"\x011"}, {"output": b'\x01"two"', "name": "another"}, {"output": b"\x01[3]"}],
+        "nothing": [],
+        "other kind": [{"output": b"\x011"}, {"output": b"\x012", "kind": "now"}],
+        "failed": [{"output": b"\x011"}, {"output": b"\x012", "outcome": "error"}],
+        "sealed": [{"output": b"\x011"}, {"output": b"\x022"}],
+        "empty": [{"output": b"\x011"}, {"output": b""}],
+        "long": [{"output": b"\x011"}, {"output": b'\x01"' + b"x" * 2000 + b'"'}],
+        "gap": [{"output": b"\x011"}, {"output": b"\x012", "position": b"\x02"}],
+        "branch": [{"output": b"\x011"}, {"output": b"\x012", "position": b"\x00\x01"}],
+        "twice": [{"output": b"\x011"}, {"output": b"\x012", "position": b"\x00", "generation": 2}],
+        "very many": [{"output": b"\x01null", "position": encode_number(n)} for n in range(600)],
+        "all of another kind": [{"output": b"\x011", "kind": "now"} for _ in range(4)],
+        "backwards": [{"output": b"\x01%d" % n, "position": bytes([n])} for n in (2, 1, 0)],
+    }
+    runs = {id: await running(store, id) for id in entries}
+    for id, rows in entries.items():
+        numbered = [{"position": bytes([n % 200]), "seq": n + 1, **row} for n, row in enumerate(rows)]
+        for row in numbered:
+            await commit(store, checkpoints=[checkpoint(runs[id], **row)])
+        await commit(store, settles=[settle(runs[id], output=b"\x015")])
+    other = await running(store, "open")
+    await commit(store, checkpoints=[checkpoint(other, b"\x00", output=b"\x011")])
+
+    uids = [run.uid for run in (*runs.values(), other)]
+    found = {row[1]: row for row in await store.load_steps("t", uids)}
+    taken: dict[str, tuple[list[str], list[Any]]] = {}
+    for id, row in found.items():
+        with suppress(msgspec.DecodeError):
+            values = msgspec.json.decode(row[7])
+            if len(values) == len(row[6]):
+                taken[id] = row[6], values
+    assert taken == {
+        "plain": (["step", "another", "step"], [1, "two", [3]]),
+        "backwards": (["step"] * 3, [0, 1, 2]),
+    }
+    one = runs["plain"]
+    assert tuple(found["plain"][:6]) == (one.uid, "plain", "flow", one.version, one.input, b"\x015")
+    assert await store.load_steps("u", uids) == []
+    assert await store.load_steps("t", []) == []

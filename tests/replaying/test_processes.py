@@ -6,11 +6,11 @@ import os
 import random
 import signal
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import to_builtins
 
 import holdfast as hf
 from holdfast.engine.replaying import children
@@ -92,7 +92,7 @@ async def test_the_command_forks_and_prints_the_same(sqlite_url: str, tmp_path: 
     alone = await replayed(sqlite_url, [checkout, refuses])
     arguments = ("replay", shop_before.__name__, "--all", "--json", "--processes", "2")
     *told, total = map(json.loads, call(tmp_path, *arguments, url=sqlite_url, PYTHONPATH=ROOT).stdout.splitlines())
-    assert told == [asdict(one) for one in alone]
+    assert told == [to_builtins(one) for one in alone]
     assert total == {"runs": MANY + 5, "fit": MANY + 5, "go_on": 0, "break": 0}
 
 

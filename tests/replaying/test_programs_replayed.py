@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from holdfast.engine import waiting
-from holdfast.engine.exporting import check_twice
 from holdfast.engine.histories import History
 from holdfast.engine.replaying.checking import Checker, Recording
 from holdfast.engine.replaying.files import recorded_of
+from holdfast.engine.replaying.paging import replay_page
 from holdfast.engine.replaying.reading import Reader
 from holdfast.engine.replaying.reports import RunReplay
 from holdfast.engine.replaying.shell import StoreReads
@@ -65,9 +65,9 @@ async def replayed(world: World) -> list[RunReplay]:
     reader = Reader(world.beside, "default", at_once, lambda: 1 << 62)
     found: list[RunReplay] = []
     async with Checker(WORKFLOWS) as checker:
-        async for recordings in reader.portions(pages(), reader.read):
-            found += await check_twice(checker, reader, recordings)
-        async for histories in reader.portions(pages(), reader.whole):
+        async for rows in pages():
+            found += await replay_page(checker, reader, [row.uid for row in rows])
+        async for histories in reader.histories(pages()):
             for one in histories:
                 # The same as a file holds it.
                 again = History.from_json(one.to_json())

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import random as _random
 import uuid as _uuid
+from collections.abc import Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from threading import get_ident
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import NotDurable, UsageError
 from holdfast.model.generations import base_of
@@ -19,6 +20,7 @@ from holdfast.model.run import instant
 
 if TYPE_CHECKING:
     from holdfast.engine.execution import Execution
+    from holdfast.engine.step import Step
 
 _SMALL = tuple(encode_number(n) for n in range(224))
 
@@ -53,6 +55,10 @@ class Scope:
         number = self.count
         self.count = number + 1
         return self.prefix + (_SMALL[number] if number < 224 else encode_number(number))
+
+    def step(self, step: Step[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[None, None, Any]:
+        """A call of a step: it is numbered now, and made when it is awaited."""
+        return self.execution.step(step, self.allocate(), args, kwargs)
 
 
 class StepFrame:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from holdfast.engine import isolation
 from holdfast.engine.histories import Fan, History
 from holdfast.engine.part import Part, check_whole
-from holdfast.engine.replaying.checking import TIMEOUT, TOO_LONG, Checker, Recording
+from holdfast.engine.replaying.checking import TIMEOUT, Checker
 from holdfast.engine.replaying.children import Children, code_of
-from holdfast.engine.replaying.judging import ENDED
+from holdfast.engine.replaying.paging import replay_page
 from holdfast.engine.replaying.reading import Reader
 from holdfast.engine.replaying.reports import RunReplay
 from holdfast.engine.replaying.shell import StoreReads
@@ -33,9 +33,6 @@ PHASES = "phases "
 
 LARGE = 50_000
 """From so many runs on, processes are started to replay them: to start one takes as long as to replay ten thousand."""
-
-READ_AGAIN = 3
-"""So often a run that is executed meanwhile is read anew, when it does not seem to fit."""
 
 _TEXT = codec_of(str)
 
@@ -83,7 +80,7 @@ class Exporting(Part):
         """The same of several runs; takes what `replay_runs` takes."""
         choice = checked(runs, workflow, status, since, limit)
         reader = self._reader()
-        async for histories in reader.portions(self._chosen(reader.all, reader, choice), reader.whole):
+        async for histories in reader.histories(self._chosen(reader.all, reader, choice)):
             for one in histories:
                 yield await self._completed(one, reader.reads)
 
@@ -153,20 +150,21 @@ class Exporting(Part):
         if children is not None:
             while sum(map(len, first)) < least and (page := await anext(chosen, None)) is not None:
                 first.append(page)
-        pages = _joined(first, chosen)
+        pages = _uids(first, chosen)
         if children is not None:
             try:
                 if sum(map(len, first)) >= least:
                     values = isolation.values if self.core.values is not None else None
                     await children.open(self.core.url, self.tenant, seconds(timeout, what="timeout"), values)
-                    async for report in children.replay(reader, pages):
-                        yield report
+                    async for reports in children.replay(reader, pages):
+                        for report in reports:
+                            yield report
                     return
             finally:
                 children.close()
         async with checker:
-            async for recordings in reader.portions(pages, reader.read):
-                for report in await check_twice(checker, reader, recordings):
+            async for runs in pages:
+                for report in await replay_page(checker, reader, runs):
                     yield report
 
     def _may_spread(self, workflows: Sequence[Workflow[Any, Any]], processes: int | None) -> bool:
@@ -224,35 +222,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-async def _joined(first: Sequence[T], rest: AsyncIterator[T]) -> AsyncIterator[T]:
-    for one in first:
-        yield one
-    async for one in rest:
-        yield one
-
-
-async def check_twice(checker: Checker, reader: Reader, recordings: Sequence[Recording]) -> list[RunReplay]:
-    """Replay runs; those that do not fit are read anew, since a run may have gone on while it was read."""
-    reports = await checker.check(recordings)
-    broken = [n for n, report in enumerate(reports) if report.outcome == "breaks"]
-    stands = await reader.stand([recordings[n].run for n in broken]) if broken else []
-    # What had ended when it was read, and is as it was, was whole.
-    moving = [
-        n
-        for n, still in zip(broken, stands, strict=True)
-        if not (still and recordings[n].run.status in ENDED) and not reports[n].reasons[0].startswith(TOO_LONG)
-    ]
-    for _ in range(READ_AGAIN):
-        if not moving:
-            break
-        found = await reader.read([recordings[n].run for n in moving])
-        numbers = {recordings[n].run.uid: n for n in moving}
-        moving = [numbers[one.run.uid] for one in found]
-        for n, report in zip(moving, await checker.check(found), strict=True):
-            reports[n] = report
-        stands = await reader.stand([one.run for one in found])
-        moving = [n for n, still in zip(moving, stands, strict=True) if not still and reports[n].outcome == "breaks"]
-    return reports
+async def _uids(first: Sequence[list[Any]], rest: AsyncIterator[list[Any]]) -> AsyncIterator[list[bytes]]:
+    for page in first:
+        yield [run.uid for run in page]
+    async for page in rest:
+        yield [run.uid for run in page]
 
 
 def checked(

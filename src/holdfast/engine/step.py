@@ -61,8 +61,8 @@ class Step(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[None, None, R]:
         here = place.get()
-        if type(here) is Scope:
-            call = here.execution.step(self, here.allocate(), args, kwargs)
+        if isinstance(here, Scope):
+            call = here.step(self, args, kwargs)
             call.__qualname__ = self.name  # type: ignore[attr-defined]  # what Python names when it warns of a call that was not awaited
             return call
         return self.plain(args, kwargs)

@@ -161,7 +161,7 @@ class Workflow(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
         here = place.get()
-        if type(here) is Scope:
+        if isinstance(here, Scope):
             return ChildCall(here.execution, self, args, kwargs, here.allocate())
         if here is not None:
             raise UsageError(

@@ -59,11 +59,12 @@ class Codec:
     Attributes:
         annotation: the annotation, resolved.
         scalars: the exact types whose values come back from JSON as they are, so that the check may be skipped.
+        as_it_is: the exact types of what is decoded from JSON by itself that is the value as it is; None for all.
         most_bytes: so large may a payload be, header included.
     """
 
     __slots__ = (
-        "_adapter", "_closed", "_countable", "_outer", "_plain", "_takes", "annotation", "most_bytes", "scalars",
+        "_adapter", "_closed", "_countable", "_outer", "_plain", "annotation", "as_it_is", "most_bytes", "scalars",
         "unresolved",
     )  # fmt: skip
 
@@ -83,7 +84,7 @@ class Codec:
         else:
             self.scalars = kinds & {type(None)}
         outer = None if self._outer is None else {self._outer}
-        self._takes: Set[type] | None = self.scalars if self._closed else outer
+        self.as_it_is: Set[type] | None = (self.scalars if self._closed else outer) if self._plain else set()
         self._countable = not self._plain and is_builtin_only(self.annotation)
 
     def encode(self, value: object, place: str, most: int | None = None) -> bytes:
@@ -151,7 +152,7 @@ class Codec:
             except Exception:  # noqa: S110
                 pass  # told below
             else:
-                if self._takes is None or type(value) in self._takes:
+                if self.as_it_is is None or type(value) in self.as_it_is:
                     return value
         return self.decode_body(body_of(data, place), place)
 
@@ -181,7 +182,7 @@ class Codec:
 
     def _admits(self, value: object) -> bool:
         """Whether a value decoded from plain JSON fits an annotation that goes by the plain route."""
-        return self._takes is None or type(value) in self._takes
+        return self.as_it_is is None or type(value) in self.as_it_is
 
     def _settle_plain(self, value: object, place: str, most: int) -> tuple[bytes, Any]:
         if not self._admits(value):

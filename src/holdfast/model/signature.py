@@ -14,6 +14,7 @@ import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
@@ -32,6 +33,7 @@ _VAR_KEYWORD = inspect.Parameter.VAR_KEYWORD
 _VARIADIC = (_VAR_POSITIONAL, _VAR_KEYWORD)
 
 _encode_json = msgspec.json.Encoder().encode
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 _split_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -48,11 +50,17 @@ class _Slot:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What the resolved annotations say."""
+    """What the resolved annotations say.
+
+    Attributes:
+        direct: types of values, as far as seen, that are encoded in one go.
+        as_they_are: types of what is decoded in one go that are the values as they are.
+    """
 
     slots: tuple[_Slot, ...]
     result: Codec
     direct: set[tuple[type, ...]]
+    as_they_are: set[tuple[type, ...]]
 
 
 KEYWORDS = "x-holdfast-keywords"
@@ -95,7 +103,7 @@ class Signature:
     def __str__(self) -> str:
         return f"{self.name}{self._signature}"
 
-    @property
+    @cached_property
     def result(self) -> Codec:
         """The codec of the return annotation."""
         return (self._plan or self._resolve()).result
@@ -175,13 +183,16 @@ class Signature:
         """
         place = f"{self.name}() input"
         body = body_of(data, place)
+        plan = self._plan or self._resolve()
+        if self._full >= 0 and (direct := self._decode_plain(plan, body)) is not None:
+            return direct, {}
         try:
             raw = _split_object(body)
         except Exception as error:
             raise PayloadError(place, f"the stored bytes are not a JSON object: {error}") from error
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
-        for slot in (self._plan or self._resolve()).slots:
+        for slot in plan.slots:
             kind, name, part = slot.parameter.kind, slot.name, raw.pop(slot.name, None)
             if part is not None:
                 value = slot.codec.decode_body(bytes(part), slot.place)
@@ -203,6 +214,24 @@ class Signature:
             place = self._place(next(iter(raw)))
             raise PayloadError(place, "is in the stored input, and the function takes it no more")
         return tuple(args), kwargs
+
+    def _decode_plain(self, plan: _Plan, body: bytes) -> tuple[Any, ...] | None:
+        """The arguments, if all are there and each is in JSON as it is."""
+        try:
+            given = _decode_object(body)
+            values = tuple([given[name] for name in self._names])
+        except (msgspec.DecodeError, KeyError):
+            return None  # told by whoever takes it apart
+        if len(given) != len(values):
+            return None
+        kinds = tuple(map(type, values))
+        if kinds in plan.as_they_are:
+            return values
+        for slot, kind in zip(plan.slots, kinds, strict=True):
+            if slot.codec.as_it_is is not None and kind not in slot.codec.as_it_is:
+                return None
+        plan.as_they_are.add(kinds)
+        return values
 
     def check_input(self, value: Mapping[str, Any]) -> bytes:
         """The stored bytes of an input given as a JSON object, checked against names and annotations.
@@ -330,7 +359,7 @@ class Signature:
             key = _encode_json(p.name) + b":"
             slots.append(_Slot(p.name, self._place(p.name), key, codec, p))
         result = codec_of(hints.get("return", _EMPTY))
-        self._plan = _Plan(tuple(slots), result, set())
+        self._plan = _Plan(tuple(slots), result, set(), set())
         return self._plan
 
 

@@ -36,6 +36,7 @@ from holdfast.store.rows import (
     RecordedRows,
     RecordedRun,
     ReplyRow,
+    RunOfSteps,
     RunOutcome,
     RunRow,
     SavedViewRow,
@@ -196,6 +197,11 @@ class Store(Protocol):
     async def load_recorded(self, tenant: str, runs: Sequence[bytes]) -> RecordedRows:
         """What a replay needs of those of the runs that the tenant has: themselves, in no order and without what only
         people look at, and all their entries and attempts in the order of `load_journals`."""
+
+    async def load_steps(self, tenant: str, runs: Sequence[bytes]) -> list[RunOfSteps]:
+        """Those of the runs that the tenant has, that ended well, and that recorded nothing but steps of their own, one
+        at each position, none of which was cut off or failed, and each of which gave a short value that is stored as
+        it is; in no order. Where something else is recorded, what is given may be no JSON, or have fewer values."""
 
     async def browse_journal(
         self, run: bytes, *, after: bytes, limit: int, since: int | None = None, until: int | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from holdfast.engine.context import Scope, place
 from holdfast.engine.execution import Recorded, seq_of
 from holdfast.engine.replaying.execution import ReplayedExecution
 from holdfast.engine.replaying.judging import ENDED, End, faults_of
+from holdfast.engine.replaying.quick import Quick
 from holdfast.engine.replaying.reports import ReplayOutcome, RunReplay
 from holdfast.engine.replaying.shell import Reads, Shell
 from holdfast.engine.replaying.taking import claimed, heed
@@ -95,6 +97,7 @@ class Checker:
         # It is for code that keeps the loop from turning: any other is cancelled before.
         self._watchdog = Watchdog(self._seconds + 3 * GRACE_SECONDS)
         self._watchdog.start()
+        self.quick = Quick(self._workflows, self._watchdog)
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -170,6 +173,12 @@ class Checker:
             execution.dead = execution.stopped = True
             execution.waits.close()
             self._watchdog.leave(met=met)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling() and self._runner is task:
+            # Its own code has cancelled the task, and did not wait for anything after that.
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+            go_on()
         if execution.trouble is not None:
             raise execution.trouble
         return _report(recording, execution, end, *faults_of(execution, row, end))
@@ -233,8 +242,9 @@ class Checker:
         assert task is not None
         if execution is self._late:
             raise TookTooLong("cancelled")
-        if task.cancelling():
+        if self._runner is not task:
             raise asyncio.CancelledError
+        go_on()
         execution.fail(UsageError(f"the task of run {execution.run.id!r} was cancelled from its own code"))
 
     def _unknown(self, row: RunRow) -> str:

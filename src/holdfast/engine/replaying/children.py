@@ -23,12 +23,11 @@ import msgspec
 
 from holdfast import errors
 from holdfast.engine.replaying.checking import Recording
-from holdfast.engine.replaying.reading import Key, Reader
+from holdfast.engine.replaying.reading import Reader
 from holdfast.engine.replaying.reports import RunReplay
 from holdfast.engine.replaying.serving import CODE, Code, Job, Page, Reply, framed, receive, serve
 from holdfast.engine.workflow import Workflow
 from holdfast.errors import HoldfastError, UsageError
-from holdfast.store.rows import RecordedRun
 from holdfast.store.url import make_store
 
 log = logging.getLogger("holdfast.replay")
@@ -78,7 +77,7 @@ class Children:
         sys.stdout.flush()
         sys.stderr.flush()
         for _ in range(self._count):
-            self._children.append(_Child.forked(self._workflows, self._children))
+            self._children.append(_Child.forked(self._workflows, url, self._children))
         return True
 
     async def open(self, url: str, tenant: str, timeout: float, values: tuple[str, str] | None) -> None:
@@ -114,8 +113,8 @@ class Children:
             child.end()
         self._children.clear()
 
-    async def replay(self, reader: Reader, pages: AsyncIterator[list[Key]]) -> AsyncIterator[RunReplay]:
-        """Replay runs, in their order.
+    async def replay(self, reader: Reader, pages: AsyncIterator[list[bytes]]) -> AsyncIterator[list[RunReplay]]:
+        """Replay runs, page by page, in their order.
 
         Args:
             reader: reads a run that a child died of.
@@ -123,16 +122,13 @@ class Children:
         """
         under_way: deque[asyncio.Task[list[RunReplay]]] = deque()
         try:
-            async for keys in pages:
-                for first in range(0, len(keys), PAGE):
-                    page = [key.uid for key in keys[first : first + PAGE]]
-                    under_way.append(asyncio.create_task(self._page(reader, page)))
+            async for runs in pages:
+                for first in range(0, len(runs), PAGE):
+                    under_way.append(asyncio.create_task(self._page(reader, runs[first : first + PAGE])))
                     if len(under_way) > AHEAD * self._count:
-                        for report in await under_way.popleft():
-                            yield report
+                        yield await under_way.popleft()
             while under_way:
-                for report in await under_way.popleft():
-                    yield report
+                yield await under_way.popleft()
         finally:
             for task in under_way:
                 task.cancel()
@@ -152,7 +148,7 @@ class Children:
             try:
                 await self._ask(Page(list(runs), singly=True), replies)
             except Died as died:
-                killer = await reader.read([RecordedRun(runs[len(replies)], "", 0)])
+                killer = await reader.read([runs[len(replies)]])
                 found += [report for reply in replies for report in reply.reports]
                 found += [_died(one, died) for one in killer]
                 runs = runs[len(replies) + 1 :]
@@ -195,11 +191,11 @@ class _Child:
         self.ended = False
 
     @classmethod
-    def forked(cls, workflows: Sequence[Workflow[Any, Any]], others: Sequence[_Child]) -> _Child:
+    def forked(cls, workflows: Sequence[Workflow[Any, Any]], url: str, others: Sequence[_Child]) -> _Child:
         here, there = socket.socketpair()
         pid = os.fork()
         if pid == 0:
-            _be_a_child(here, there, workflows, others)
+            _be_a_child(here, there, workflows, url, others)
         there.close()
         return cls(here, pid, None)
 
@@ -266,7 +262,11 @@ def code_of(workflows: Sequence[Workflow[Any, Any]]) -> list[Code] | None:
 
 
 def _be_a_child(
-    here: socket.socket, there: socket.socket, workflows: Sequence[Workflow[Any, Any]], others: Sequence[_Child]
+    here: socket.socket,
+    there: socket.socket,
+    workflows: Sequence[Workflow[Any, Any]],
+    url: str,
+    others: Sequence[_Child],
 ) -> NoReturn:
     """What a forked process does: it ends as soon as nobody else holds the other end of its connection."""
     status = 1
@@ -274,7 +274,7 @@ def _be_a_child(
         here.close()
         for other in others:
             other._socket.close()
-        serve(there, workflows)
+        serve(there, workflows, url)
         status = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())

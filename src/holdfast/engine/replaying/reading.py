@@ -15,12 +15,9 @@ from holdfast.errors import RunNotFound
 from holdfast.model.generations import decode_cuts, in_force
 from holdfast.model.run import Outcome
 from holdfast.store.base import Store
-from holdfast.store.rows import RecordedRows, RecordedRun, RunRow
+from holdfast.store.rows import RecordedRows, RecordedRun, RunOfSteps, RunRow
 
-T = TypeVar("T")
 K = TypeVar("K", RunRow, RecordedRun)
-
-Key = RunRow | RecordedRun
 
 PAGE = 512
 """So many runs are listed at once, and at most read: a power of two is one statement on SQLite."""
@@ -114,16 +111,14 @@ class Reader:
                 return
             before = page[-1].uid
 
-    async def portions(
-        self, pages: AsyncIterator[list[K]], read: Callable[[Sequence[K]], Awaitable[list[T]]]
-    ) -> AsyncIterator[list[T]]:
-        """Runs as `read` or `whole` gives them, the next ones read while the caller has to do with the last."""
-        reading: asyncio.Task[list[T]] | None = None
+    async def histories(self, pages: AsyncIterator[list[RunRow]]) -> AsyncIterator[list[History]]:
+        """Runs as `whole` gives them, the next ones read while the caller has to do with the last."""
+        reading: asyncio.Task[list[History]] | None = None
         try:
             async for rows in pages:
                 while rows:
                     part, rows = rows[: self.at_once], rows[self.at_once :]
-                    done, reading = reading, asyncio.ensure_future(read(part))
+                    done, reading = reading, asyncio.ensure_future(self.whole(part))
                     if done is not None:
                         yield await done
             if reading is not None:
@@ -145,14 +140,19 @@ class Reader:
             found[attempt.run].attempts.append(attempt)
         return [found[row.uid] for row in rows]
 
-    async def read(self, keys: Sequence[Key]) -> list[Recording]:
+    async def steps(self, runs: Sequence[bytes]) -> list[RunOfSteps]:
+        """Those of some runs that can be looked at first."""
+        found: list[RunOfSteps] = await self._patiently(self._store.load_steps(self._tenant, runs))
+        return found
+
+    async def read(self, runs: Sequence[bytes]) -> list[Recording]:
         """Runs with what is in force of their journals; without those that are gone."""
         at = self._now_us()
-        rows = await self._load([key.uid for key in keys])
+        rows = await self._load(runs)
         found = {run.uid: run for run in await self._patiently(self.reads.fetched(rows.runs, "input", "output"))}
         self.at_once = _at_once(rows.runs, [entry[3] for entry in rows.entries])
         recorded = in_force_of(rows)
-        return [Recording(found[key.uid], recorded[key.uid], at, self.reads) for key in keys if key.uid in found]
+        return [Recording(found[run], recorded[run], at, self.reads) for run in runs if run in found]
 
     async def _load(self, uids: Sequence[bytes]) -> RecordedRows:
         rows: RecordedRows = await self._patiently(self._store.load_recorded(self._tenant, uids))

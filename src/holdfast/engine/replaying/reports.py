@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 ReplayOutcome = Literal["fits", "goes on", "breaks"]
 
 
-@dataclass(frozen=True, slots=True)
-class RunReplay:
+class RunReplay(msgspec.Struct, frozen=True, gc=False):
     """A recorded run, replayed by the code as it is now.
 
     Attributes:
@@ -33,7 +33,7 @@ class RunReplay:
     outcome: ReplayOutcome
     at: str | None = None
     entries: int = 0
-    reasons: list[str] = field(default_factory=list)
+    reasons: list[str] = []
     difference: str = ""
     source: str | None = None
 

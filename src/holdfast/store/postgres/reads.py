@@ -20,6 +20,7 @@ from holdfast.store.rows import (
     QueueRow,
     RecordedRows,
     RecordedRun,
+    RunOfSteps,
     RunOutcome,
     RunRow,
     SavedViewRow,
@@ -78,6 +79,10 @@ class Reads:
     async def load_recorded(self, tenant: str, runs: Sequence[bytes]) -> RecordedRows:
         """See `Store.load_recorded`."""
         return await self._read(lambda connection: recorded.load(connection, tenant, runs))
+
+    async def load_steps(self, tenant: str, runs: Sequence[bytes]) -> list[RunOfSteps]:
+        """See `Store.load_steps`."""
+        return await self._read(lambda connection: recorded.steps(connection, tenant, runs))
 
     async def browse_journal(
         self, run: bytes, *, after: bytes, limit: int, since: int | None = None, until: int | None = None

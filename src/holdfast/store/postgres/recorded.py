@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+from holdfast.model.payload import HEADER
 from holdfast.model.search import Condition
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.look import searches
-from holdfast.store.rows import AttemptRow, RecordedEntry, RecordedRows, RecordedRun, RunRow
+from holdfast.store.rows import AttemptRow, RecordedEntry, RecordedRows, RecordedRun, RunOfSteps, RunRow
 from holdfast.store.sql import statements
 
 _SQL = statements("holdfast.store.postgres", "recorded.sql")
 _READ = statements("holdfast.store.postgres", "read.sql")
+
+_NEXT = b"\x1e" + HEADER
+"""What stands between two values. No JSON has either byte, so that what has another header makes it none."""
 
 
 async def keys(
@@ -33,3 +37,15 @@ async def load(connection: Connection, tenant: str, runs: Sequence[bytes]) -> Re
     entries = await connection.fetch(_SQL["entries"], wanted)
     attempts = await connection.fetch(_READ["attempts"], wanted)
     return RecordedRows(found, cast("list[RecordedEntry]", entries), [AttemptRow(*row) for row in attempts])
+
+
+async def steps(connection: Connection, tenant: str, runs: Sequence[bytes]) -> list[RunOfSteps]:
+    """See `Store.load_steps`."""
+    found: list[RunOfSteps] = []
+    rows = await connection.fetch(_SQL["steps"], tenant, runs)
+    for uid, id, workflow, version, input, output, listed, outputs, last in rows:
+        names = listed.split("\x1e")
+        if outputs is not None and last == len(names) - 1:
+            stored = b"[%b]" % outputs[1:].replace(_NEXT, b",")
+            found.append((uid, id, workflow, version, input, output, names, stored))
+    return found

@@ -64,7 +64,8 @@ class PostgresStore(Reads, Writes):
         self.durable = "not known before it is opened"
         self._writer = Link(self._address, WRITE)
         self._tender = Link(self._address, WRITE)
-        self._readers: asyncio.Queue[Link] = asyncio.Queue()
+        # The one that was used last comes first: it is connected, and has its statements.
+        self._readers: asyncio.LifoQueue[Link] = asyncio.LifoQueue()
         for _ in range(READERS):
             self._readers.put_nowait(Link(self._address, READ))
         self._hints = Hints(self._address)

@@ -19,3 +19,15 @@ FROM runs AS r WHERE r.uid IN (VALUES /*rows*/ (?)) AND +r.tenant = ?
 SELECT j.kind, j.name, j.outcome, j.output, j.seq, j.generation, j.run, j.position
 FROM runs AS r CROSS JOIN main.journal AS j ON j.run = r.uid
 WHERE r.uid IN (VALUES /*rows*/ (?)) ORDER BY r.uid, j.position, j.generation
+
+-- Entry by entry in their order: the primary key of a journal is (run, position, generation). What is no such step, or is
+-- long, is empty, so that a run of very many entries is not collected.
+-- name: steps
+SELECT r.uid, r.id, r.workflow, r.version, r.input, r.output,
+       (SELECT CAST(group_concat(CASE WHEN j.kind = 'step' AND j.outcome = 'ok' AND length(j.position) = 1
+                                           AND length(j.output) <= 1024
+                                      THEN j.name || j.output ELSE '' END, x'1e') AS BLOB)
+        FROM main.journal AS j WHERE j.run = r.uid),
+       (SELECT j.position FROM main.journal AS j WHERE j.run = r.uid ORDER BY j.position DESC LIMIT 1)
+FROM runs AS r
+WHERE r.uid IN (VALUES /*rows*/ (?)) AND +r.tenant = ? AND r.status = 'succeeded' AND r.cuts IS NULL

@@ -1,0 +1,266 @@
+"""A first look at runs of steps says of a run that it fits only where the replay in full says so too."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import date
+from typing import Any
+
+import pytest
+
+import holdfast as hf
+from holdfast.engine.replaying import quick
+from holdfast.engine.replaying.checking import Checker
+from tests.engine.helpers import until_status
+
+
+@hf.step
+async def day(n: int) -> date:
+    return date(2026, 1, n)
+
+
+@hf.step
+async def double(n: int) -> int:
+    return 2 * n
+
+
+@hf.step(name="double")
+async def double_text(n: int) -> str:
+    raise AssertionError("a step is executed in a replay")
+
+
+@hf.step
+async def other(n: int) -> int:
+    raise AssertionError("a step is executed in a replay")
+
+
+@hf.step
+async def described(n: int) -> dict[str, Any]:
+    return {"n": n, "text": 'a "quoted", \x01 and \x1e; ünïcode'}
+
+
+async def sums(n: int) -> dict[str, Any]:
+    first = await day(n)
+    rest = [await double(k) for k in range(3)]
+    return {"year": first.year, "rest": rest, "more": await described(n)}
+
+
+async def _rest(n: int) -> dict[str, Any]:
+    return {"year": 2026, "rest": [0, 2, 4], "more": {"n": n, "text": 'a "quoted", \x01 and \x1e; ünïcode'}}
+
+
+async def same_in_another_way(n: int) -> dict[str, Any]:
+    first, rest = (await day(n)).year, []
+    while len(rest) < 3:
+        rest.append(await double(len(rest)))
+    return {"year": first, "rest": rest, "more": await described(1)}
+
+
+async def asks_for_less(n: int) -> dict[str, Any]:
+    await day(n)
+    return await _rest(n)
+
+
+async def asks_for_less_than_it_numbers(n: int) -> dict[str, Any]:
+    made = [double(k) for k in range(4)]
+    await day(n)
+    for one in made:
+        one.close()
+    return await _rest(n)
+
+
+async def asks_for_more(n: int) -> dict[str, Any]:
+    found = await sums(n)
+    with suppress(Exception):
+        await double(3)
+    return found
+
+
+async def asks_for_another(n: int) -> dict[str, Any]:
+    await day(n)
+    with suppress(BaseException):
+        await other(n)
+    return await _rest(n)
+
+
+async def numbers_in_another_order(n: int) -> dict[str, Any]:
+    later = double(0)
+    first = await day(n)
+    rest = [await later, await double(1), await double(2)]
+    return {"year": first.year, "rest": rest, "more": await described(n)}
+
+
+async def gives_another_type(n: int) -> dict[str, Any]:
+    await day(n)
+    for k in range(3):
+        with suppress(hf.PayloadError):
+            await double_text(k)
+    await described(n)
+    return await _rest(n)
+
+
+async def gives_another_result(n: int) -> dict[str, Any]:
+    return {**await sums(n), "year": 2027}
+
+
+async def fails(n: int) -> dict[str, Any]:
+    await sums(n)
+    raise ValueError("no")
+
+
+async def asks_for_the_time(n: int) -> dict[str, Any]:
+    found = await sums(n)
+    with suppress(BaseException):
+        hf.now()
+    return found
+
+
+async def asks_where_it_is(n: int) -> dict[str, Any]:
+    assert hf.current().run_id
+    return await sums(n)
+
+
+async def waits(n: int) -> dict[str, Any]:
+    try:
+        await asyncio.sleep(0)
+    finally:
+        found = await sums(n)
+    return found
+
+
+async def gathers(n: int) -> dict[str, Any]:
+    await day(n)
+    rest = await hf.gather(*(double(k) for k in range(3)))
+    return {"year": 2026, "rest": list(rest), "more": await described(n)}
+
+
+async def takes_the_time_it_may(n: int) -> dict[str, Any]:
+    async with asyncio.timeout(5):
+        return await sums(n)
+
+
+async def cancels_itself(n: int) -> dict[str, Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    return await sums(n)
+
+
+async def cancels_itself_and_waits(n: int) -> dict[str, Any]:
+    found = await cancels_itself(n)
+    await asyncio.sleep(0)
+    return found
+
+
+CHANGED: list[tuple[Callable[[int], Awaitable[dict[str, Any]]], str]] = [
+    (same_in_another_way, "fits"),
+    (asks_for_less, "breaks"),
+    (asks_for_less_than_it_numbers, "breaks"),
+    (asks_for_more, "breaks"),
+    (asks_for_another, "breaks"),
+    (numbers_in_another_order, "breaks"),
+    (gives_another_type, "breaks"),
+    (gives_another_result, "breaks"),
+    (fails, "breaks"),
+    (asks_for_the_time, "breaks"),
+    (asks_where_it_is, "fits"),
+    (waits, "fits"),
+    (gathers, "breaks"),
+    (takes_the_time_it_may, "fits"),
+    (cancels_itself, "fits"),
+    (cancels_itself_and_waits, "breaks"),
+]
+
+
+def code(fn: Callable[[int], Awaitable[dict[str, Any]]]) -> hf.Workflow[Any, Any]:
+    return hf.workflow(name="sums")(fn)
+
+
+async def recorded(client: hf.Client) -> None:
+    """Two runs of which one fits whatever is told of it at a first look, and the other has another input."""
+    async with hf.Worker(client, [code(sums)], drain=0):
+        for n in (1, 2):
+            await (await client.start(code(sums).options(id=f"sums-{n}"), n)).result()
+
+
+async def outcomes(client: hf.Client, workflow: hf.Workflow[Any, Any]) -> list[str]:
+    return [one.outcome async for one in client.replay_runs([workflow], runs=["sums-1"])]
+
+
+@pytest.mark.filterwarnings("ignore:coroutine")
+async def test_it_says_what_the_replay_in_full_says(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hf.connect(store_url) as client:
+        await recorded(client)
+        for fn, outcome in CHANGED:
+            assert await outcomes(client, code(fn)) == [outcome], fn.__name__
+        monkeypatch.setattr(quick.Quick, "_look", lambda self, runs: {})
+        for fn, outcome in CHANGED:
+            assert await outcomes(client, code(fn)) == [outcome], fn.__name__
+
+
+async def test_runs_that_fit_are_not_replayed_in_full(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    in_full = Checker.check
+
+    async def check(self: Checker, recordings: Any) -> Any:
+        looked.append(len(recordings))
+        return await in_full(self, recordings)
+
+    monkeypatch.setattr(Checker, "check", check)
+    async with hf.connect(store_url) as client:
+        await recorded(client)
+        both = [one async for one in client.replay_runs([code(sums)])]
+        assert [(one.run_id, one.outcome, one.entries) for one in both] == [
+            ("sums-2", "fits", 5),
+            ("sums-1", "fits", 5),
+        ]
+        assert looked == []
+        assert await outcomes(client, code(gives_another_result)) == ["breaks"]
+        assert looked == [1]
+
+
+async def test_code_that_strays_is_not_looked_at_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quick, "STRAYED_AT_MOST", 3)
+    looks: list[int] = []
+
+    async def looked(n: int) -> dict[str, Any]:
+        looks.append(n)
+        return await asks_where_it_is(n)
+
+    async with hf.connect("memory://") as client:
+        async with hf.Worker(client, [code(sums)], drain=0):
+            for _ in range(10):
+                await (await client.start(code(sums), 1)).result()
+        found = [one async for one in client.replay_runs([code(looked)])]
+        assert [one.outcome for one in found] == ["fits"] * 10
+        assert len(looks) == 10 + 4
+
+
+async def test_code_that_does_not_end_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+
+    async def never(n: int) -> dict[str, Any]:
+        looks.append(n)
+        while True:
+            pass
+
+    monkeypatch.setattr("holdfast.engine.replaying.checking.GRACE_SECONDS", 0.05)
+    async with hf.connect("memory://") as client:
+        await recorded(client)
+        found = [one async for one in client.replay_runs([code(never)], timeout="100ms")]
+        assert [one.outcome for one in found] == ["breaks"] * 2
+        assert len(looks) == 3
+
+
+async def test_an_open_run_is_none_that_is_looked_at() -> None:
+    @hf.workflow(name="sums")
+    async def open_still(n: int) -> int:
+        await day(n)
+        await hf.wait_for_event("never")
+        return n
+
+    async with hf.connect("memory://") as client, hf.Worker(client, [open_still], drain=0):
+        run = await client.start(open_still, 1)
+        await until_status(client, run.id, "waiting")
+        [found] = [one async for one in client.replay_runs([open_still])]
+        assert found.outcome == "goes on"
