@@ -130,6 +130,37 @@ async def test_a_batch_that_is_full_before_one_that_does_not_fit_is_let_through(
     assert await taken(store) == [("a", b'\x01{"docs":[1,2]}')]
 
 
+async def test_a_batch_is_no_larger_than_an_input_may_be(store: Store) -> None:
+    large = [b'\x01{"docs":["' + b"%d" % n * (6 << 20) + b'"]}' for n in range(3)]
+    (first,) = await begin(store, ruled("a", batch(100), input=large[0]))
+    assert (first.way, first.reason) == ("delayed", "it collects up to 100 items of 'k' for 10 s")
+    assert await ways(store, ruled("b", batch(100), input=large[1])) == ["merged"]
+    (third,) = await begin(store, ruled("c", batch(100), input=large[2]))
+    assert third.way == "delayed"
+    assert third.reason == (
+        "the batch before it would have had more than 16 MiB with it; it collects up to 100 items of 'k' for 10 s"
+    )
+    assert (await diverted(store, id="c"))[0].reason == third.reason
+    assert await taken(store) == [("a", large[0][:-2] + b"," + large[1][len(b'\x01{"docs":[') :])]
+    found = await begin(store, *(ruled(f"d{n}", batch(100), input=large[0]) for n in range(4)))
+    assert [one.way for one in found] == ["merged", "delayed", "merged", "delayed"]
+    assert await ids(store) == ["c", "d1"]
+    await forward(store, 11 * SECOND)
+    await promote(store)
+    assert await taken(store) == [("d3", large[0])]
+
+
+async def test_a_batch_that_has_no_room_left_waits_for_its_limit(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.store.start_planning.MAX_PAYLOAD_BYTES", 3 * len(b'\x01{"docs":[0]}'))
+    collecting = batch(100, within=10 * MINUTE)
+    found = await begin(store, *(ruled(f"r{n}", collecting, n, rate=rate(1)) for n in range(7)))
+    assert [one.way for one in found] == ["delayed", "merged", "merged"] * 2 + ["delayed"]
+    assert await taken(store) == [("r0", b'\x01{"docs":[0,1,2]}')]
+    await forward(store, MINUTE)
+    assert await promote(store) == 1
+    assert await taken(store) == [("r3", b'\x01{"docs":[3,4,5]}')]
+
+
 async def test_items_that_nobody_here_can_read_are_kept_as_they_are(store: Store) -> None:
     for n, sealed in enumerate((b"\x02sealed\n1", b"\x03apart", b'\x01{"docs":[3]}')):
         await begin(store, ruled(f"r{n}", batch(), input=sealed))

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from holdfast.model.payload import MAX_PAYLOAD_BYTES
 from holdfast.model.run import instant
+
+NO_ROOM = "no room"
+"""As the mode of a batch: the one before it would have become larger than an input may be."""
 
 
 def reason_of(
@@ -15,7 +19,7 @@ def reason_of(
     Args:
         way: what became of the start.
         rule: by which rule.
-        mode: of the rule.
+        mode: of the rule; `NO_ROOM` for a batch that was begun since the one before it would have been too large.
         key: of the rule; empty for the only one.
         run_id: of the run that it was merged into, or because of which it was dropped.
         most: how many runs a limit lets start, or items a batch collects.
@@ -26,7 +30,10 @@ def reason_of(
     if rule == "batch":
         if way == "merged":
             return f"its items went into run {run_id!r}"
-        return f"it collects up to {most:,} items{of} for {_span(span_us)}"
+        collects = f"it collects up to {most:,} items{of} for {_span(span_us)}"
+        if mode == NO_ROOM:
+            return f"the batch before it would have had more than {MAX_PAYLOAD_BYTES // 2**20} MiB with it; {collects}"
+        return collects
     if rule == "rate_limit":
         said = f"at most {most:,} runs{of} start in {_span(span_us)}"
         return said if due_at is None else f"{said}: it starts at {_when(due_at)}"

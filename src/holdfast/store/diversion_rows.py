@@ -52,7 +52,7 @@ class KeptDiversion(NamedTuple):
 
     Attributes:
         id: None for the uid in hexadecimal.
-        mode: of the rule.
+        mode: of the rule, see `reason_of`.
         run: the run that it was merged into, or because of which it was dropped; None for none.
         run_id: its id; None for ``run`` in hexadecimal.
         most: how many runs a limit lets start, or items a batch collects.

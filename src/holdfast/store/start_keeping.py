@@ -27,6 +27,7 @@ class GatherState(msgspec.Struct, gc=False):
         first_at: when the first of its starts came.
         due_at: until then starts are merged into it.
         items: so many a batch has.
+        size_bytes: of the inputs that a batch is made of.
         collects: its version, while it takes more in.
         rate: the limit that it will be counted against then.
         newest: the start whose input takes the place of the run's, when a debounce lets it through.
@@ -39,6 +40,7 @@ class GatherState(msgspec.Struct, gc=False):
     first_at: int = 0
     due_at: int = 0
     items: int = 0
+    size_bytes: int = 0
     collects: str | None = None
     rate: bytes | None = None
     newest: bytes | None = None
@@ -55,8 +57,8 @@ class GatherState(msgspec.Struct, gc=False):
         """The columns that are stored."""
         assert self.run is not None
         return (
-            self.id, self.run, short_id(self.run, self.run_id), self.first_at, self.due_at, self.items, self.collects,
-            self.rate, self.newest,
+            self.id, self.run, short_id(self.run, self.run_id), self.first_at, self.due_at, self.items, self.size_bytes,
+            self.collects, self.rate, self.newest,
         )  # fmt: skip
 
 

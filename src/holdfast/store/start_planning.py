@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from holdfast.model.diverting import reason_of
+from holdfast.model.diverting import NO_ROOM, reason_of
+from holdfast.model.payload import MAX_PAYLOAD_BYTES
 from holdfast.store.diversion_rows import short_id
 from holdfast.store.operations import Gather, Rate, Start, Started, Way
 from holdfast.store.start_keeping import Cancelling, Closing, GatherState, Made, Plan
@@ -103,22 +104,26 @@ class _Planner:
         return self._note(start, "merged", gather, "trailing", run, state.run_id, due)
 
     def _collect(self, start: Start, gather: Gather, state: GatherState) -> Started:
-        run, items = state.run, state.items
-        if run is not None and state.collects is not None and (
-            state.collects != start.version or items + gather.items > gather.most
-        ):  # fmt: skip
-            self._close_batch(state)
+        run, items, size_bytes = state.run, state.items, len(start.input)
+        mode = ""
+        if run is not None and state.collects is not None:
+            if state.collects != start.version or items + gather.items > gather.most:
+                self._close_batch(state)
+            elif state.size_bytes + size_bytes > MAX_PAYLOAD_BYTES:
+                self._close_batch(state)
+                mode = NO_ROOM
         if run is None or state.collects is None:
             due = None if gather.items >= gather.most else self._now + gather.wait_us
-            result = self._make(start, gather, state, due)
+            result = self._make(start, gather, state, due, mode)
             if result.created:
-                state.items = gather.items
+                state.items, state.size_bytes = gather.items, size_bytes
             return result
         made = self.plan.made.get(run)
         if made is not None:
             made.more.append(start.input)
         due = state.due_at
         state.items = items + gather.items
+        state.size_bytes += size_bytes
         state.changed = True
         if state.items >= gather.most:
             due = self._close_batch(state)
@@ -148,7 +153,9 @@ class _Planner:
         """Have the row of a limit there when a run is due that it will be asked about."""
         limit.over_at, limit.changed = max(limit.over_at, at + limit.period), True
 
-    def _make(self, start: Start, gather: Gather | None, state: GatherState | None, due: int | None = None) -> Started:
+    def _make(
+        self, start: Start, gather: Gather | None, state: GatherState | None, due: int | None = None, mode: str = ""
+    ) -> Started:
         """Make a run of a start: at once, when the rule says, or when its limit admits it."""
         limit, now, uid = start.rate, self._now, start.uid
         rule: Gather | Rate | None = None if due is None else gather
@@ -177,7 +184,8 @@ class _Planner:
             state.open = state.changed = True
         if rule is None:
             return Started(True, uid, start.workflow, start.input)
-        return self._note(start, "delayed", rule, rule.mode if isinstance(rule, Gather) else "", uid, start.id, at)
+        mode = mode or rule.mode if isinstance(rule, Gather) else ""
+        return self._note(start, "delayed", rule, mode, uid, start.id, at)
 
     def _note(
         self,

@@ -926,6 +926,7 @@ CREATE TABLE holdfast.gathers (                           -- the run that is mad
     first_at bigint NOT NULL,                             -- when the first of its starts came
     due_at bigint NOT NULL,                               -- until then starts are merged into it
     items bigint NOT NULL,                                -- so many a batch has
+    size_bytes bigint NOT NULL,                           -- of the inputs that it is made of
     version text COLLATE "C",                             -- while it takes more in
     rate bytea,                                           -- the limit that it is counted against then
     newest bytea                                          -- the start whose input takes the place of the run's then
@@ -1096,8 +1097,8 @@ CREATE TYPE holdfast.limit_row AS (
     id bytea, most bigint, period_us bigint, log bytea, planned bytea, over_at bigint
 );
 CREATE TYPE holdfast.gather_row AS (
-    id bytea, run bytea, run_id text, first_at bigint, due_at bigint, items bigint, version text, rate bytea,
-    newest bytea
+    id bytea, run bytea, run_id text, first_at bigint, due_at bigint, items bigint, size_bytes bigint,
+    version text, rate bytea, newest bytea
 );
 CREATE TYPE holdfast.parked_row AS (
     run bytea, wake_at bigint, queue text, workflow text, version text, protocol integer, rank bigint, lane bytea,

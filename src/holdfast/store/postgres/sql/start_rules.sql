@@ -19,15 +19,15 @@ ORDER BY wake_at, run LIMIT $1
 -- Ids come as one value, 16 bytes each: an array of them costs the caller more than all the rest.
 -- DO UPDATE locks the row that is there, and WHERE false leaves it as it is; what was made comes back.
 -- name: lock_gathers
-INSERT INTO holdfast.gathers (id, first_at, due_at, items)
-SELECT v.id, 0, 0, 0
+INSERT INTO holdfast.gathers (id, first_at, due_at, items, size_bytes)
+SELECT v.id, 0, 0, 0, 0
 FROM (SELECT substr($1::bytea, 16 * n + 1, 16) AS id FROM generate_series(0, length($1::bytea) / 16 - 1) AS n) AS v
 ORDER BY v.id
 ON CONFLICT (id) DO UPDATE SET items = gathers.items WHERE false
 RETURNING id
 
 -- name: find_gathers
-SELECT g.id, g.run, g.run_id, g.first_at, g.due_at, g.items, g.version, g.rate, g.newest
+SELECT g.id, g.run, g.run_id, g.first_at, g.due_at, g.items, g.size_bytes, g.version, g.rate, g.newest
 FROM (SELECT substr($1::bytea, 16 * n + 1, 16) AS id FROM generate_series(0, length($1::bytea) / 16 - 1) AS n) AS v
 CROSS JOIN LATERAL (SELECT * FROM holdfast.gathers AS g WHERE g.id = v.id OFFSET 0) AS g
 
@@ -110,8 +110,8 @@ FROM unnest($1::holdfast.limit_row[]) AS v WHERE l.id BETWEEN v.id AND v.id
 
 -- name: set_gathers
 UPDATE holdfast.gathers AS g
-SET run = v.run, run_id = v.run_id, first_at = v.first_at, due_at = v.due_at, items = v.items, version = v.version,
-    rate = v.rate, newest = v.newest
+SET run = v.run, run_id = v.run_id, first_at = v.first_at, due_at = v.due_at, items = v.items, size_bytes = v.size_bytes,
+    version = v.version, rate = v.rate, newest = v.newest
 FROM unnest($1::holdfast.gather_row[]) AS v WHERE g.id BETWEEN v.id AND v.id
 
 -- Runs take nothing more in.

@@ -20,6 +20,7 @@ CREATE TABLE gathers (                                    -- the run that is mad
     first_at INTEGER NOT NULL,                            -- when the first of its starts came
     due_at INTEGER NOT NULL,                              -- until then starts are merged into it
     items INTEGER NOT NULL,                               -- so many a batch has
+    size_bytes INTEGER NOT NULL,                          -- of the inputs that it is made of
     version TEXT,                                         -- while it takes more in
     rate BLOB,                                            -- the limit that it is counted against then
     newest BLOB                                           -- the start whose input takes the place of the run's then

@@ -22,7 +22,7 @@ SELECT d.tenant, d.uid, d.id, d.workflow, d.version, d.way, d.rule, d.mode, d.ke
 FROM (VALUES /*rows*/ (?, ?)) AS v JOIN diversions AS d ON d.tenant = v.column1 AND d.uid = v.column2
 
 -- name: find_gathers
-SELECT g.id, g.run, g.run_id, g.first_at, g.due_at, g.items, g.version, g.rate, g.newest
+SELECT g.id, g.run, g.run_id, g.first_at, g.due_at, g.items, g.size_bytes, g.version, g.rate, g.newest
 FROM (VALUES /*rows*/ (?)) AS v JOIN gathers AS g ON g.id = v.column1
 
 -- name: find_singletons
@@ -39,11 +39,11 @@ ON CONFLICT (id) DO UPDATE SET most = excluded.most, period_us = excluded.period
                                planned = excluded.planned, over_at = excluded.over_at
 
 -- name: put_gathers
-INSERT INTO gathers (id, run, run_id, first_at, due_at, items, version, rate, newest)
-VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO gathers (id, run, run_id, first_at, due_at, items, size_bytes, version, rate, newest)
+VALUES /*rows*/ (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET run = excluded.run, run_id = excluded.run_id, first_at = excluded.first_at,
-                               due_at = excluded.due_at, items = excluded.items, version = excluded.version,
-                               rate = excluded.rate, newest = excluded.newest
+                               due_at = excluded.due_at, items = excluded.items, size_bytes = excluded.size_bytes,
+                               version = excluded.version, rate = excluded.rate, newest = excluded.newest
 
 -- Runs take nothing more in.
 -- name: end_gathers
