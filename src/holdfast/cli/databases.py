@@ -159,33 +159,17 @@ async def migrate(url: str) -> Migrated:
 
 
 async def _migrate_postgres(url: str) -> Migrated:
-    from holdfast.store.postgres import schema
-    from holdfast.store.postgres.address import read_address
-    from holdfast.store.postgres.connection import connect
-    from holdfast.store.postgres.errors import translate
+    from holdfast.store.postgres.store import PostgresStore
 
-    address = read_address(url)
-    connection = await connect(address)
-    applied: list[str] = []
+    store = PostgresStore(url)
     try:
-        before = await schema.status(connection, address.where)
-        async with connection.transaction():
-            await schema.prepare(connection, address.where)
-        while before.version > 0:
-            async with connection.transaction():
-                name = await schema.step(connection, address.where)
-            if name is None:
-                break
-            applied.append(name)
-        after = await schema.status(connection, address.where)
-        schema.check(after, address.where)
-    except Exception as error:
-        ours = translate(error, address.where)
-        if ours is error:
-            raise
-        raise ours from error
+        before = await store.schema_status()
+        if before.version == 0:
+            await store.open()
+        applied = await store.migrate()
+        after = await store.schema_status()
     finally:
-        await connection.close()
+        await store.close()
     return Migrated(before.version, after.version, tuple(applied), None)
 
 

@@ -13,6 +13,7 @@ import asyncpg
 from holdfast.errors import StoreError
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.errors import Again
+from holdfast.store.postgres.giving_way import lock
 from holdfast.store.sql import statements
 
 _SQL = statements("holdfast.store.postgres", "roles.sql")
@@ -22,7 +23,7 @@ _MEANWHILE = (
     asyncpg.DuplicateObjectError,
     asyncpg.InternalServerError,  # tuple concurrently updated
 )
-"""What is raised when a process in another database makes the same roles."""
+"""What is raised when another process makes or changes the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,20 +120,46 @@ async def make(connection: Connection) -> None:
         raise Again(str(error)) from error
 
 
-async def admit(connection: Connection) -> None:
-    """Give the roles their rights in this database, if they are there and it is ours to give them."""
+async def begin(connection: Connection) -> list[str]:
+    """Give the roles what is no table's, if they are there and it is ours to give them. Call it in a transaction.
+
+    Returns:
+        The tables that lack something, in the order in which they are to be given it.
+    """
     found = await look(connection)
-    if found.owns and found.engine and found.reader and not found.admitted:
-        await connection.execute(_SQL["admit"])
+    if not (found.owns and found.engine and found.reader and not found.admitted):
+        return []
+    await _meanwhile(connection, _SQL["admit"])
+    return [row["name"] for row in await connection.fetch(_SQL["lacking"])]
+
+
+async def admit(table: str, connection: Connection, wait_ms: int) -> None:
+    """Give the roles their rights to one table. Call it in a transaction of its own: see `giving_way`.
+
+    Raises:
+        Again: the table is in use, or another process changes its rights just now.
+    """
+    await lock(connection, [table], wait_ms)
+    for row in await connection.fetch(_SQL["lacking"]):
+        if row["name"] == table:
+            await _meanwhile(connection, row["admit"])
+
+
+async def _meanwhile(connection: Connection, statement: str) -> None:
+    try:
+        await connection.execute(statement)
+    except _MEANWHILE as error:
+        raise Again(str(error)) from error
 
 
 def check_engine(found: Roles, where: str) -> None:
     """See that whoever is connected may work as the engine.
 
     Raises:
-        StoreError: they see no rows, or may not even look.
+        StoreError: they see no rows, may not even look, or their role lacks rights to a table that is new.
     """
-    if found.made and not (found.enters and found.sees_all):
+    lacks = found.is_engine and not found.owns and not found.admitted
+    if found.made and (lacks or not (found.enters and found.sees_all)):
         raise StoreError(
             f"{where}: the user {found.me} may not work as the engine; an administrator has to run: {found.wanted()}"
             if found.wanted()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from importlib.resources import files
 
 from holdfast.errors import NotOurs, SchemaTooNew, SchemaTooOld
 from holdfast.store.base import SchemaStatus
 from holdfast.store.migrations import Migration, migrations
-from holdfast.store.postgres import roles
-from holdfast.store.postgres.connection import Connection
+from holdfast.store.postgres import giving_way, roles
+from holdfast.store.postgres.connection import Connection, Link
 from holdfast.store.sql import statements
 
 _SQL = statements("holdfast.store.postgres", "schema.sql")
+
+_NAMED = re.compile(r"\bholdfast\.(\w+)")
+"""What a migration names: tables, indexes, and what is neither."""
 
 
 def known_migrations() -> tuple[Migration, ...]:
@@ -73,11 +78,18 @@ def check(found: SchemaStatus, where: str) -> None:
         )
 
 
-async def step(connection: Connection, where: str) -> str | None:
-    """Apply the next migration, if one is pending. Call it inside a transaction.
+async def step(connection: Connection, where: str, wait_ms: int) -> str | None:
+    """Apply the next migration, if one is pending. Call it inside a transaction: see `giving_way`.
+
+    Args:
+        where: the database's address, without its password.
+        wait_ms: how long to wait for each table that it changes.
 
     Returns:
         Its name, or None when there is nothing left to do.
+
+    Raises:
+        Again: a table is in use.
     """
     await connection.execute(_SQL["lock"])
     found = await status(connection, where)
@@ -85,18 +97,31 @@ async def step(connection: Connection, where: str) -> str | None:
         check(found, where)
     for migration in known_migrations():
         if migration.number > found.version:
+            # Before it changes anything, all that it names: what it began would be lost when it gives way.
+            named = await connection.fetch(_SQL["tables"], sorted(set(_NAMED.findall(migration.sql))))
+            await giving_way.lock(connection, [row["name"] for row in named], wait_ms)
             await connection.execute(migration.sql)
             await connection.execute(_SQL["set_version"], migration.number)
             return migration.name
     return None
 
 
-async def admit(connection: Connection) -> None:
-    """Give the roles their rights, one process at a time. Call it inside a transaction."""
-    if (await roles.look(connection)).admitted:
-        return
-    await connection.execute(_SQL["lock"])
-    await roles.admit(connection)
+async def admit(link: Link, where: str) -> None:
+    """Give the roles their rights: first what is no table's, then table by table, each in a transaction of its own.
+
+    Raises:
+        StoreUnavailable: a table was in use all the time; those before it have all of their rights.
+    """
+    what = "giving the roles their rights"
+
+    async def begin(connection: Connection, wait_ms: int) -> list[str]:
+        if (await roles.look(connection)).admitted:
+            return []
+        await connection.execute(_SQL["lock"])
+        return await roles.begin(connection)
+
+    for table in await giving_way.patiently(link, begin, where, what):
+        await giving_way.patiently(link, partial(roles.admit, table), where, what)
 
 
 async def durable(connection: Connection) -> str:

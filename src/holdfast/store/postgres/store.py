@@ -26,6 +26,7 @@ from holdfast.store.postgres.connection import READ, WRITE, Connection, Link
 from holdfast.store.postgres.conversations import PostgresConversations
 from holdfast.store.postgres.diversions import PostgresDiversions
 from holdfast.store.postgres.errors import Again
+from holdfast.store.postgres.giving_way import patiently
 from holdfast.store.postgres.graphs import PostgresGraphs
 from holdfast.store.postgres.heart import PostgresHeart
 from holdfast.store.postgres.hints import Hints
@@ -248,7 +249,7 @@ class PostgresStore(Reads, Writes):
     async def _make_roles(self) -> None:
         """Make the roles and give them their rights, where we may. Roles belong to the cluster: by themselves, soon."""
         await self._tend(roles.make)
-        await self._tend(lambda connection: schema.admit(connection))
+        await schema.admit(self._tender, self._address.where)
 
     async def schema_status(self) -> SchemaStatus:
         """The schema in the database; also before it is opened."""
@@ -260,9 +261,12 @@ class PostgresStore(Reads, Writes):
 
         Returns:
             The names of those that were applied.
+
+        Raises:
+            StoreUnavailable: a table that one changes was in use all the time; those before it are applied.
         """
-        done = []
-        while name := await self._tend(lambda c: schema.step(c, self._address.where)):
+        where, done = self._address.where, []
+        while name := await patiently(self._tender, lambda c, wait: schema.step(c, where, wait), where, "a migration"):
             done.append(name)
         await self._make_roles()
         return done

@@ -19,6 +19,16 @@ SELECT version FROM holdfast.meta
 -- name: set_version
 INSERT INTO holdfast.meta (version) VALUES ($1) ON CONFLICT (one) DO UPDATE SET version = excluded.version
 
+-- The tables among these names, and those of indexes among them, in one order for everybody.
+-- name: tables
+SELECT DISTINCT t.oid::regclass::text COLLATE "C" AS name
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
+JOIN pg_class AS t ON t.oid = coalesce(i.indrelid, c.oid)
+WHERE n.nspname = 'holdfast' AND t.relkind = 'r' AND c.relname = ANY ($1::text[])
+ORDER BY 1
+
 -- name: durable
 SELECT format('fsync=%s, synchronous_commit=%s, full_page_writes=%s', current_setting('fsync'),
               current_setting('synchronous_commit'), current_setting('full_page_writes'))
