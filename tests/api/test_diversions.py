@@ -83,7 +83,10 @@ async def test_a_merged_start_is_answered_with_the_run_it_went_into(shop: Served
     assert merged.headers["location"].endswith(f"{V1}/runs/i-1")
     once = {"input": {"docs": [{"customer": "bob"}]}, "id": "i-2"}
     await http.post(runs("index"), json={"input": {"docs": [{"customer": "bob"}]}, "id": "i-0"})
-    assert [(await http.post(runs("index"), json=once)).json()["run"] for _ in range(3)] == ["i-0"] * 3
+    answers = [(await http.post(runs("index"), json=once)).json() for _ in range(3)]
+    assert [(one["run"], one["diversion"]) for one in answers] == [("i-0", answers[0]["diversion"])] * 3
+    asked = (await http.get(f"{V1}/audit", params={"action": "run"})).json()["items"]
+    assert [one["target"] for one in asked].count("i-2") == 1
     assert "2 starts so far" in (await http.get(f"{V1}/runs/i-0/explain")).json()["text"]
     many = {"items": [{"input": {"docs": [{"customer": name}]}} for name in ("ada", "cleo", "cleo")]}
     answer = (await http.post(f"{runs('index')}:batch", json=many)).json()["items"]

@@ -390,6 +390,56 @@ async def test_an_id_that_exists_is_that_run_whatever_was_merged_into_it(store: 
     assert await taken(store) == [("a", b'\x01{"docs":[1,2,3]}')]
 
 
+async def test_the_items_of_an_id_go_into_a_batch_once(store: Store) -> None:
+    await begin(store, ruled("a", batch(9), 1))
+    first = ruled("x", batch(9), 2)
+    (merged,) = await begin(store, first)
+    again, twin = ruled("x", batch(9), 2), ruled("x", batch(9), 2)
+    found = await begin(store, again, ruled("b", batch(9), 3), twin)
+    assert [(one.way, one.run_id, one.diversion) for one in found] == [
+        ("merged", "a", first.uid),
+        ("merged", "a", None),
+        ("merged", "a", first.uid),
+    ]
+    assert (found[0].reason, found[0].uid) == (merged.reason, merged.uid)
+    assert await begin(store, first) == [merged]
+    assert await begin(store, again) == found[:1]
+    await forward(store, 11 * SECOND)
+    await promote(store)
+    assert await begin(store, ruled("x", batch(9), 2)) == found[:1]
+    assert await taken(store) == [("a", b'\x01{"docs":[1,2,3]}')]
+    assert [row.id for row in await diverted(store)] == ["a", "x", "b"]
+
+
+async def test_two_starts_of_an_id_in_one_commit_put_its_items_in_once(store: Store) -> None:
+    await begin(store, ruled("a", batch(9), 1))
+    first, second = ruled("x", batch(9), 2), ruled("x", batch(9), 2)
+    found = await begin(store, first, second)
+    assert [(one.way, one.run_id, one.diversion) for one in found] == [
+        ("merged", "a", None),
+        ("merged", "a", first.uid),
+    ]
+    assert await begin(store, second) == found[1:]
+
+
+async def test_an_id_that_was_made_up_is_known_as_one_that_was_given(store: Store) -> None:
+    await begin(store, ruled("a", batch(9), 1))
+    made_up = ruled("", batch(9), 2)
+    made_up = made_up._replace(id=made_up.uid.hex())
+    assert await ways(store, made_up) == ["merged"]
+    (found,) = await begin(store, ruled(made_up.id, batch(9), 2))
+    assert (found.way, found.run_id, found.diversion) == ("merged", "a", made_up.uid)
+
+
+async def test_an_id_is_asked_for_anew_where_another_workflow_or_rule_had_it(store: Store) -> None:
+    await begin(store, ruled("a", batch(9), 1), ruled("q", trailing()))
+    assert await ways(store, ruled("x", trailing(), 1), ruled("y", batch(9), 1)) == ["merged", "merged"]
+    found = await begin(store, ruled("x", batch(9), 2), ruled("y", batch(9, "z"), 1, workflow="other"))
+    assert [(one.way, one.diversion) for one in found] == [("merged", None), ("delayed", None)]
+    (same,) = await begin(store, ruled("y", trailing(), 5))
+    assert (same.way, same.run_id, same.diversion) == ("started", "", None)  # a run has it now
+
+
 async def test_plain_starts_know_nothing_of_rules(store: Store) -> None:
     await begin(store, *(start(f"r{n}") for n in range(3)))
     for table in ("diversions", "gathers", "start_limits"):

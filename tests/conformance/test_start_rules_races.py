@@ -198,6 +198,18 @@ async def test_a_batch_that_waits_for_its_own_first_try_is_counted_once(
     assert len(await diverted(store)) == 2
 
 
+async def test_two_who_bring_the_items_of_one_id_at_once_bring_them_once(
+    store: Store, other: Remote, postgres_database: str
+) -> None:
+    await begin(store, ruled("a", batch(9), 1))
+    theirs, ours = ruled("x", batch(9), 2), ruled("x", batch(9), 2)
+    _, found = await after(postgres_database, other, Batch(starts=[theirs]), begin(store, ours))
+    assert [(one.way, one.run_id, one.diversion) for one in found] == [("merged", "a", theirs.uid)]
+    await forward(store, 11 * SECOND)
+    await promote(store)
+    assert await taken(store) == [("a", b'\x01{"docs":[1,2]}')]
+
+
 async def test_who_is_cancelled_while_a_start_is_merged_into_it_has_what_was_merged(
     store: Store, other: Remote, postgres_database: str
 ) -> None:

@@ -106,10 +106,7 @@ class TenantClient(Client):
         )
         if caller() is not None:
             start = under_caller(start)
-        before = None if options.id is None else await self._put_in_before(start)
-        if before is not None:
-            return before[0], False, diverted(*before)
-        made = options.id is None or not await self._patiently(self.reads.find_runs(self.tenant, [options.id]))
+        made = await self._any_new([start], [options])
         committer = self.core.committer
         future: asyncio.Future[Started] = committer.submit("starts", start)
         if made:

@@ -325,24 +325,15 @@ class Client(
         ]
         if caller() is not None:
             starts = [under_caller(start) for start in starts]
-        before = {
-            start.uid: merged
-            for start, option in zip(starts, options, strict=True)
-            if option.id is not None and (merged := await self._put_in_before(start)) is not None
-        }
-        given_starts, starts = starts, [start for start in starts if start.uid not in before]
-        if not starts:
-            return [self._handle(workflow, *before[start.uid]) for start in given_starts]
         made = True
         said: dict[str, Any] = {}
         if self.actor is not None:
-            made = await self._any_new(options)
+            made = await self._any_new(starts, options)
             said = dict(detail) if detail is not None else _said(starts, options[0])
         target = starts[0].id if len(starts) == 1 else known.name
         stored = [await self._set_apart(start) for start in starts]
         results = await self._submitted(stored, action, target, said, made=made)
-        became = before | {start.uid: (start, found) for start, found in zip(starts, results, strict=True)}
-        return [self._handle(workflow, *became[start.uid]) for start in given_starts]
+        return [self._handle(workflow, start, found) for start, found in zip(starts, results, strict=True)]
 
     async def _set_apart(self, start: Start) -> Start:
         """The start with its input where large ones are kept, unless others may be put together with it."""
@@ -350,12 +341,16 @@ class Client(
             return start
         return start._replace(input=await self.core.set_apart(start.input))
 
-    async def _any_new(self, options: Sequence[StartOptions]) -> bool:
-        """Whether a start makes a run, and is to be recorded: one whose id exists changes nothing."""
+    async def _any_new(self, starts: Sequence[Start], options: Sequence[StartOptions]) -> bool:
+        """Whether a start is to be recorded: one whose id exists, or went into a batch before, changes nothing."""
         ids = [option.id for option in options if option.id is not None]
         if len(ids) < len(options):
             return True
-        return len(await self._patiently(self.reads.find_runs(self.tenant, ids))) < len(set(ids))
+        known = {row.id for row in await self._patiently(self.reads.find_runs(self.tenant, ids))}
+        for start in starts:
+            if start.id not in known and not await self._was_put_in(start):
+                return True
+        return False
 
     def _handle(self, workflow: Workflow[Any, R] | None, start: Start, found: Started) -> RunHandle[R]:
         what_became = diverted(start, found)

@@ -85,7 +85,7 @@ def diverted(start: Start, found: Started) -> Diverted | None:
         rule, key = (None, "") if gather is None else (gather.rule, gather.key)
     elif found.way == "dropped" and limit is not None:
         rule, key = "rate_limit", limit.key
-    return Diverted(found.way, found.reason, rule, key, found.run_id, start.uid.hex())
+    return Diverted(found.way, found.reason, rule, key, found.run_id, (found.diversion or start.uid).hex())
 
 
 def diversion_view(row: DiversionRow) -> DiversionView:

@@ -109,20 +109,14 @@ class Diversions(Part):
             raise no_diversion(self.tenant, id)
         return row
 
-    async def _put_in_before(self, start: Start) -> tuple[Start, Started] | None:
-        """What became of a start whose id was put into a batch before: its items are not put in once more."""
+    async def _was_put_in(self, start: Start) -> bool:
+        """Whether the id of a start went into a batch of its workflow before."""
         if start.gather is None or start.gather.rule != "batch":
-            return None
-        found = await self._patiently(
-            self.reads.diversions.list_diversions(self.tenant, limit=1, id=start.id, way="merged", rule="batch")
+            return False
+        asked = self.reads.diversions.list_diversions(
+            self.tenant, limit=1, id=start.id, workflow=start.workflow, way="merged", rule="batch"
         )
-        if not found or found[0].workflow != start.workflow:
-            return None
-        [row] = found
-        runs = await self._patiently(self.reads.find_runs(self.tenant, [row.run_id]))
-        uid = runs[0].uid if runs else b""
-        merged = Started(False, uid, row.workflow, start.input, "merged", row.reason, row.run_id)
-        return start._replace(uid=row.uid), merged
+        return bool(await self._patiently(asked))
 
     async def _start_of(self, row: DiversionRow) -> Start:
         """The start that a dropped one is, without the rules."""

@@ -152,6 +152,7 @@ class Started(NamedTuple):
         reason: why, in words, unless it is "started".
         run_id: the id of the run ``uid``, where that is another start's.
         due_at: when the run is to start, as a rule planned it; None where none did.
+        diversion: the start of this id that was merged or dropped, where that is another; None for this one, or none.
     """
 
     created: bool
@@ -162,6 +163,7 @@ class Started(NamedTuple):
     reason: str = ""
     run_id: str = ""
     due_at: int | None = None
+    diversion: bytes | None = None
 
 
 class Checkpoint(NamedTuple):

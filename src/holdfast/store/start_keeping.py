@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from holdfast.model.failure import encode_failure
 from holdfast.model.gathered import join_inputs
 from holdfast.model.notes import Note, encode_note
 from holdfast.store.diversion_rows import KeptDiversion, long_id, short_id
+from holdfast.store.diversions import uid_in
 from holdfast.store.operations import Control, Refusal, Start, Started
 
 _INPUT, _DUE = Start._fields.index("input"), Start._fields.index("due_at")
@@ -170,8 +171,10 @@ def existing(start: Start, uid: bytes, workflow: str, stored: bytes) -> Started:
 
 def again(start: Start, row: KeptDiversion) -> Started:
     """What a start was given whose diversion is known, and which made no run of its own."""
-    known = row.shown()
-    return Started(False, row.run or b"", start.workflow, start.input, row.way, known.reason, known.run_id, row.due_at)
+    known, diversion = row.shown(), None if row.uid == start.uid else row.uid
+    return Started(
+        False, row.run or b"", start.workflow, start.input, row.way, known.reason, known.run_id, row.due_at, diversion
+    )
 
 
 def delayed(known: Started, row: KeptDiversion) -> Started:
@@ -185,7 +188,7 @@ def share_with_twins(results: dict[bytes, Started | Refusal]) -> None:
         if isinstance(found, Started) and not found.created and found.way == "started":
             first = results.get(found.uid)
             if isinstance(first, Started) and not first.created:
-                results[uid] = first
+                results[uid] = first._replace(diversion=first.diversion or found.uid)
 
 
 def all_new(starts: Sequence[Start]) -> bool:
@@ -205,6 +208,42 @@ def own_ids(starts: Sequence[Start]) -> tuple[list[Start], list[Start]]:
     for start in starts:
         (own if start.id == start.uid.hex() else others).append(start)
     return own, others
+
+
+def putting_in(starts: Iterable[Start], known: Container[bytes]) -> list[Start]:
+    """Starts that bring items to a batch under an id that was given: once, whoever else brings them under it.
+
+    Args:
+        starts: any.
+        known: the uids of those of which something is known.
+    """
+    return [
+        start
+        for start in starts
+        if start.gather is not None
+        and start.gather.rule == "batch"
+        and start.uid not in known
+        and start.id != start.uid.hex()
+    ]
+
+
+def put_in(starts: Sequence[Start], named: Iterable[Any], made_up: Iterable[Any]) -> dict[bytes, KeptDiversion]:
+    """By which diversion the items of a start were put into a batch before, by the start's uid.
+
+    Args:
+        starts: those that ask.
+        named: the uid of one of them, and the columns of a diversion that asked for its id; in order of these.
+        made_up: the columns of diversions whose uid in hexadecimal is an id that is asked for.
+    """
+    asking = {start.uid: start for start in starts}
+    rows = [(asking[uid], KeptDiversion._make(row)) for uid, *row in named]
+    by_uid = {row[1]: KeptDiversion._make(row) for row in made_up}
+    rows += [(start, by_uid[uid]) for start in starts if (uid := uid_in(start.id)) in by_uid]
+    return {
+        start.uid: row
+        for start, row in rows
+        if (row.way, row.rule, row.tenant, row.workflow) == ("merged", "batch", start.tenant, start.workflow)
+    }
 
 
 def cancellation(one: Cancelling, at: int) -> Control:

@@ -12,6 +12,7 @@ from typing import Any
 from holdfast.model.gathered import join_inputs
 from holdfast.model.lanes import Join
 from holdfast.store.diversion_rows import KeptDiversion
+from holdfast.store.diversions import uid_in
 from holdfast.store.operations import LOST, Batch, Control, Controlled, Rate, Refusal, Start, Started
 from holdfast.store.postgres.claim import LOWEST, RULED, Heads
 from holdfast.store.postgres.connection import Connection
@@ -29,6 +30,8 @@ from holdfast.store.start_keeping import (
     existing,
     is_ruled,
     own_ids,
+    put_in,
+    putting_in,
     share_with_twins,
 )
 from holdfast.store.start_limits import Due, Held, RateState, plan_promotions
@@ -232,6 +235,8 @@ async def _new(connection: Connection, starts: list[Start], results: dict[bytes,
             results[own] = existing(by_uid[own], uid, workflow, stored or b"")
         rows = await connection.fetch(_SQL["find_diverted"], names[0], names[2])
         diverted = {row[1]: KeptDiversion._make(row) for row in rows}
+        if asking := putting_in(suspects, results.keys() | diverted.keys()):
+            diverted |= await _put_in(connection, asking)
     held = await hold(
         connection,
         {(s.parent_uid, s.parent_epoch) for s in starts if s.parent_uid is not None and s.parent_epoch is not None},
@@ -252,6 +257,15 @@ async def _new(connection: Connection, starts: list[Start], results: dict[bytes,
         else:
             new.append(start)
     return new
+
+
+async def _put_in(connection: Connection, starts: list[Start]) -> dict[bytes, KeptDiversion]:
+    """What was put into batches before under the ids of starts; whoever does so now holds the rows of their rules."""
+    ids = columns([(start.tenant, start.id, start.uid) for start in starts], 3)
+    named = await connection.fetch(_SQL["find_of_ids"], *ids)
+    uids = [(start.tenant, uid) for start in starts if (uid := uid_in(start.id)) is not None]
+    made_up = await connection.fetch(_SQL["find_diverted"], *columns(uids, 2)) if uids else ()
+    return put_in(starts, named, made_up)
 
 
 async def _suspects(connection: Connection, starts: list[Start]) -> list[Start]:

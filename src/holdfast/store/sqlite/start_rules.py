@@ -13,6 +13,7 @@ from typing import Any
 from holdfast.model.gathered import join_inputs
 from holdfast.model.lanes import Join
 from holdfast.store.diversion_rows import KeptDiversion, long_id
+from holdfast.store.diversions import uid_in
 from holdfast.store.operations import LOST, Control, Controlled, Refusal, Start, Started
 from holdfast.store.sql import statements
 from holdfast.store.sqlite.rows import execute_many, select_many
@@ -28,6 +29,8 @@ from holdfast.store.start_keeping import (
     delayed,
     existing,
     own_ids,
+    put_in,
+    putting_in,
     share_with_twins,
 )
 from holdfast.store.start_limits import Due, Held, RateState, plan_promotions
@@ -97,9 +100,14 @@ def _new(
         results.update((uid, existing(by_uid[uid], *row)) for uid, *row in known_rows)
     uids = [(start.tenant, start.uid) for start in suspects]
     diverted = {row[1]: KeptDiversion._make(row) for row in select_many(connection, "find_diverted", uids, _SQL)}
+    if asking := putting_in(suspects, results.keys() | diverted.keys()):
+        ids = [(start.tenant, start.id, start.uid) for start in asking]
+        made_up = [(start.tenant, uid) for start in asking if (uid := uid_in(start.id)) is not None]
+        named = select_many(connection, "find_of_ids", ids, _SQL)
+        diverted |= put_in(asking, named, select_many(connection, "find_diverted", made_up, _SQL))
     leases = [(s.parent_uid, s.parent_epoch) for s in starts if s.parent_epoch is not None]
     held = set(select_many(connection, "select_held", leases, _BATCH)) if leases else set()
-    named: dict[tuple[str, str], Start] = {}
+    firsts: dict[tuple[str, str], Start] = {}
     new = []
     for start in starts:
         known, diversion = results.get(start.uid), diverted.get(start.uid)
@@ -110,7 +118,7 @@ def _new(
             results[start.uid] = again(start, diversion)
         elif start.parent_epoch is not None and (start.parent_uid, start.parent_epoch) not in held:
             results[start.uid] = LOST
-        elif (first := named.setdefault((start.tenant, start.id), start)) is not start:
+        elif (first := firsts.setdefault((start.tenant, start.id), start)) is not start:
             results[start.uid] = Started(False, first.uid, first.workflow, first.input)
         else:
             new.append(start)

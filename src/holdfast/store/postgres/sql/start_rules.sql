@@ -78,6 +78,16 @@ CROSS JOIN LATERAL (
     SELECT * FROM holdfast.diversions AS d WHERE d.tenant = v.tenant AND d.uid = v.uid OFFSET 0
 ) AS d
 
+-- What asked for ids before; of one id the oldest first.
+-- name: find_of_ids
+SELECT v.uid, d.tenant, d.uid, d.id, d.workflow, d.version, d.way, d.rule, d.mode, d.key, d.run, d.run_id, d.most,
+       d.span_us, d.number, d.due_at, NULL, NULL
+FROM unnest($1::text[], $2::text[], $3::bytea[]) AS v (tenant, id, uid)
+CROSS JOIN LATERAL (
+    SELECT * FROM holdfast.diversions AS d WHERE d.tenant = v.tenant AND d.id = v.id OFFSET 0
+) AS d
+ORDER BY d.uid
+
 -- Runs, of which those that are due later come again with where they wait; how many were made.
 -- name: insert_runs
 WITH new AS (

@@ -21,6 +21,13 @@ SELECT d.tenant, d.uid, d.id, d.workflow, d.version, d.way, d.rule, d.mode, d.ke
        d.number, d.due_at, NULL, NULL
 FROM (VALUES /*rows*/ (?, ?)) AS v JOIN diversions AS d ON d.tenant = v.column1 AND d.uid = v.column2
 
+-- What asked for ids before; of one id the oldest first.
+-- name: find_of_ids
+SELECT v.column3, d.tenant, d.uid, d.id, d.workflow, d.version, d.way, d.rule, d.mode, d.key, d.run, d.run_id, d.most,
+       d.span_us, d.number, d.due_at, NULL, NULL
+FROM (VALUES /*rows*/ (?, ?, ?)) AS v JOIN diversions AS d ON d.tenant = v.column1 AND d.id = v.column2
+ORDER BY d.uid
+
 -- name: find_gathers
 SELECT g.id, g.run, g.run_id, g.first_at, g.due_at, g.items, g.size_bytes, g.version, g.rate, g.newest
 FROM (VALUES /*rows*/ (?)) AS v JOIN gathers AS g ON g.id = v.column1
