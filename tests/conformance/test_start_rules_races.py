@@ -23,7 +23,7 @@ from holdfast.store.postgres.connection import WRITE
 from holdfast.store.postgres.store import PostgresStore
 from holdfast.store.postgres.write import write
 from holdfast.store.url import make_store
-from tests.conformance.kit import claim, commit, register, settle
+from tests.conformance.kit import checkpoint, claim, commit, register, settle
 from tests.conformance.start_kit import (
     MINUTE,
     SECOND,
@@ -265,9 +265,7 @@ async def test_nobody_deadlocks_who_starts_over_many_keys_and_promotes(postgres_
     assert (await stores[0].counts())["ready"] == made
     for store in stores:
         await store.close()
-    connection = await asyncpg.connect(postgres_database)
-    assert await connection.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
-    await connection.close()
+    assert await deadlocks(postgres_database) == 0
 
 
 async def test_runs_that_execute_in_two_processes_give_way_to_each_other(postgres_database: str) -> None:
@@ -295,6 +293,37 @@ async def test_runs_that_execute_in_two_processes_give_way_to_each_other(postgre
     assert (await stores[0].counts())["ready"] == 2
     for store in stores:
         await store.close()
+    assert await deadlocks(postgres_database) == 0
+
+
+async def deadlocks(url: str) -> Any:
+    """How many the database found, whose connections are closed."""
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("what", ["settle", "checkpoint"])
+async def test_who_waits_for_a_lease_of_its_own_holds_none_of_those_that_give_way(
+    store: Store, other: Remote, postgres_database: str, what: str
+) -> None:
+    await begin(store, *(ruled(key, singleton("cancel", key)) for key in ("a", "b")))
+    own, given_up = sorted(await claim(store), key=lambda run: run.uid)
+    await other.execute("SELECT FROM holdfast.running WHERE run = $1 FOR UPDATE", own.uid)
+    ours = Batch(starts=[ruled("new", singleton("cancel", given_up.id))])
+    if what == "settle":
+        ours.settles = [settle(own)]
+    else:
+        ours.checkpoints = [checkpoint(own, b"\x01")]
+    task = await waiting(postgres_database, store.commit(ours))
+    for table, column in (("running", "run"), ("runs", "uid")):
+        free = f"SELECT FROM holdfast.{table} WHERE {column} = $1 FOR UPDATE SKIP LOCKED"
+        assert len(await other.fetch(free, given_up.uid)) == 1, table
+    await other.execute("COMMIT")
+    results = await task
+    assert [asked.outcome for _, asked in results.cancels] == ["asked"]
 
 
 LOAD = """

@@ -5,7 +5,7 @@ Everything here runs inside the transaction that the caller opened. What is lock
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +65,9 @@ class Ruling:
     Args:
         starts: those that have a rule.
         due: the runs that are to be promoted: run, instant, limit, rule.
+
+    Attributes:
+        stood: the open runs that are to give way to starts.
     """
 
     def __init__(self, starts: list[Start], due: Sequence[Any]) -> None:
@@ -74,6 +77,7 @@ class Ruling:
         self._due_gathers = {row[3] for row in due if row[3] is not None}
         self._gathers: dict[bytes, GatherState] = {}
         self._limits: dict[bytes, RateState] = {}
+        self.stood: list[bytes] = []
 
     async def lock(self, connection: Connection) -> None:
         """Lock and read them."""
@@ -86,6 +90,9 @@ class Ruling:
             alone[run].open = is_open
             if rate is not None:
                 waiting.add(rate)
+        if alone:
+            cancels = {start.gather.id for start in self._starts if start.gather and start.gather.mode == "cancel"}
+            self.stood = [run for run, state in alone.items() if run is not None and state.open and state.id in cancels]
         wanted = {start.rate.id: start.rate for start in self._starts if start.rate is not None}
         self._limits = await _lock_limits(connection, waiting | wanted.keys(), wanted)
 
@@ -209,7 +216,20 @@ async def begin(connection: Connection, batch: Batch, heads: Heads) -> Ruling | 
     heads.ruled = True
     ruling = Ruling(starts, due)
     await ruling.lock(connection)
+    if ruling.stood:
+        await connection.execute(_SQL["lock_running"], [*{*ruling.stood, *_runs_of(batch)}])
     return ruling
+
+
+def _runs_of(batch: Batch) -> Iterator[bytes]:
+    """The runs on whose leases a batch rests."""
+    yield from (row[0] for row in batch.checkpoints)
+    yield from (start.parent_uid for start in batch.starts if start.parent_uid is not None)
+    leased = (
+        batch.attempts, batch.model_calls, batch.artifacts, batch.messages, batch.chunks, batch.progress,
+        batch.attributes, batch.waits, batch.resolves, batch.parks, batch.settles,
+    )  # fmt: skip
+    yield from (row.run for rows in leased for row in rows if row.run is not None)
 
 
 async def _peek(connection: Connection, limit: int, heads: Heads) -> Sequence[Any]:

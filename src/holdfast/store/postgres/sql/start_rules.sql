@@ -10,6 +10,12 @@
 -- what was there is read after locking, by statements of their own, whose snapshot shows what was committed before the
 -- lock was had: ids too, since a batch that is repeated may wait for its own first try.
 
+-- A start that has a run of another process give way locks that run's lease, unlike anything else that a batch does:
+-- so then the leases of those runs and of all the batch's own are locked together, in order of run.
+-- name: lock_running
+SELECT FROM (SELECT run FROM unnest($1::bytea[]) AS v (run) ORDER BY run) AS v
+CROSS JOIN LATERAL (SELECT FROM holdfast.running AS g WHERE g.run = v.run FOR UPDATE) AS g
+
 -- Runs that have a limit or a rule, and whose time has come; not locked yet.
 -- name: peek_due
 SELECT run, wake_at, rate, gather FROM holdfast.parked
