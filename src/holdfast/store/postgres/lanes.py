@@ -134,10 +134,13 @@ async def change_lanes(
     before = {id: (slots, 0) for id, (slots, _) in made.items()} | known
     freed = Counter(row[1] for row in found if row[0] == "left" and row[5] is not None)
     members = {row[4]: row[5] for row in found if row[0] == "member"}
-    after = {id: (told[id].slots if id in told else slots, held - freed[id]) for id, (slots, held) in before.items()}
-    free = {id: free_slots(*counts) for id, counts in after.items()}
-    # Somebody is in line only where every slot was taken.
-    vacant = {id: free[id] for id, (slots, held) in before.items() if free[id] and held >= slots}
+    after: dict[bytes, tuple[int, int]] = {}
+    vacant: dict[bytes, int] = {}
+    for id, (slots, held) in before.items():
+        after[id] = wanted, left = told[id].slots if id in told else slots, held - freed.get(id, 0)
+        # Somebody is in line only where every slot was taken.
+        if held >= slots and (free := free_slots(wanted, left)):
+            vacant[id] = free
     line = await _first_in_line(connection, vacant, lines) if vacant else {}
     called: list[tuple[bytes, int, bytes]] = []
     joined: list[tuple[Any, ...]] = []
@@ -145,8 +148,22 @@ async def change_lanes(
     emptied: list[bytes] = []
     ready = 0
     for id, (slots, held) in after.items():
-        new = {(join.rank, join.run): join for join in joining[id] if join.run not in members}
-        holders = next_holders(free[id], line.get(id, ()), new)
+        joins_it, waiting = joining.get(id, ()), line.get(id, ())
+        if len(joins_it) == 1 and id in made and free_slots(slots, held):
+            # As nearly all are where there are many lanes: somebody has a new one alone, and leaves it alone.
+            joined.append((*joins_it[0], True, True))
+            ready += 1
+            if (slots, held + 1) != stored[id]:
+                changed.append((id, slots, held + 1))
+            continue
+        if not joins_it and not waiting:
+            if held == 0 and slots > 0:
+                emptied.append(id)
+            elif (slots, held) != stored[id]:
+                changed.append((id, slots, held))
+            continue
+        new = {(join.rank, join.run): join for join in joins_it if join.run not in members}
+        holders = next_holders(free_slots(slots, held), waiting, new)
         first = [place for place in holders if place not in new]
         if first:
             called += [(id, *place) for place in first]
@@ -156,7 +173,7 @@ async def change_lanes(
             joined.append((*join, True, place in gets))
             if place not in gets:
                 lines.queued(id, place)
-        back = [join for join in joining[id] if members.get(join.run) is not None]
+        back = [join for join in joins_it if members.get(join.run) is not None]
         joined += [(*join, False, True) for join in back]
         ready += len(holders) + len(back)
         held += len(holders)
