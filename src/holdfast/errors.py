@@ -661,7 +661,15 @@ class StoreUnavailable(StoreError):
 
 
 class CodecUnavailable(StoreUnavailable):
-    """The codec fails, or does not answer, just now; nothing was lost, and trying again is safe."""
+    """The codec fails, or does not answer, just now; nothing was lost, and trying again is safe.
+
+    Attributes:
+        timed_out: it was asked and took too long; a shorter list may be answered in time.
+    """
+
+    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.timed_out = timed_out
 
 
 class StoreReadOnly(StoreError):

@@ -54,6 +54,12 @@ class Chain:
             found = [one for one in given if not isinstance(one, CodecError)]
         return found
 
+    async def answers(self) -> bool | None:
+        """Whether those that ask a server get answers from it just now; None if none of them can tell."""
+        asked = [await one.answers() for one in self.codecs if hasattr(one, "answers")]
+        known = [one for one in asked if one is not None]
+        return all(known) if known else None
+
 
 def check_codec(codec: object, what: str) -> PayloadCodec:
     """A codec, or an error.

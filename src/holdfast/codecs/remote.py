@@ -140,6 +140,21 @@ class RemoteCodec:
         except CodecError as error:
             return [error for _ in payloads]
 
+    async def answers(self) -> bool:
+        """Whether the endpoint answers just now, to a question for nothing. With this, values that it takes too long
+        for are told from an endpoint that is away."""
+        try:
+            async with self._client({} if self._forward else self._own()) as client:
+                asked = await client.post(f"{self.url}/decode", json={"payloads": []})
+        except httpx.HTTPError:
+            return False
+        return asked.status_code < 500
+
+    def _client(self, headers: dict[str, str]) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            transport=self._transport, timeout=self._seconds, follow_redirects=False, trust_env=False, headers=headers
+        )
+
     def _own(self) -> dict[str, str]:
         headers = {} if self._key is None else {"Authorization": f"Bearer {self._key}"}
         reader = reading.get()
@@ -162,9 +177,7 @@ class RemoteCodec:
 
     async def _ask(self, what: str, payloads: Sequence[bytes], headers: dict[str, str]) -> list[bytes | CodecError]:
         found: list[bytes | CodecError] = []
-        async with httpx.AsyncClient(
-            transport=self._transport, timeout=self._seconds, follow_redirects=False, trust_env=False, headers=headers
-        ) as client:
+        async with self._client(headers) as client:
             for portion in _portions(payloads):
                 found += await self._answered(client, what, portion)
         return found
@@ -199,6 +212,10 @@ class RemoteCodec:
                     if len(body) > LARGEST_ANSWER_BYTES:
                         return None
                 return bytes(body)
+        except httpx.TimeoutException as error:
+            many = f"{len(portion)} values" if len(portion) != 1 else "a value"
+            said = f"the codec endpoint {address} does not answer within {self._seconds:g} s for {many}"
+            raise CodecUnavailable(said, timed_out=True) from error
         except httpx.HTTPError as error:
             said = str(error) or type(error).__name__
             raise CodecUnavailable(f"the codec endpoint {address} cannot be used: {said}") from error

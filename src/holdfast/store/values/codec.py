@@ -7,19 +7,31 @@ What a codec says decides what becomes of a value:
   may pass: `CodecUnavailable`, which is a `StoreUnavailable`, so that whoever writes or reads tries again.
 - `CodecError` while decoding is about a value, which is asked for alone then: what cannot be opened is given as
   `holdfast.model.sealed.unopened`, and everything else is opened.
+- A list that takes too long is halved, since it may be too long, or one of its values too slow. A single value that
+  takes too long again and again, while the codec answers otherwise, is as one that is refused, or cannot be opened:
+  else whoever wants it would wait for ever. A codec that answers nothing at all is trouble that may pass.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from holdfast.errors import CodecError, CodecUnavailable, KeyMissing, StoreError
 from holdfast.model.sealed import SEALED, Unopened, key_of, sealed_of, unopened
 
+log = logging.getLogger("holdfast.codec")
+
 ANSWER_SECONDS = 30.0
 """So long a codec may take for one list."""
+
+TRIES = 3
+"""So often a single value may take too long."""
+
+MOST_SILENT = 2
+"""After so many values that took too long, with no answer to anything, the codec is taken to be away."""
 
 
 @runtime_checkable
@@ -27,7 +39,8 @@ class PayloadCodec(Protocol):
     """What makes stored bytes of values, and values of stored bytes: compression, encryption, or both.
 
     Lists are whole batches, so that a codec that asks a server asks once. Both methods give as many results as they
-    were given payloads, in their order.
+    were given payloads, in their order. A codec that asks a server may have a method `answers` without arguments: true
+    while the server answers, whatever it takes too long for.
     """
 
     async def encode(self, payloads: Sequence[bytes]) -> list[bytes]:
@@ -46,15 +59,18 @@ class PayloadCodec(Protocol):
         """
 
 
+_Method: TypeAlias = Callable[[Sequence[bytes]], Awaitable[Sequence[bytes | CodecError]]]
+
+
 async def seal(codec: PayloadCodec, payloads: Sequence[bytes], seconds: float = ANSWER_SECONDS) -> list[bytes]:
     """Encode payloads; each gets the first byte of what is sealed. What could not be opened is given as it was stored.
 
     Raises:
-        CodecError: the codec refuses a value.
+        CodecError: the codec refuses a value, or takes too long for it.
         CodecUnavailable: it cannot be used just now.
     """
     plain = [one for one in payloads if not isinstance(one, Unopened)]
-    made = iter(await _ask("encode", codec.encode, plain, seconds) if plain else ())
+    made = iter(await _Asking("encode", codec, plain, seconds).answers() if plain else ())
     return [sealed_of(one) if isinstance(one, Unopened) else SEALED + _good(next(made)) for one in payloads]
 
 
@@ -80,16 +96,8 @@ async def unseal(codec: PayloadCodec | None, sealed: Sequence[bytes], seconds: f
     """
     if codec is None:
         return [unopened(one, _nothing_here(one)) for one in sealed]
-    try:
-        given = await _ask("decode", codec.decode, [one[1:] for one in sealed], seconds)
-        return [
-            unopened(was, one) if isinstance(one, CodecError) else one for was, one in zip(sealed, given, strict=True)
-        ]
-    except CodecError as error:
-        if len(sealed) == 1:
-            return [unopened(sealed[0], error)]
-    middle = len(sealed) // 2
-    return await unseal(codec, sealed[:middle], seconds) + await unseal(codec, sealed[middle:], seconds)
+    given = await _Asking("decode", codec, [one[1:] for one in sealed], seconds).answers() if sealed else []
+    return [unopened(was, one) if isinstance(one, CodecError) else one for was, one in zip(sealed, given, strict=True)]
 
 
 def _nothing_here(sealed: bytes) -> CodecError:
@@ -99,19 +107,106 @@ def _nothing_here(sealed: bytes) -> CodecError:
     return KeyMissing("a value", f"it is sealed by key {key!r}, and no key is configured here", needed=key)
 
 
-async def _ask(
-    what: str,
-    method: Callable[[Sequence[bytes]], Awaitable[Sequence[bytes | CodecError]]],
-    payloads: list[bytes],
-    seconds: float,
-) -> Sequence[bytes | CodecError]:
+class _Asking:
+    """A list that a codec is asked for: as a whole, and where that does not do in halves, down to single values."""
+
+    def __init__(self, what: str, codec: PayloadCodec, payloads: list[bytes], seconds: float) -> None:
+        self._what = what
+        self._codec = codec
+        self._method: _Method = codec.encode if what == "encode" else codec.decode
+        self._payloads = payloads
+        self._seconds = seconds
+        self._found: dict[int, bytes | CodecError] = {}
+        self._slow: dict[int, str] = {}
+
+    async def answers(self) -> list[bytes | CodecError]:
+        """For each payload its answer, or why there is none.
+
+        Raises:
+            CodecError: encoding is refused.
+            CodecUnavailable: the codec cannot be used just now.
+        """
+        open_parts = [(0, len(self._payloads))]
+        while open_parts:
+            begin, end = open_parts.pop()
+            if not await self._part(begin, end):
+                middle = (begin + end) // 2
+                open_parts += [(middle, end), (begin, middle)]
+        if self._slow:
+            await self._check_alive()
+            for n, said in self._slow.items():
+                self._found[n] = CodecError("a value", f"{_by(self._payloads[n])}{said}, {TRIES} times in a row")
+        return [self._found[n] for n in range(len(self._payloads))]
+
+    async def _part(self, begin: int, end: int) -> bool:
+        """Whether part of the list is done with; if not, it is to be halved."""
+        for attempt in range(1, TRIES + 1):
+            try:
+                given = await _ask(self._what, self._method, self._payloads[begin:end], self._seconds)
+            except CodecError as error:
+                if self._what == "encode":
+                    raise
+                if end - begin == 1:
+                    self._found[begin] = error
+                return end - begin == 1
+            except CodecUnavailable as error:
+                alive = await self._alive() if error.timed_out else False
+                if alive is False:
+                    raise
+                if end - begin > 1:
+                    log.warning("%s; it is asked for half of them", error)
+                    return False
+                if attempt == TRIES and alive is None and not self._found and len(self._slow) + 1 == MOST_SILENT:
+                    raise
+                if attempt == TRIES:
+                    self._slow[begin] = str(error)
+            else:
+                self._found |= dict(zip(range(begin, end), given, strict=True))
+                break
+        return True
+
+    async def _check_alive(self) -> None:
+        """See that the codec answers to other things than what it took too long for.
+
+        Raises:
+            CodecUnavailable: it does not.
+        """
+        alive = await self._alive()
+        if alive is None:
+            known = next((n for n, one in self._found.items() if not isinstance(one, CodecError)), None)
+            if known is not None:
+                await _ask(self._what, self._method, [self._payloads[known]], self._seconds)
+                alive = True
+        if not alive:
+            raise CodecUnavailable(f"the codec did not {self._what} a value within {self._seconds:g} s", timed_out=True)
+
+    async def _alive(self) -> bool | None:
+        """Whether a codec that asks a server gets answers from it just now; None if this codec cannot tell."""
+        answers: Callable[[], Awaitable[bool | None]] | None = getattr(self._codec, "answers", None)
+        if answers is None:
+            return None
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await answers()
+        except Exception:
+            return False
+
+
+def _by(payload: bytes) -> str:
+    key = key_of(payload)
+    return "" if key is None else f"it is sealed by key {key!r}, and "
+
+
+async def _ask(what: str, method: _Method, payloads: list[bytes], seconds: float) -> Sequence[bytes | CodecError]:
     try:
         async with asyncio.timeout(seconds):
             given = await method(payloads)
     except (CodecError, StoreError):
         raise
     except TimeoutError as error:
-        raise CodecUnavailable(f"the codec did not {what} {len(payloads)} values within {seconds:g} s") from error
+        many = f"{len(payloads)} values" if len(payloads) != 1 else "a value"
+        said = f"the codec did not {what} {many} within {seconds:g} s"
+        raise CodecUnavailable(said, timed_out=True) from error
     except Exception as error:
         raise CodecUnavailable(f"the codec failed to {what}: {type(error).__name__}: {error}") from error
     if not isinstance(given, list) or len(given) != len(payloads):
