@@ -57,6 +57,12 @@ def ruled(id: str, rule: Rate | Gather, *items: int, **changes: Any) -> Start:
     return start(id, uid=uid, **(fields | changes))
 
 
+async def timed(store: Store, *starts: Start, limit: int = 5 * SECOND) -> list[Start]:
+    """Starts as they are made now, with a time limit."""
+    now = await store.now()
+    return [start._replace(created_at=now, deadline_at=now + limit) for start in starts]
+
+
 async def begin(store: Store, *starts: Start) -> list[Started]:
     """Start them in one batch: what became of each."""
     return started(await commit(store, starts=list(starts)))

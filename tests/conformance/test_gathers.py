@@ -23,6 +23,7 @@ from tests.conformance.start_kit import (
     ruled,
     singleton,
     taken,
+    timed,
     trailing,
     ways,
 )
@@ -246,6 +247,35 @@ async def test_what_is_held_while_it_collects_goes_on_with_what_it_has(store: St
     assert await ways(store, ruled("c", batch(), 3)) == ["delayed"]
     assert (await ask(store, first.uid, "release", at=await store.now() + MINUTE)).outcome == "done"
     assert await taken(store) == [("a", b'\x01{"docs":[1,2]}')]
+
+
+@pytest.mark.parametrize("kind", ["batch", "trailing", "full", "held"])
+async def test_a_time_limit_counts_from_when_what_collects_is_let_through(store: Store, kind: str) -> None:
+    rule = trailing() if kind == "trailing" else batch()
+    rows = await timed(store, *(ruled(id, rule, n) for n, id in enumerate("abc")))
+    await begin(store, rows[0])
+    await forward(store, 8 * SECOND)
+    await begin(store, rows[1])
+    assert await store.due_deadlines(9) == []
+    if kind == "full":
+        await begin(store, rows[2])
+    elif kind == "held":
+        await ask(store, rows[0].uid, "hold")
+        await ask(store, rows[0].uid, "release")
+        await forward(store, 8 * SECOND)
+        assert await store.due_deadlines(9) == [(rows[0].uid, "t")]  # as it was planned: five seconds after the ten
+        return
+    else:
+        await forward(store, 20 * SECOND)
+        assert await store.due_deadlines(9) == []
+        assert await promote(store) == 1
+    assert await ids(store) == ["a"]
+    (run,) = await store.find_runs("t", ["a"])
+    assert 0 <= await store.now() + 5 * SECOND - (run.deadline_at or 0) < 3 * SECOND
+    assert run.deadline_at == (run.due_at or 0) + 5 * SECOND
+    assert await store.due_deadlines(9) == []
+    await forward(store, 6 * SECOND)
+    assert await store.due_deadlines(9) == [(rows[0].uid, "t")]
 
 
 async def test_a_batch_that_is_full_waits_for_its_limit(store: Store) -> None:

@@ -17,6 +17,7 @@ from tests.conformance.start_kit import (
     promote,
     rate,
     ruled,
+    timed,
     ways,
 )
 from tests.conformance.steering_kit import FAR, ask
@@ -188,6 +189,40 @@ async def test_a_run_that_waits_and_comes_too_late_is_told_so(store: Store) -> N
     await begin(store, *rows)
     assert (await ask(store, rows[1].uid, "timeout")).outcome == "done"
     assert await ids(store) == ["r0", "r1"]
+
+
+async def test_a_time_limit_counts_from_when_the_limit_lets_the_run_through(store: Store) -> None:
+    rows = await timed(store, *(ruled(f"r{n}", rate(1)) for n in range(3)))
+    assert await ways(store, *rows) == ["started", "delayed", "delayed"]
+    await forward(store, 6 * SECOND)
+    assert await store.due_deadlines(9) == [(rows[0].uid, "t")]
+    await ask(store, rows[0].uid, "timeout")
+    await forward(store, 10 * MINUTE)  # nobody lets anything through meanwhile
+    assert await store.due_deadlines(9) == []
+    for n in (1, 2):
+        assert await promote(store) == 1
+        assert await store.due_deadlines(9) == []
+        (run,) = await store.find_runs("t", [f"r{n}"])
+        assert run.deadline_at == (run.due_at or 0) + 5 * SECOND
+        assert 0 <= await store.now() - (run.due_at or 0) < MINUTE
+        await forward(store, 6 * SECOND)
+        assert await store.due_deadlines(9) == [(rows[n].uid, "t")]
+        assert (await ask(store, rows[n].uid, "timeout")).outcome == "done"
+        await forward(store, MINUTE)
+
+
+async def test_a_time_limit_waits_with_what_is_held_before_its_limit_let_it_through(store: Store) -> None:
+    first, second = await timed(store, ruled("a", rate(1)), ruled("b", rate(1)))
+    await begin(store, first, second)
+    await ask(store, second.uid, "hold")
+    await forward(store, 5 * MINUTE)
+    assert await store.due_deadlines(9) == [(first.uid, "t")]
+    await ask(store, second.uid, "release", at=await store.now())
+    assert await store.due_deadlines(9) == [(first.uid, "t")]
+    assert await promote(store) == 1
+    assert await store.due_deadlines(9) == [(first.uid, "t")]
+    await forward(store, 6 * SECOND)
+    assert await store.due_deadlines(9) == [(first.uid, "t"), (second.uid, "t")]
 
 
 async def test_a_run_goes_on_without_being_counted(store: Store) -> None:

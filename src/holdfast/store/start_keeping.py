@@ -92,16 +92,16 @@ class Made(msgspec.Struct, gc=False):
         # As _replace does, in a third of the time.
         given = given or start.input
         made = Start._make((*start[:_INPUT], given, *start[_INPUT + 1 : _DUE], self.due_at, *start[_DUE + 1 :]))
-        return made if start.deadline_at is None else made._replace(deadline_at=start.deadline_at + self._later())
+        if start.deadline_at is None:
+            return made
+        # By as much as a rule has it due later than it asked for.
+        later = (self.due_at or 0) - max(start.created_at, start.due_at or 0)
+        return made._replace(deadline_at=start.deadline_at + max(0, later))
 
-    def _later(self) -> int:
-        """By how much a rule has it due later than it asked for: a debounce may have it wait as long as it lasts."""
-        start = self.start
-        gather = start.gather
-        if gather is not None and self.gather is not None and gather.rule == "debounce":
-            return gather.longest_us
-        asked = max(start.created_at, start.due_at or 0)
-        return max(0, (self.due_at or 0) - asked)
+    @property
+    def waits(self) -> bool:
+        """Whether a rule says when it is let through, from when on its time limit counts."""
+        return self.rate is not None or self.gather is not None
 
 
 class Closing(NamedTuple):

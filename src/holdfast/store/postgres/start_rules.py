@@ -47,6 +47,7 @@ class Applied:
     Attributes:
         results: what became of each start, by uid.
         created: the runs that were stored.
+        waiting: those of them that a rule lets through, from when on their time limits count.
         joins: of runs that were stored before, those that join a lane now.
         woken: how many of those became ready.
         cancels: runs that are to give way.
@@ -54,6 +55,7 @@ class Applied:
 
     results: dict[bytes, Started | Refusal] = field(default_factory=dict)
     created: list[Start] = field(default_factory=list)
+    waiting: set[bytes] = field(default_factory=set)
     joins: list[Join] = field(default_factory=list)
     woken: int = 0
     cancels: list[Cancelling] = field(default_factory=list)
@@ -109,6 +111,7 @@ class Ruling:
         if some_known:
             share_with_twins(applied.results)
         applied.cancels = plan.cancels
+        applied.waiting = {run for run, made in plan.made.items() if made.waits}
         await self._write(connection)
         applied.created = await _insert(connection, plan, new)
         if plan.diversions:
@@ -389,6 +392,7 @@ async def leave(connection: Connection, run: bytes) -> Held | None:
         await connection.execute(_SQL["end_gathers"], [gather])
     found = await connection.fetch(_SQL["find_limits"], rate) if rate is not None else ()
     if not found:
+        await connection.execute(_SQL["keep_time"], run)
         return None
     limit = RateState.of_row(*found[0])
     limit.give_back(wake_at)

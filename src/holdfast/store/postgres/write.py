@@ -10,7 +10,7 @@ and counted last.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from holdfast.model.lanes import Join, Leave, Terms
@@ -209,7 +209,7 @@ async def _start(
         return await _starts(connection, starts)
     applied = await ruling.start(connection)
     if applied.created:
-        await _add(connection, applied.created)
+        await _add(connection, applied.created, applied.waiting)
     joins += applied.joins
     results.woken += applied.woken
     if applied.cancels:
@@ -254,9 +254,11 @@ async def _starts(connection: Connection, starts: list[Start]) -> tuple[list[Sta
     return results, created
 
 
-async def _add(connection: Connection, created: list[Start]) -> None:
-    """Store what is found by it rather than with the run: deadlines and attributes."""
-    deadlines = [(s.deadline_at, s.uid, s.tenant) for s in created if s.deadline_at is not None]
+async def _add(connection: Connection, created: list[Start], waiting: Set[bytes] = frozenset()) -> None:
+    """Store what is found by it rather than with the run: attributes, and deadlines unless a rule says from when on."""
+    deadlines = [
+        (s.deadline_at, s.uid, s.tenant) for s in created if s.deadline_at is not None and s.uid not in waiting
+    ]
     if deadlines:
         await connection.execute(_START["insert_deadlines"], *columns(deadlines, 3))
     facts = [row for start in created for row in _fact_rows(start.tenant, start.uid, start.facts)]

@@ -83,7 +83,7 @@ def apply(connection: sqlite3.Connection, starts: Sequence[Start]) -> Applied:
     applied.created, applied.made, applied.cancels = plan.rows(new), plan.made, plan.cancels
     _write(connection, plan, limits, gathers)
     if plan.closings:
-        applied.woken = _let_through(connection, plan.closings, applied.joins)
+        applied.woken = _let_through(connection, plan.closings, now, applied.joins)
     return applied
 
 
@@ -175,14 +175,22 @@ def _by_id(row: tuple[Any, ...]) -> bytes:
     return bytes(row[0])
 
 
-def _let_through(connection: sqlite3.Connection, closings: Mapping[bytes, Closing], joins: list[Join]) -> int:
+def _let_through(connection: sqlite3.Connection, closings: Mapping[bytes, Closing], now: int, joins: list[Join]) -> int:
     """Let runs that are full through to their queues or lanes, or to their limits; how many became ready."""
     put_together(connection, {run: closing.newest for run, closing in closings.items()})
     waiting = [(run, closing.at) for run, closing in closings.items() if closing.at is not None]
     if waiting:
         execute_many(connection, "keep_parked", waiting, _SQL)
     freed = [(run,) for run, closing in closings.items() if closing.at is None]
+    _count_time(connection, [run for (run,) in freed], now)
     return _make_ready(connection, select_many(connection, "unpark", freed, _SQL), joins)
+
+
+def _count_time(connection: sqlite3.Connection, runs: Iterable[bytes], now: int) -> None:
+    """Let the time limits of runs that are let through count from now on."""
+    timed = select_many(connection, "count_time", [(run, now) for run in runs], _SQL)
+    if timed:
+        execute_many(connection, "insert_deadlines", timed, _BATCH)
 
 
 def _make_ready(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], joins: list[Join]) -> int:
@@ -247,6 +255,7 @@ def promote(connection: sqlite3.Connection, due: Sequence[tuple[Any, ...]], now:
             if run in later
         ]
         execute_many(connection, "insert_parked", parked, _BATCH)
+    _count_time(connection, (row[5] for row in due if row[8:10] != (None, None) and row[5] not in later), now)
     through = [row[:8] for row in due if row[5] not in later]
     _make_ready(connection, through, joins)
     return len(through)
@@ -290,6 +299,7 @@ def leave(connection: sqlite3.Connection, run: bytes) -> Held | None:
         execute_many(connection, "end_gathers", [(gather,)], _SQL)
     limit = _limits(connection, [rate]).get(rate) if rate is not None else None
     if limit is None:
+        connection.execute(_SQL["keep_time"], (run,))
         return None
     limit.give_back(wake_at)
     if limit.changed:

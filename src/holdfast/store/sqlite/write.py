@@ -253,7 +253,11 @@ def _place_runs(
         execute_many(connection, "insert_ready", ready, _SQL)
     if later:
         execute_many(connection, "insert_parked", later, _SQL)
-    deadlines = [(s.deadline_at, s.uid, s.tenant) for s in created if s.deadline_at is not None]
+    deadlines = [
+        (s.deadline_at, s.uid, s.tenant)
+        for s in created
+        if s.deadline_at is not None and not (s.uid in made and made[s.uid].waits)
+    ]
     if deadlines:
         execute_many(connection, "insert_deadlines", deadlines, _SQL)
     facts = [(s.tenant, *fact, s.uid) for s in created if s.facts for fact in s.facts]

@@ -158,11 +158,19 @@ CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.uid = v.uid OFFSET 
 UPDATE holdfast.runs AS r SET input = v.input
 FROM unnest($1::bytea[], $2::bytea[]) AS v (run, input) WHERE r.uid BETWEEN v.run AND v.run
 
--- Those that have a lane do not get ready here; they join it later in the batch.
+-- Those that have a lane do not get ready here; they join it later in the batch. A time limit counts from now on, and
+-- whoever tells of it finds it only now.
 -- name: let_through
 WITH gone AS (
     DELETE FROM holdfast.parked WHERE run = ANY ($1::bytea[])
     RETURNING queue, workflow, version, protocol, rank, run, lane
+), timed AS (
+    UPDATE holdfast.runs AS r SET deadline_at = n.now + r.deadline_at - r.due_at, due_at = n.now
+    FROM gone AS g, (SELECT holdfast.now_us() AS now) AS n
+    WHERE r.uid BETWEEN g.run AND g.run AND r.deadline_at IS NOT NULL AND r.due_at IS NOT NULL
+    RETURNING r.deadline_at, r.uid, r.tenant
+), told AS (
+    INSERT INTO holdfast.deadlines (at, run, tenant) SELECT deadline_at, uid, tenant FROM timed ON CONFLICT DO NOTHING
 ), woken AS (
     INSERT INTO holdfast.ready (queue, workflow, version, protocol, rank, run, fresh)
     SELECT queue, workflow, version, protocol, rank, run, true FROM gone WHERE lane IS NULL
@@ -178,6 +186,11 @@ FROM unnest($1::bytea[], $2::bigint[]) AS v (run, wake_at) WHERE p.run BETWEEN v
 SELECT run, wake_at, rate, gather FROM holdfast.parked
 WHERE run = ANY ($1::bytea[]) AND wake_at <= (SELECT holdfast.now_us()) AND (rate IS NOT NULL OR gather IS NOT NULL)
 ORDER BY run FOR UPDATE SKIP LOCKED
+
+-- Of a run that no rule lets through any more.
+-- name: keep_time
+INSERT INTO holdfast.deadlines (at, run, tenant) SELECT deadline_at, uid, tenant FROM holdfast.runs
+WHERE uid = $1 AND deadline_at IS NOT NULL ON CONFLICT DO NOTHING
 
 -- name: find_parked
 SELECT wake_at, rate, gather FROM holdfast.parked WHERE run = $1 AND (rate IS NOT NULL OR gather IS NOT NULL)

@@ -78,6 +78,17 @@ UPDATE runs SET input = v.column2 FROM (VALUES /*rows*/ (?, ?)) AS v WHERE uid =
 DELETE FROM parked WHERE run IN (VALUES /*rows*/ (?))
 RETURNING queue, workflow, version, protocol, rank, run, 1, lane
 
+-- Of runs that are let through: a time limit counts from then on, and whoever tells of it finds it only then.
+-- name: count_time
+UPDATE runs SET deadline_at = v.column2 + deadline_at - due_at, due_at = v.column2
+FROM (VALUES /*rows*/ (?, ?)) AS v WHERE uid = v.column1 AND deadline_at IS NOT NULL AND due_at IS NOT NULL
+RETURNING deadline_at, uid, tenant
+
+-- Of a run that no rule lets through any more.
+-- name: keep_time
+INSERT INTO deadlines (at, run, tenant) SELECT deadline_at, uid, tenant FROM runs
+WHERE uid = ? AND deadline_at IS NOT NULL ON CONFLICT DO NOTHING
+
 -- name: keep_parked
 UPDATE parked SET wake_at = v.column2, gather = NULL FROM (VALUES /*rows*/ (?, ?)) AS v WHERE run = v.column1
 
