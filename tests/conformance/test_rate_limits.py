@@ -29,7 +29,7 @@ async def test_starts_over_the_limit_start_later_behind_each_other(store: Store)
     assert all(one.created for one in found)
     due = [one.due_at or 0 for one in found[2:]]
     assert due[0] == due[1] == due[2] - MINUTE
-    assert "at most 2 runs of 'k' start in 60 s: it starts at 20" in found[2].reason
+    assert "at most 2 runs of 'k' start in 1 min: it starts at 20" in found[2].reason
     assert await ids(store) == ["r0", "r1"]
     assert await promote(store) == 0
     await forward(store, MINUTE)
@@ -59,7 +59,7 @@ async def test_starts_over_the_limit_are_dropped(store: Store) -> None:
     found = await begin(store, *(ruled(f"r{n}", rate(2, drop=True), n) for n in range(3)))
     assert [one.way for one in found] == ["started", "started", "dropped"]
     assert found[2][:2] == (False, b"")
-    assert found[2].reason == "at most 2 runs of 'k' start in 60 s"
+    assert found[2].reason == "at most 2 runs of 'k' start in 1 min"
     assert await ids(store) == ["r0", "r1"]
     assert await store.find_runs("t", ["r2"]) == []
     (row,) = await diverted(store)

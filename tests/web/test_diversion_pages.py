@@ -133,7 +133,7 @@ async def test_pages_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ("r-1", "The rate limit of its workflow (key ada) dropped it: at most 1 runs of 'ada' start in 3600 s."),
+        ("r-1", "The rate limit of its workflow (key ada) dropped it: at most 1 run of 'ada' starts in 1 h."),
         ("r-1", "Its input is kept: it can be started after all, past the rule."),
         ("c-1", "The singleton of its workflow (key o-1) dropped it: run 'c-0' of 'o-1' is open."),
         ("c-1", "It was dropped because of this run: c-0"),
@@ -213,7 +213,7 @@ async def test_the_page_of_a_run_that_there_is_not_says_why_and_a_search_for_it_
         await divert(shown.client)
         missing = await shown.get("/runs/r-1")
         assert missing.status == 404
-        assert "There is no run r-1: its start was dropped. At most 1 runs of 'ada' start in 3600 s." in missing.text
+        assert "There is no run r-1: its start was dropped. At most 1 run of 'ada' starts in 1 h." in missing.text
         why = await shown.get(missing.link("Why there is no such run"))
         assert "Why it made no run of its own" in why.text
         assert "its start went into another run" in (await shown.get("/runs/i-1")).text
@@ -229,7 +229,7 @@ async def test_the_form_that_starts_a_run_says_that_it_made_none() -> None:
             form = await shown.get("/start?workflow=remind")
             done = await shown.browser.send(form, "Start the run", **{"in.customer": "ada", "id": id})
             assert words in done.text
-        assert "at most 1 runs of 'ada' start in 3600 s" in done.text
+        assert "at most 1 run of 'ada' starts in 1 h" in done.text
         assert done.has_link("Start it after all")
         for id, words in (("b-1", "The run starts later: "), ("b-2", "the start went into one that is there.")):
             form = await shown.get("/start?workflow=index")

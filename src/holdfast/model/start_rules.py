@@ -10,6 +10,7 @@ from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, Literal
 
 from holdfast.errors import UsageError
+from holdfast.model.diverting import span_text
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.keys import KeySpec
 
@@ -85,7 +86,8 @@ class Debounce:
         _length(self, "longest", "a Debounce")
         if seconds(self.longest) < seconds(self.wait):
             raise UsageError(
-                f"longest of a Debounce is {self.longest:g} s, shorter than its wait of {self.wait:g} s; give more"
+                f"longest of a Debounce is {span_text(self.longest_us)}, shorter than its wait of "
+                f"{span_text(self.wait_us)}; give more"
             )
         _one_of(self.edge, ("trailing", "leading"), "edge of a Debounce")
         _spec(self.key, "a Debounce")
@@ -208,7 +210,8 @@ def _length(rule: StartRule, name: str, of: str) -> None:
 
 def _microseconds(kept: Any) -> int:
     """Of a duration that is kept in seconds."""
-    return int(kept * 1e6)
+    microseconds: int = round(kept * 1e6)
+    return microseconds
 
 
 def _one_of(value: object, allowed: tuple[str, ...], what: str) -> None:
