@@ -32,6 +32,7 @@ from holdfast.store.operations import (
 from holdfast.store.postgres import look, prune, steer
 from holdfast.store.postgres import store as store_module
 from holdfast.store.postgres.claim import Heads
+from holdfast.store.postgres.confined import ConfinedPostgres
 from holdfast.store.postgres.connection import READ, WRITE
 from holdfast.store.postgres.store import PostgresStore
 from holdfast.store.postgres.write import write
@@ -634,6 +635,95 @@ async def test_keys_are_looked_up_by_their_index_whatever_the_planner_knew(
                 else:
                     assert " LIMIT " in text, f"{name} reads all of {scan[2]}"
         assert looked_up > 50
+    finally:
+        await connection.close()
+
+
+def searches_to_plan() -> list[str]:
+    texts = ("status = 'succeeded'", "status = 'failed'", "status = 'running'", "status = 'waiting'", "workflow = 'x'")
+    searched = [None, *(parse(text, now_us=NOW) for text in (*texts, "attributes.a = 'x'", "attributes.a = 1"))]
+    rows = statements("holdfast.store.postgres", "look.sql")["rows"]
+    found = [rows.replace("/*found*/", text) for one in searched for text, _ in look.searches("t", one, 5, None)]
+    return found + [text for one in searched for text, _ in look.counts("t", one, 5)]
+
+
+def reads_what_it_finds(plan: list[str]) -> bool:
+    """Whether no run is read but those that are looked up, and of the tenant's those that are searched."""
+    columns = {
+        "runs_uid": r"\(uid = ",
+        "runs_tenant": r"\(tenant = .* AND \(uid [<=] ",
+        "runs_forked": r"\(forked_from = ",
+    }
+    scans = [
+        (scan[1], following)
+        for line, following in itertools.pairwise(plan)
+        if (scan := re.search(r"Scan(?: Backward)? using (runs_\w+) on runs", line))
+    ]
+    assert scans
+    return all(re.search(f"Index Cond: .*{columns.get(index, 'none')}", condition) for index, condition in scans)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [0, 1, 2, 3, 5, 40])
+async def test_a_search_that_was_planned_for_few_runs_is_good_for_many(
+    store: PostgresStore, postgres_database: str, rows: int
+) -> None:
+    """A connection keeps its plans while runs come in: a lookup by tenant alone would read all of a tenant's runs."""
+    if rows:
+        await make(store, *(start(f"r-{n}") for n in range(rows)))
+    connection = await asyncpg.connect(postgres_database)
+    try:
+        for known in ("SELECT", "ANALYZE", "VACUUM ANALYZE"):
+            await connection.execute(known)
+            for text in searches_to_plan():
+                await connection.execute(f"{READ}; PREPARE planned AS {text}")
+                values = ", ".join(["NULL"] * max(map(int, re.findall(r"\$(\d+)", text))))
+                plan = [row[0] for row in await connection.fetch(f"EXPLAIN (COSTS OFF) EXECUTE planned ({values})")]
+                await connection.execute("DEALLOCATE planned; ROLLBACK")
+                assert reads_what_it_finds(plan), "\n".join([known, text, *plan])
+    finally:
+        await connection.close()
+
+
+MANY = """
+INSERT INTO holdfast.runs (uid, tenant, id, workflow, version, protocol, queue, priority, rank, status, generation,
+                           rescues, rescue_seq, epoch, input, created_at, finished_at)
+SELECT decode(md5(n::text), 'hex'), 't', 'n-' || n, 'flow', 'v1', 1, 'main', 0, 0, 'succeeded', 1, 0, 0, 1, '', 0, 0
+FROM generate_series(1, 5000) AS n
+"""
+
+
+@pytest.mark.slow
+async def test_a_tenant_s_search_is_planned_for_the_runs_that_there_are(
+    store: PostgresStore, postgres_database: str
+) -> None:
+    """Under the policies a lookup has the tenant in it, whatever is asked: for one without runs any index is good."""
+    await make(store, *(start(f"r-{n}") for n in range(40)))
+    connection = await asyncpg.connect(postgres_database)
+    seen: list[list[str]] = []
+
+    class Looks(ConfinedPostgres):
+        async def _read(self, work: Any) -> Any:
+            async def looks(reader: Any) -> Any:
+                found = await work(reader)
+                if not seen:
+                    await reader.execute(f"PREPARE planned AS {searches_to_plan()[0]}")
+                asked = "EXECUTE planned ('t', '\\xff', 5)"
+                await reader.execute(asked)
+                seen.append([row[0] for row in await reader.fetch(f"EXPLAIN (COSTS OFF) {asked}")])
+                return found
+
+            return await super()._read(looks)
+
+    try:
+        await connection.execute("ALTER TABLE holdfast.runs SET (autovacuum_enabled = off); ANALYZE")
+        # The same connection each time: the other one is taken.
+        taken = await store._confined.links.get()
+        assert await Looks(store, "new").search_runs("new", None, limit=100, before=None) == []
+        await connection.execute(MANY)
+        assert len(await Looks(store, "t").search_runs("t", None, limit=100, before=None)) == 100
+        store._confined.links.put_nowait(taken)
+        assert reads_what_it_finds(seen[1]), "\n".join(seen[1])
     finally:
         await connection.close()
 

@@ -91,6 +91,15 @@ class ConfinedPostgres(Confined, Reads):
     async def _read_shared(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         return await self._store.read_plainly(work)
 
+    async def _search(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Read what looks at many runs: planned for the tables as they are."""
+
+        async def anew(connection: Connection) -> T:
+            await connection.execute(_SQL["plan_anew"])
+            return await work(connection)
+
+        return await self._read(anew)
+
     async def standing(self, run: bytes) -> Standing:
         """See `Store.standing`. Who is before the run, and who serves it, is counted over all tenants."""
 

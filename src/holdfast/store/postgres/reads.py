@@ -57,6 +57,10 @@ class Reads:
         """Work in a transaction in which what no tenant owns is read."""
         raise NotImplementedError
 
+    async def _search(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """As `_read`, for what looks at many runs."""
+        return await self._read(work)
+
     async def _shared(self, name: str) -> list[Any]:
         return await self._read_shared(lambda connection: connection.fetch(_READ[name]))
 
@@ -132,11 +136,11 @@ class Reads:
         self, tenant: str, condition: Condition | None, *, limit: int, before: bytes | None
     ) -> list[RunRow]:
         """See `Store.search_runs`."""
-        return await self._read(lambda connection: look.search_runs(connection, tenant, condition, limit, before))
+        return await self._search(lambda connection: look.search_runs(connection, tenant, condition, limit, before))
 
     async def count_runs(self, tenant: str, condition: Condition | None, *, cap: int) -> int:
         """See `Store.count_runs`."""
-        return await self._read(lambda connection: look.count_runs(connection, tenant, condition, cap))
+        return await self._search(lambda connection: look.count_runs(connection, tenant, condition, cap))
 
     async def children(
         self, parent: bytes, *, open_only: bool, limit: int, after: bytes | None = None

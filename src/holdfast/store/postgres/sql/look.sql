@@ -5,6 +5,10 @@
 -- these is read from its newest end. What is counted is counted up to a cap, and where a table may be large the
 -- kinds in it are found by jumping from one to the next along its key. A search's condition is computed for each
 -- run in a SELECT of its own: in WHERE the planner would make joins of its parts.
+--
+-- A plan is kept while tables grow, until they are looked at anew: one that was made for few rows must be good for many.
+-- So no lookup is given a column more than its index wants, which another index could be taken for; the tenant of a
+-- run that was found by its uid is compared outside, and so is its status, always true, which the tenant's index lacks.
 
 -- What stands in /*…*/ is replaced by another of these statements, or by the search as a condition on r.
 -- name: rows
@@ -39,17 +43,17 @@ CROSS JOIN LATERAL (SELECT uid FROM holdfast.runs AS r WHERE r.tenant = $1 AND r
 
 -- name: search
 SELECT r.uid FROM (/*begin*/ OFFSET 0) AS s
-CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.uid = s.run AND r.tenant = $1 OFFSET 0) AS r
+CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.uid = s.run OFFSET 0) AS r
 CROSS JOIN LATERAL (SELECT /*test*/ AS met OFFSET 0) AS t
-WHERE t.met ORDER BY s.run DESC LIMIT $3
+WHERE t.met AND r.tenant = $1 AND r.status <> '' ORDER BY s.run DESC LIMIT $3
 
 -- What a search would find, in no order.
 -- name: count
 SELECT count(*) FROM (
     SELECT FROM (/*begin*/ OFFSET 0) AS s
-    CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.uid = s.run AND r.tenant = $1 OFFSET 0) AS r
+    CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.uid = s.run OFFSET 0) AS r
     CROSS JOIN LATERAL (SELECT /*test*/ AS met OFFSET 0) AS t
-    WHERE t.met LIMIT $3
+    WHERE t.met AND r.tenant = $1 AND r.status <> '' LIMIT $3
 ) AS found
 
 -- Where queued runs are, in no order: for counting only.
@@ -59,11 +63,12 @@ UNION ALL SELECT run FROM holdfast.parked WHERE epoch = 0 AND run < $2
 
 -- What has ended is rather among the old, behind which a long queue may stand: for counting only.
 -- name: from_oldest
-SELECT uid AS run FROM holdfast.runs WHERE tenant = $1 AND uid < $2 ORDER BY uid
+SELECT uid AS run FROM holdfast.runs WHERE tenant = $1 AND uid < $2 AND (tenant, uid) < ($1, $2) ORDER BY uid
 
--- Where searches begin: runs of the tenant $1 before $2, newest first.
+-- Where searches begin: runs of the tenant $1 before $2, newest first. Their uids are said twice: of a table with few
+-- runs, or one tenant, the planner takes the index of all uids to be as good as that of the tenant's, and a pair tips it.
 -- name: from_runs
-SELECT uid AS run FROM holdfast.runs WHERE tenant = $1 AND uid < $2 ORDER BY uid DESC
+SELECT uid AS run FROM holdfast.runs WHERE tenant = $1 AND uid < $2 AND (tenant, uid) < ($1, $2) ORDER BY uid DESC
 
 -- name: from_texts
 SELECT run FROM holdfast.attributes WHERE tenant = $1 AND name = $4 AND text = $5 AND run < $2 ORDER BY run DESC
