@@ -23,14 +23,17 @@ def add_to(app: typer.Typer) -> None:
 
 @command(group, "check", checks_settings=False)
 def check(context: Context) -> int:
-    """Check holdfast.toml and the HOLDFAST_ variables; name everything that is wrong in them.
+    """Check holdfast.toml, the HOLDFAST_ variables, and the files that they name; say everything that is wrong in them.
 
-    Ends with 1 when something is.
+    Those are the files of channels, notifications, alerts and sources. Ends with 1 when something is wrong.
     """
+    from holdfast.cli.named_files import problems_of_files
+
     settings, problems = examine(context.flags, file=context.file)
     problems += unknown_variables()
     problems += _address(settings)
     problems += _secrets(settings)
+    problems += problems_of_files(settings)
     if context.output.as_json:
         context.output.json(
             {"ok": not problems, "file": str(settings.file) if settings.file else None, "problems": problems}
