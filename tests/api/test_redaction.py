@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import holdfast as hf
 from holdfast.api.redaction import HIDDEN, Redactor
+from holdfast.engine.finding import LaneView
 from tests.api.kit import V1, Served, problem, serving
 
 SECRET = "4111-1111-1111"
@@ -114,3 +116,74 @@ def test_names_and_ends_of_paths_are_hidden() -> None:
 def test_fields_of_ours_are_not_taken_for_theirs() -> None:
     view = hf.QueueView("pin", 1, None, False, 0, 0)
     assert Redactor(["name", "total"]).view(view) == view
+
+
+NAME = "Xanthippe"
+
+
+@hf.workflow(key="to.address.street", rate_limit=hf.RateLimit(1, per="1h", key="card"))
+async def ships(card: str, to: dict[str, Any]) -> None:
+    """Waits for what never comes, so that its lane stays in use."""
+    await hf.wait_for_event("sent", key="k")
+
+
+@hf.workflow(key=lambda card, kind: card, debounce=hf.Debounce("1h", longest="2h", key="kind"))
+async def made(card: str, kind: str) -> None: ...
+
+
+@hf.workflow(batch=hf.Batch(100, within="1h", key="card"))
+async def many(items: list[dict[str, str]]) -> None: ...
+
+
+async def test_keys_that_are_taken_from_hidden_fields_are_hidden_too() -> None:
+    async with (
+        serving(auth=True, redact=("card", "address")) as served,
+        hf.Worker(served.url, [ships, made, many]),
+    ):
+        operator, viewer = served.http(await served.key("operator")), served.http(await served.key("viewer"))
+        inputs: list[tuple[str, dict[str, Any]]] = [
+            *[("ships", {"card": SECRET, "to": {"address": {"street": NAME}}})] * 2,
+            *[("many", {"items": [{"card": SECRET}]})] * 2,
+        ]
+        for number, (name, given) in enumerate(inputs):
+            body = {"input": given, "id": f"r{number}"}
+            started = await operator.post(f"{V1}/workflows/{name}/runs", json=body)
+            assert started.status_code in (200, 201, 202), started.text
+        async with hf.connect(served.url) as client:  # a key that is a function needs the code
+            for number in range(2):
+                await client.start(made.options(id=f"m{number}"), SECRET, "plain")
+        listed = (await operator.get(f"{V1}/diversions")).json()["items"]
+        assert {one["key"] for one in listed} == {SECRET, "plain"}
+        paths = ["runs", "runs/r0", "runs/r0/explain", "runs/r1/explain", "lanes", "diversions"]
+        paths += [f"diversions/{one['id']}" for one in listed]
+        told = ""
+        for path in paths:
+            response = await viewer.get(f"{V1}/{path}")
+            assert response.status_code == 200, path
+            assert SECRET not in response.text, path
+            assert NAME not in response.text, path
+            told += (await operator.get(f"{V1}/{path}")).text
+        assert SECRET in told
+        assert NAME in told
+        shown = (await viewer.get(f"{V1}/diversions")).json()["items"]
+        assert {(one["workflow"], one["key"]) for one in shown} == {
+            ("ships", HIDDEN), ("made", "plain"), ("many", HIDDEN),
+        }  # fmt: skip
+        assert {one["key"] for one in (await viewer.get(f"{V1}/lanes")).json()["items"]} == {HIDDEN}
+        assert (await viewer.get(f"{V1}/runs/r0")).json()["lane"] == f"ships={HIDDEN}"
+        # Nor are they guessed by a search.
+        for where in (f"lane = 'ships={NAME}'", "lane prefix 'ships=X'", "status = 'failed' or lane >= 'ships=X'"):
+            problem(await viewer.get(f"{V1}/runs", params={"where": where}), 403, "forbidden")
+            assert (await operator.get(f"{V1}/runs", params={"where": where})).status_code == 200
+        assert (await viewer.get(f"{V1}/runs", params={"where": "lane = 'ships'"})).status_code == 200
+        path = f"{V1}/diversions"
+        for params in ({"key": SECRET}, {"key": SECRET, "workflow": "ships"}):
+            problem(await viewer.get(path, params=params), 403, "forbidden")
+            assert (await operator.get(path, params=params)).status_code == 200
+
+
+async def test_keys_of_workflows_that_are_not_known_are_hidden() -> None:
+    redactor = Redactor(["card"])
+    lane = LaneView("order", "o-1", 1, 1, 0)
+    assert redactor.view([lane, replace(lane, key="")]) == [replace(lane, key=HIDDEN), replace(lane, key="")]
+    assert Redactor([]).view(lane) == lane

@@ -1,7 +1,8 @@
 """What those who may only look do not see: the values of fields that the configuration names.
 
 A name hides every field of that name, at any depth; a dotted path hides the fields whose path ends so, lists passed
-over. Case does not matter. What was hidden in a run is also taken out of its errors' texts.
+over. Case does not matter. What was hidden in a run is also taken out of its errors' texts. A key that was taken from a
+hidden field, of a lane or of a rule for starts, is hidden too.
 """
 
 from __future__ import annotations
@@ -10,8 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
+from holdfast.api.hidden_keys import HiddenKeys
+from holdfast.engine.diversion_views import DiversionView
+from holdfast.engine.finding import LaneView
 from holdfast.engine.overview import Overview
 from holdfast.errors import Forbidden, UsageError
+from holdfast.model.run import RunView
 from holdfast.model.search import And, Attribute, Compare, Condition, In, Not, Or, Prefix, parse
 
 V = TypeVar("V")
@@ -48,6 +53,7 @@ class Redactor:
     def __init__(self, hidden: Sequence[str]) -> None:
         self._hidden = [tuple(one.lower().split(".")) for one in hidden]
         self.active = bool(self._hidden)
+        self.keys = HiddenKeys(self.hides)
 
     def hides(self, *path: str) -> bool:
         """Whether the field at this path is hidden."""
@@ -94,7 +100,7 @@ class Redactor:
             return {name: self._payloads(one, secrets) for name, one in view.items()}
         if not is_dataclass(view) or isinstance(view, type):
             return view
-        changes = {}
+        changes = self._keys(view, secrets)
         for field in fields(view):
             value = getattr(view, field.name)
             if field.name in PAYLOADS and isinstance(value, dict | list):
@@ -104,6 +110,22 @@ class Redactor:
             elif is_dataclass(value) or isinstance(value, list | dict):
                 changes[field.name] = self._payloads(value, secrets)
         return replace(view, **changes) if changes else view
+
+    def _keys(self, view: Any, secrets: set[str]) -> dict[str, Any]:
+        """The fields of a view with keys that are hidden, as they are shown."""
+        if not self.active:
+            return {}
+        if isinstance(view, RunView) and view.lane is not None:
+            name, _, key = view.lane.partition("=")
+            if key and self.keys.of_lane(name):
+                secrets.add(view.lane)
+                return {"lane": f"{name}={HIDDEN}"}
+        elif isinstance(view, LaneView) and view.key and self.keys.of_lane(view.name):
+            return {"key": HIDDEN}
+        elif isinstance(view, DiversionView) and view.key and self.keys.of_rule(view.workflow, view.version, view.rule):
+            _collect(view.key, secrets)
+            return {"key": HIDDEN, "reason": view.reason.replace(view.key, HIDDEN)}
+        return {}
 
     def _texts(self, view: Any, secrets: set[str]) -> Any:
         if not secrets:
@@ -142,6 +164,25 @@ class Redactor:
         for name in _attributes(condition):
             if self.hides("attributes", name):
                 raise Forbidden(f"the attribute {name!r} is hidden from those who may only look, and not searched by")
+        if any(self._tells_lane(one) for one in _leaves(condition)):
+            raise Forbidden("the keys of this lane are hidden from those who may only look, and not searched by")
+
+    def _tells_lane(self, condition: Compare | In | Prefix) -> bool:
+        if condition.field != "lane":
+            return False
+        if isinstance(condition, Prefix) or (isinstance(condition, Compare) and condition.op not in ("=", "!=")):
+            return self.keys.any_lane()
+        values = condition.values if isinstance(condition, In) else (condition.value,)
+        return any("=" in str(one) and self.keys.of_lane(str(one).partition("=")[0]) for one in values)
+
+    def check_key(self, key: str | None, workflow: str | None) -> None:
+        """Refuse a search for diverted starts by a key that is hidden: it would tell it.
+
+        Raises:
+            Forbidden: it is one.
+        """
+        if key is not None and self.active and self.keys.any_rule(workflow):
+            raise Forbidden("keys of rules are hidden from those who may only look, and not searched by")
 
 
 def cleaned(value: Any, secrets: set[str]) -> Any:
@@ -171,9 +212,13 @@ def _collect(value: Any, secrets: set[str] | None) -> None:
 
 
 def _attributes(condition: Condition) -> list[str]:
+    return [one.field.name for one in _leaves(condition) if isinstance(one.field, Attribute)]
+
+
+def _leaves(condition: Condition) -> list[Compare | In | Prefix]:
     if isinstance(condition, And | Or):
-        return [name for one in condition.conditions for name in _attributes(one)]
+        return [leaf for one in condition.conditions for leaf in _leaves(one)]
     if isinstance(condition, Not):
-        return _attributes(condition.condition)
+        return _leaves(condition.condition)
     assert isinstance(condition, Compare | In | Prefix)
-    return [condition.field.name] if isinstance(condition.field, Attribute) else []
+    return [condition]

@@ -236,6 +236,8 @@ class Server:
             known = principal.actor != "local"
             self.limits.take(f"{principal.tenant} {principal.actor}" if known else f"address {address_of(request)}")
         reading.set(Reader(principal.actor, principal.tenant, request.headers.get("authorization")))
+        if self.redactor.active and not principal.sees_all:
+            self.redactor.keys.learn(await self.workflows())
         return principal
 
     def known(self, authorization: str | None) -> Principal | None:

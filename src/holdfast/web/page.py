@@ -133,7 +133,7 @@ class Page:
 
     @cached_property
     def _redactor(self) -> Redactor:
-        return Redactor(self.server.config.redact)
+        return self.server.redactor
 
     @property
     def csrf(self) -> str:

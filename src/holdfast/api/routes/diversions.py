@@ -36,6 +36,8 @@ async def list_diversions(
     cursor: UidCursor = None,
 ) -> Response:
     """Starts that were delayed, merged or dropped by a rule of their workflow, newest first, without their inputs."""
+    if call.hides:
+        call.server.redactor.check_key(key, workflow)
 
     async def read(most: int) -> list[DiversionView]:
         return await call.client.diversions(

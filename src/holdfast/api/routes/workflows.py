@@ -79,7 +79,7 @@ async def list_lanes(
     call: Calling, limit: Annotated[int, Query(ge=1, le=1000, description="At most so many items.")] = 100
 ) -> Response:
     """The tenant's lanes that are in use, by name and key."""
-    return answer(Page(await call.client.lanes(limit), None))
+    return answer(Page(call.show_each(await call.client.lanes(limit)), None))
 
 
 # Queues

@@ -29,6 +29,7 @@ LIST_SHOWN = 50
 async def diversions(page: Page) -> Response:
     """The tenant's starts that were delayed, merged or dropped, newest first."""
     filters = DiversionFilters.read(page.query)
+    _check(page, filters)
     before = page.query.get("before") or None
     found: list[DiversionView] = []
     refused = ""
@@ -63,12 +64,20 @@ async def live(page: Page) -> Response:
             return await _runs(client, await client.diversion(id))
 
         return await follow_view(page, "diversion", one)
-    wanted = DiversionFilters.read(page.query).arguments
+    filters = DiversionFilters.read(page.query)
+    _check(page, filters)
+    wanted = filters.arguments
 
     async def some() -> Any:
         return [found.id for found in await client.diversions(limit=LIST_SHOWN + 1, **wanted)]
 
     return await follow_view(page, "diversions", some)
+
+
+def _check(page: Page, filters: DiversionFilters) -> None:
+    """Refuse a search by a key that is hidden from whoever asks."""
+    if page.redactor is not None:
+        page.redactor.check_key(filters.key or None, filters.workflow or None)
 
 
 @site.get("/diversion")

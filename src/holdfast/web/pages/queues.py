@@ -83,7 +83,7 @@ async def _lanes(page: Page) -> dict[str, Any]:
     )
     longest = sorted(lanes, key=lambda lane: (-lane.waiting, -lane.held, lane.name, lane.key))
     return {
-        "lanes": longest[:LANES_SHOWN],
+        "lanes": page.shown(longest[:LANES_SHOWN]),
         "lanes_known": len(lanes),
         "lanes_cut": len(lanes) == LANES_AT_MOST,
     }
