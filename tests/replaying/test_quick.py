@@ -1,14 +1,19 @@
 """A first look at runs of steps says of a run that it fits only where the replay in full says so too."""
 
 import asyncio
+import gc
+import warnings
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from datetime import date
 from typing import Any
 
 import pytest
 
 import holdfast as hf
+from holdfast.agents.phases.context import source
 from holdfast.engine.replaying import quick
 from holdfast.engine.replaying.checking import Checker
 from tests.engine.helpers import until_status
@@ -37,6 +42,15 @@ async def other(n: int) -> int:
 @hf.step
 async def described(n: int) -> dict[str, Any]:
     return {"n": n, "text": 'a "quoted", \x01 and \x1e; ünïcode'}
+
+
+@source
+async def weather(city: str) -> str:
+    raise AssertionError("a source is asked in a replay")
+
+
+given: list[int] = []
+"""What was given to tasks that nobody waits for."""
 
 
 async def sums(n: int) -> dict[str, Any]:
@@ -152,6 +166,51 @@ async def cancels_itself_and_waits(n: int) -> dict[str, Any]:
     return found
 
 
+async def asks_in_a_time_limit_and_catches_that(n: int) -> dict[str, Any]:
+    found = await sums(n)
+    with suppress(Exception):
+        async with asyncio.timeout(5):
+            await other(n)
+    return found
+
+
+async def asks_in_a_thread(n: int) -> dict[str, Any]:
+    found, context = await sums(n), copy_context()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(context.run, lambda: double(n)).result()
+    return found
+
+
+async def asks_a_source(n: int) -> dict[str, Any]:
+    found = await sums(n)
+    with suppress(Exception):
+        await weather("Rome")
+    return found
+
+
+async def asks_in_tasks(n: int) -> dict[str, Any]:
+    async def helper(k: int) -> int:
+        given.append(await double(k))
+        return given[-1]
+
+    await day(n)
+    with suppress(hf.NotDurable):
+        await asyncio.gather(helper(0), helper(1), other(3))
+    return await _rest(n)
+
+
+async def does_not_let_itself_be_closed(n: int) -> dict[str, Any]:
+    for _ in range(3):
+        with suppress(BaseException):
+            await asyncio.sleep(0)
+    return await sums(n)
+
+
+async def warns(n: int) -> dict[str, Any]:
+    warnings.warn("mind this", RuntimeWarning, stacklevel=1)
+    return await sums(n)
+
+
 CHANGED: list[tuple[Callable[[int], Awaitable[dict[str, Any]]], str]] = [
     (same_in_another_way, "fits"),
     (asks_for_less, "breaks"),
@@ -167,6 +226,11 @@ CHANGED: list[tuple[Callable[[int], Awaitable[dict[str, Any]]], str]] = [
     (waits, "fits"),
     (gathers, "breaks"),
     (takes_the_time_it_may, "fits"),
+    (asks_in_a_time_limit_and_catches_that, "breaks"),
+    (asks_in_a_thread, "breaks"),
+    (asks_a_source, "breaks"),
+    (asks_in_tasks, "breaks"),
+    (does_not_let_itself_be_closed, "fits"),
     (cancels_itself, "fits"),
     (cancels_itself_and_waits, "breaks"),
 ]
@@ -183,19 +247,40 @@ async def recorded(client: hf.Client) -> None:
             await (await client.start(code(sums).options(id=f"sums-{n}"), n)).result()
 
 
+async def nothing(self: quick.Quick, runs: Any) -> dict[bytes, Any]:
+    """A look that knows nothing."""
+    return {}
+
+
 async def outcomes(client: hf.Client, workflow: hf.Workflow[Any, Any]) -> list[str]:
     return [one.outcome async for one in client.replay_runs([workflow], runs=["sums-1"])]
 
 
-@pytest.mark.filterwarnings("ignore:coroutine")
+@pytest.mark.filterwarnings("ignore:coroutine")  # as the replay in full of code that does not await what it made
 async def test_it_says_what_the_replay_in_full_says(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with hf.connect(store_url) as client:
         await recorded(client)
+        before = asyncio.all_tasks()
         for fn, outcome in CHANGED:
             assert await outcomes(client, code(fn)) == [outcome], fn.__name__
-        monkeypatch.setattr(quick.Quick, "_look", lambda self, runs: {})
+            gc.collect()
+            await asyncio.sleep(0)
+            assert (given, asyncio.all_tasks() - before) == ([], set()), fn.__name__
+        monkeypatch.setattr(quick.Quick, "look", nothing)
         for fn, outcome in CHANGED:
             assert await outcomes(client, code(fn)) == [outcome], fn.__name__
+
+
+async def test_what_the_code_warns_of_is_told_and_nothing_else() -> None:
+    async with hf.connect("memory://") as client:
+        await recorded(client)
+        with pytest.warns(RuntimeWarning, match="mind this"):
+            assert await outcomes(client, code(warns)) == ["fits"]
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            assert await outcomes(client, code(gathers)) == ["breaks"]
+            gc.collect()
+        assert [one for one in told if "never awaited" in str(one.message)] == []
 
 
 async def test_runs_that_fit_are_not_replayed_in_full(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -350,3 +350,11 @@ def test_input_schema() -> None:
     assert schema["additionalProperties"] == {"type": "boolean"}
     assert Signature(checkout).input_schema()["additionalProperties"] is False
     assert Signature(bare).input_schema()["properties"] == {"x": {}, "y": {"default": 1}}
+
+
+@pytest.mark.parametrize("body", [b'{"n": "\xff"}', b'{"n": ' + b"[" * 2000 + b"]" * 2000 + b"}", b'{"n": 1', b""])
+def test_a_damaged_input_is_refused_as_one_that_cannot_be_read(body: bytes) -> None:
+    def takes(n: Any) -> None: ...
+
+    with pytest.raises(PayloadError):
+        Signature(takes).decode_input(HEADER + body)

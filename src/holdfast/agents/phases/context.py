@@ -74,7 +74,7 @@ class Source(Step[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> SourceCall[R]:  # type: ignore[override]
         here = place.get()
-        if type(here) is not Scope:
+        if not isinstance(here, Scope):
             return SourceCall(self, lambda: self.plain(args, kwargs))
         # Numbered here, where it is called, as every step is.
         execution, position = here.execution, here.allocate()

@@ -32,7 +32,7 @@ from holdfast.store.url import make_store
 
 log = logging.getLogger("holdfast.replay")
 
-PAGE = 256
+PAGE = 128
 """So many runs are given to a child at once."""
 
 AHEAD = 2
@@ -77,7 +77,7 @@ class Children:
         sys.stdout.flush()
         sys.stderr.flush()
         for _ in range(self._count):
-            self._children.append(_Child.forked(self._workflows, url, self._children))
+            self._children.append(_Child.forked(self._workflows, self._children))
         return True
 
     async def open(self, url: str, tenant: str, timeout: float, values: tuple[str, str] | None) -> None:
@@ -191,11 +191,11 @@ class _Child:
         self.ended = False
 
     @classmethod
-    def forked(cls, workflows: Sequence[Workflow[Any, Any]], url: str, others: Sequence[_Child]) -> _Child:
+    def forked(cls, workflows: Sequence[Workflow[Any, Any]], others: Sequence[_Child]) -> _Child:
         here, there = socket.socketpair()
         pid = os.fork()
         if pid == 0:
-            _be_a_child(here, there, workflows, url, others)
+            _be_a_child(here, there, workflows, others)
         there.close()
         return cls(here, pid, None)
 
@@ -262,11 +262,7 @@ def code_of(workflows: Sequence[Workflow[Any, Any]]) -> list[Code] | None:
 
 
 def _be_a_child(
-    here: socket.socket,
-    there: socket.socket,
-    workflows: Sequence[Workflow[Any, Any]],
-    url: str,
-    others: Sequence[_Child],
+    here: socket.socket, there: socket.socket, workflows: Sequence[Workflow[Any, Any]], others: Sequence[_Child]
 ) -> NoReturn:
     """What a forked process does: it ends as soon as nobody else holds the other end of its connection."""
     status = 1
@@ -274,7 +270,7 @@ def _be_a_child(
         here.close()
         for other in others:
             other._socket.close()
-        serve(there, workflows, url)
+        serve(there, workflows)
         status = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())

@@ -9,13 +9,18 @@ from holdfast.engine.replaying.judging import ENDED
 from holdfast.engine.replaying.reading import Reader
 from holdfast.engine.replaying.reports import RunReplay
 
+LOOKED_AT = 128
+"""So many runs are looked at first at once, which may be a quarter of a megabyte each."""
+
 READ_AGAIN = 3
 """So often a run that is executed meanwhile is read anew, when it does not seem to fit."""
 
 
 async def replay_page(checker: Checker, reader: Reader, runs: Sequence[bytes]) -> list[RunReplay]:
     """What became of runs, in their order, without those that are gone."""
-    found = await checker.quick.look(await reader.steps(runs))
+    found: dict[bytes, RunReplay] = {}
+    for first in range(0, len(runs), LOOKED_AT):
+        found |= await checker.quick.look(await reader.steps(runs[first : first + LOOKED_AT]))
     rest = [run for run in runs if run not in found]
     while rest:
         # Not the next ones beside: the machine's cores are all at work.

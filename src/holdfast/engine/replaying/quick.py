@@ -8,11 +8,12 @@ does, nothing is concluded: the run is replayed in full.
 from __future__ import annotations
 
 import asyncio
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
-from contextvars import copy_context
+from contextvars import Context, copy_context
+from threading import get_ident
 from typing import Any, NoReturn
 
 import msgspec
@@ -26,8 +27,11 @@ from holdfast.errors import Interruption
 from holdfast.model.run import Status
 from holdfast.store.rows import RunOfSteps
 
-STRAYED_AT_MOST = 16
-"""So many more runs of a workflow may be looked at in vain than fit, before no other is looked at."""
+STRAYED_AT_MOST = 64
+"""So many runs of a workflow may be looked at in vain one after the other, before no other is looked at."""
+
+CLOSED_AT_MOST = 20
+"""So often code is closed that catches that."""
 
 SUCCEEDED = str(Status.SUCCEEDED)
 
@@ -48,99 +52,111 @@ class Quick:
     """
 
     def __init__(self, workflows: Mapping[tuple[str, str], Workflow[Any, Any]], watchdog: Watchdog) -> None:
-        self._workflows = workflows
+        self._workflows = dict(workflows)
         self._watchdog = watchdog
         self._execution = _Execution()
         self._strayed: Counter[tuple[str, str]] = Counter()
 
     async def look(self, runs: Sequence[RunOfSteps]) -> dict[bytes, RunReplay]:
         """What became of those that fit; of any other nothing is known."""
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[dict[bytes, RunReplay]] = loop.create_future()
+        before, found = asyncio.all_tasks(), dict[bytes, RunReplay]()
+        # In a task of their own, which their code may cancel.
+        task = asyncio.create_task(self._look(runs, found))
+        try:
+            await asyncio.wait((task,))
+        finally:
+            for begun in asyncio.all_tasks() - before:
+                _drop(begun)
+        if not task.cancelled():
+            task.result()
+        return found
 
-        def look() -> None:
-            try:
-                with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
-                    # What is not awaited where the code strays is in a replay in full.
-                    found = self._look(runs)
-            except BaseException as error:
-                done.set_exception(error)
-            else:
-                done.set_result(found)
-
-        # By the event loop, so that code that cancels its own task finds none.
-        loop.call_soon(look)
-        return await asyncio.shield(done)
-
-    def _look(self, runs: Sequence[RunOfSteps]) -> dict[bytes, RunReplay]:
-        watch, found = self._watchdog, dict[bytes, RunReplay]()
+    async def _look(self, runs: Sequence[RunOfSteps], found: dict[bytes, RunReplay]) -> None:
+        watch, execution = self._watchdog, self._execution
+        execution.task = asyncio.current_task()
         for uid, id, name, version, input, output, names, stored in runs:
             which = name, version
             workflow = self._workflows.get(which)
-            if workflow is None or self._strayed[which] > STRAYED_AT_MOST:
+            if workflow is None:
                 continue
-            try:
-                values = _values(stored)
-            except msgspec.DecodeError:
-                continue
-            if len(values) != len(names):
-                continue
-            steps = _Steps(self._execution, names, stored, values)
             met = fits = False
             watch.enter()
             try:
-                fits = steps.fit(workflow, input, output)
+                fits = _Steps(execution, names, stored).fit(workflow, input, output)
             except TookTooLong:
                 met = True
             except (KeyboardInterrupt, GeneratorExit):
                 raise
-            except BaseException:  # noqa: S110
-                pass  # told by the replay in full
+            except BaseException as error:  # it is told by the replay in full
+                with _quietly():
+                    traceback.clear_frames(error.__traceback__)
             finally:
                 watch.leave(met=met)
             if fits:
                 found[uid] = RunReplay(id, name, version, SUCCEEDED, "fits", None, len(names))
-                self._strayed[which] -= 1
-            else:
-                self._strayed[which] += STRAYED_AT_MOST + 1 if met else 1
-        return found
+                self._strayed.pop(which, None)
+                continue
+            self._strayed[which] += 1
+            if met or self._strayed[which] > STRAYED_AT_MOST:
+                del self._workflows[which]
 
 
 class _Execution:
     """In the place of an execution: it has nothing to give.
 
     Attributes:
-        strayed: it was asked for something all the same, or something else was that is not there.
+        loop: in which the code is called.
+        task: in which it is.
+        thread: in which that is.
+        strayed: something was asked for that is not there.
     """
 
-    __slots__ = ("strayed",)
+    __slots__ = ("loop", "strayed", "task", "thread")
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.task: asyncio.Task[Any] | None = None
+        self.thread = get_ident()
+        self.strayed = False
 
     def __getattr__(self, name: str) -> NoReturn:
+        raise self.stray(name)
+
+    def stray(self, what: str) -> Strayed:
+        """What is raised for whatever is not there."""
         self.strayed = True
-        raise Strayed(name)
+        return Strayed(what)
 
 
 class _Steps(Scope):
-    """The run's own branch, with what its steps gave."""
+    """The run's own branch, with what its steps gave.
+
+    Raises:
+        DecodeError: that is no JSON.
+    """
 
     __slots__ = ("asked", "names", "stored", "texts", "values")
 
-    def __init__(self, execution: _Execution, names: list[str], stored: str | bytes, values: list[Any]) -> None:
+    def __init__(self, execution: _Execution, names: list[str], stored: str | bytes) -> None:
         self.execution: Any = execution
+        self._loop = execution.loop
+        self._thread = execution.thread
         self.prefix = b""
         self.count = self.asked = 0
+        self.task = execution.task
         self.names = names
         self.stored = stored
-        self.values = values
+        self.values = _values(stored)
         self.texts: list[msgspec.Raw] | None = None
 
     def allocate(self) -> bytes:
         """A call of another kind. See `Scope.allocate`."""
-        self.execution.strayed = True
-        raise Strayed("not a step")
+        raise self.execution.stray("not a step")
 
     def step(self, step: Step[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[None, None, Any]:
-        """See `Scope.step`. Tasks are not told apart: whoever waits for another one is not judged here."""
+        """See `Scope.step`."""
+        if asyncio.current_task(self._loop) is not self.task or get_ident() != self._thread:
+            raise self.execution.stray("another task, or another thread")
         number = self.count
         self.count = number + 1
         return self._give(number, step)
@@ -158,11 +174,12 @@ class _Steps(Scope):
         except BaseException:
             self.execution.strayed = True
             raise
-        self.execution.strayed = True
-        raise Strayed(step.name)
+        raise self.execution.stray(step.name)
 
     def fit(self, workflow: Workflow[Any, Any], input: bytes, output: bytes) -> bool:
         """Whether the code asks for these steps, and gives the result of the run."""
+        if len(self.values) != len(self.names):
+            return False
         execution, signature = self.execution, workflow.signature
         args, kwargs = signature.decode_input(input)
         execution.strayed = False
@@ -170,11 +187,38 @@ class _Steps(Scope):
         context.run(place.set, self)
         coroutine: Coroutine[Any, Any, Any] = workflow.fn(*args, **kwargs)
         try:
-            context.run(coroutine.send, None)
+            waits_for = context.run(coroutine.send, None)
         except StopIteration as stop:
             if execution.strayed or self.asked < len(self.names):
                 return False
             return signature.result.settle(stop.value, signature.result_place)[0] == output
-        with suppress(RuntimeError):  # it has caught that it is closed
-            context.run(coroutine.close)
+        if isinstance(waits_for, asyncio.Future):
+            _drop(waits_for)  # such as what asyncio.gather gave, which nobody asks any more
+        with _quietly():
+            tries = 1
+            while not _closed(context, coroutine) and tries < CLOSED_AT_MOST:
+                tries += 1
+            del coroutine
         return False
+
+
+def _closed(context: Context, coroutine: Coroutine[Any, Any, Any]) -> bool:
+    """Close it; False if it has caught that, or raised something instead."""
+    try:
+        context.run(coroutine.close)
+    except TookTooLong:
+        raise
+    except BaseException:
+        return False
+    return True
+
+
+def _drop(begun: asyncio.Future[Any]) -> None:
+    """Nobody waits for it any more."""
+    begun.add_done_callback(lambda done: done.cancelled() or done.exception())
+    begun.cancel()
+
+
+def _quietly() -> warnings.catch_warnings[None]:
+    """What was made and is not awaited, since the code strayed, is in a replay in full."""
+    return warnings.catch_warnings(action="ignore", category=RuntimeWarning)

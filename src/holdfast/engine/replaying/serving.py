@@ -11,8 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import nullcontext
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
@@ -88,69 +87,46 @@ async def receive(stream: asyncio.StreamReader) -> bytes:
     return await stream.readexactly(length)
 
 
-def serve(ours: socket.socket, workflows: Sequence[Workflow[Any, Any]] | None = None, url: str | None = None) -> None:
+def serve(ours: socket.socket, workflows: Sequence[Workflow[Any, Any]] | None = None) -> None:
     """Replay for whoever is at the other end, until it closes that.
 
     Args:
         ours: this end.
         workflows: the code, if it is here already.
-        url: the database, if it is known already; it is opened while the other end opens it too.
     """
     # Its end is its parent's business, which a signal to the whole group reaches too.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A replay makes little that refers to itself, and a page is a hundred thousand objects.
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
-    asyncio.run(_serve(ours, workflows, url))
+    asyncio.run(_serve(ours, workflows))
 
 
-async def _serve(ours: socket.socket, workflows: Sequence[Workflow[Any, Any]] | None, url: str | None) -> None:
+async def _serve(ours: socket.socket, workflows: Sequence[Workflow[Any, Any]] | None) -> None:
     from holdfast.engine.client import connect
 
     orders, replies = await asyncio.open_connection(sock=ours, limit=1 << 20)
     try:
+        job = msgspec.msgpack.decode(await receive(orders), type=Job)
         try:
-            async with connect(url) if url is not None else nullcontext() as early:
-                if early is not None:
-                    await early._reader().steps([])  # so that what reads is ready, too
-                job = msgspec.msgpack.decode(await receive(orders), type=Job)
-                if job.values is None:
-                    await _work(job, workflows, None, orders, replies)
-            # A database that is opened with values of its own is opened again.
-            await _work(job, workflows, called(*job.values), orders, replies)
+            code = workflows if workflows is not None else _found(job)
+            values = None if job.values is None else called(*job.values)
+            async with (
+                connect(job.url, tenant=job.tenant, values=values) as client,
+                Checker(code, timeout=job.timeout) as checker,
+            ):
+                reader = client._reader()
+                while True:
+                    page = msgspec.msgpack.decode(await receive(orders), type=Page)
+                    async for reports in _replayed(reader, checker, page):
+                        replies.write(framed(Reply(reports)))
+                        await replies.drain()
+                    sys.stdout.flush()
         except HoldfastError as error:
             replies.write(framed(Reply(error=(type(error).__name__, str(error)))))
             await replies.drain()
     except (EOFError, ConnectionError):
         pass
-
-
-async def _work(
-    job: Job,
-    workflows: Sequence[Workflow[Any, Any]] | None,
-    values: Any,
-    orders: asyncio.StreamReader,
-    replies: asyncio.StreamWriter,
-) -> NoReturn:
-    """Replay page after page.
-
-    Raises:
-        EOFError: there is none any more.
-    """
-    from holdfast.engine.client import connect
-
-    code = workflows if workflows is not None else _found(job)
-    async with (
-        connect(job.url, tenant=job.tenant, values=values) as client,
-        Checker(code, timeout=job.timeout) as checker,
-    ):
-        reader = client._reader()
-        while True:
-            page = msgspec.msgpack.decode(await receive(orders), type=Page)
-            async for reports in _replayed(reader, checker, page):
-                replies.write(framed(Reply(reports)))
-                await replies.drain()
-            sys.stdout.flush()
 
 
 async def _replayed(reader: Reader, checker: Checker, page: Page) -> AsyncIterator[list[RunReplay]]:

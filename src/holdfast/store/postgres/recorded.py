@@ -45,7 +45,7 @@ async def steps(connection: Connection, tenant: str, runs: Sequence[bytes]) -> l
     rows = await connection.fetch(_SQL["steps"], tenant, runs)
     for uid, id, workflow, version, input, output, listed, outputs, last in rows:
         names = listed.split("\x1e")
-        if outputs is not None and last == len(names) - 1:
+        if outputs is not None and outputs[:1] == HEADER and last == len(names) - 1:
             stored = b"[%b]" % outputs[1:].replace(_NEXT, b",")
             found.append((uid, id, workflow, version, input, output, names, stored))
     return found

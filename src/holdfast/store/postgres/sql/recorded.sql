@@ -35,4 +35,5 @@ FROM (SELECT run, string_agg(CASE WHEN length(position) = 1 THEN name ELSE '' EN
       FROM holdfast.journal WHERE run = ANY ($2::bytea[]) GROUP BY run OFFSET 0) AS j
 CROSS JOIN LATERAL (
     SELECT * FROM holdfast.runs AS r
-    WHERE r.uid = j.run AND r.tenant = $1 AND r.status = 'succeeded' AND r.cuts IS NULL OFFSET 0) AS r
+    WHERE r.uid = j.run AND r.tenant = $1 AND r.status = 'succeeded' AND r.cuts IS NULL
+      AND length(r.input) <= 16384 AND length(r.output) <= 16384 OFFSET 0) AS r

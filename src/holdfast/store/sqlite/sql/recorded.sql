@@ -31,3 +31,4 @@ SELECT r.uid, r.id, r.workflow, r.version, r.input, r.output,
        (SELECT j.position FROM main.journal AS j WHERE j.run = r.uid ORDER BY j.position DESC LIMIT 1)
 FROM runs AS r
 WHERE r.uid IN (VALUES /*rows*/ (?)) AND +r.tenant = ? AND r.status = 'succeeded' AND r.cuts IS NULL
+      AND length(r.input) <= 16384 AND length(r.output) <= 16384
