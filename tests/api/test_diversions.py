@@ -203,3 +203,13 @@ async def test_a_webhook_claims_no_run_that_is_not_there(sqlite_url: str) -> Non
             {"run": "webhook/merges/m_0", "created": True},
             {"run": "webhook/merges/m_0", "created": False},
         ]
+
+
+async def test_whatever_the_description_says_to_choose_by_can_be_chosen_by(shop: Served) -> None:
+    described = shop.app.openapi()["paths"]["/api/v1/diversions"]["get"]["parameters"]
+    choices = {one["name"]: one["schema"]["anyOf"][0].get("enum", []) for one in described if "anyOf" in one["schema"]}
+    assert choices["way"] == ["delayed", "merged", "dropped"]
+    for name, values in choices.items():
+        for value in values:
+            answer = await shop.http().get(f"{V1}/diversions", params={name: value})
+            assert answer.status_code == 200, (name, value)

@@ -13,9 +13,9 @@ from holdfast.errors import UsageError
 from holdfast.model.ids import check_id
 from holdfast.model.run import instant
 from holdfast.store.diversion_rows import DiversionRow
-from holdfast.store.operations import Rule, Start, Started, Way
+from holdfast.store.operations import DivertedWay, Rule, Start, Started
 
-WAYS: tuple[Way, ...] = ("delayed", "merged", "dropped")
+WAYS: tuple[DivertedWay, ...] = ("delayed", "merged", "dropped")
 """What can become of a start that does not make a run at once."""
 
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -33,7 +33,7 @@ class Diverted(msgspec.Struct, frozen=True, gc=False):
         diversion: the id under which it is recorded.
     """
 
-    way: Way
+    way: DivertedWay
     reason: str
     rule: Rule | None
     key: str
@@ -64,7 +64,7 @@ class DiversionView:
     asked_id: str
     workflow: str
     version: str
-    way: Way
+    way: DivertedWay
     rule: Rule
     key: str
     run_id: str | None

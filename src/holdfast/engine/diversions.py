@@ -17,7 +17,7 @@ from holdfast.model.schema import terms_of
 from holdfast.model.sealed import is_unopened, refuse
 from holdfast.model.terms import Terms, with_code
 from holdfast.store.diversion_rows import DiversionRow
-from holdfast.store.operations import Rule, Start, Started, Way
+from holdfast.store.operations import DivertedWay, Rule, Start, Started
 
 PAGE_AT_MOST = 1000
 
@@ -30,7 +30,7 @@ class Diversions(Part):
         *,
         workflow: str | None = None,
         key: str | None = None,
-        way: Way | None = None,
+        way: DivertedWay | None = None,
         rule: Rule | None = None,
         run_id: str | None = None,
         id: str | None = None,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from holdfast.model.diverting import reason_of
 from holdfast.model.ids import instant_of
-from holdfast.store.operations import Rule, Way
+from holdfast.store.operations import DivertedWay, Rule
 
 
 class DiversionRow(NamedTuple):
@@ -36,7 +36,7 @@ class DiversionRow(NamedTuple):
     id: str
     workflow: str
     version: str
-    way: Way
+    way: DivertedWay
     rule: Rule
     key: str
     run_id: str
@@ -65,7 +65,7 @@ class KeptDiversion(NamedTuple):
     id: str | None
     workflow: str
     version: str
-    way: Way
+    way: DivertedWay
     rule: Rule
     mode: str
     key: str

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from holdfast.model.ids import uuid7
 from holdfast.store.diversion_rows import DiversionRow, KeptDiversion
-from holdfast.store.operations import Rule, Way
+from holdfast.store.operations import DivertedWay, Rule
 
 _HEX = re.compile("[0-9a-f]{32}")
 
@@ -54,7 +54,7 @@ class DiversionStore(Protocol):
         before: bytes | None = None,
         workflow: str | None = None,
         key: str | None = None,
-        way: Way | None = None,
+        way: DivertedWay | None = None,
         rule: Rule | None = None,
         run_id: str | None = None,
         id: str | None = None,

@@ -137,7 +137,10 @@ class Start(NamedTuple):
     options: bytes | None = None
 
 
-Way = Literal["started", "delayed", "merged", "dropped"]
+DivertedWay = Literal["delayed", "merged", "dropped"]
+"""What became of a start that a rule kept from making a run at once."""
+
+Way = Literal["started"] | DivertedWay
 """What became of a start: a run at once, a run later, a part of another start's run, or no run."""
 
 

@@ -14,7 +14,7 @@ from holdfast.api.shapes import Page, StartedDiverted
 from holdfast.engine.diversion_views import DiversionView
 from holdfast.engine.diversions import PAGE_AT_MOST
 from holdfast.model.access import Role
-from holdfast.store.operations import Rule, Way
+from holdfast.store.operations import DivertedWay, Rule
 
 routes = Routes("runs")
 
@@ -26,7 +26,7 @@ async def list_diversions(
     call: Calling,
     workflow: Annotated[Id | None, Query(description="Only of this workflow.")] = None,
     key: Annotated[Id | None, Query(description="Only with this key of the rule.")] = None,
-    way: Annotated[Way | None, Query(description="Only those of which this became.")] = None,
+    way: Annotated[DivertedWay | None, Query(description="Only those of which this became.")] = None,
     rule: Annotated[Rule | None, Query(description="Only by this rule.")] = None,
     run: Annotated[
         Id | None, Query(description="Only those that went into this run, or were dropped because of it.")

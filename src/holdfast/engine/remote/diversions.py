@@ -8,7 +8,7 @@ from holdfast.engine.diversion_views import DiversionView, check_diversion_filte
 from holdfast.engine.diversions import PAGE_AT_MOST, Diversions
 from holdfast.engine.remote.part import RemotePart
 from holdfast.engine.remote.wire import path
-from holdfast.store.operations import Rule, Way
+from holdfast.store.operations import DivertedWay, Rule
 
 
 class _Run(msgspec.Struct):
@@ -23,7 +23,7 @@ class RemoteDiversions(RemotePart, Diversions):
         *,
         workflow: str | None = None,
         key: str | None = None,
-        way: Way | None = None,
+        way: DivertedWay | None = None,
         rule: Rule | None = None,
         run_id: str | None = None,
         id: str | None = None,

@@ -8,7 +8,7 @@ from typing import Any
 from holdfast.store.confined import ConfinedDiversions
 from holdfast.store.diversion_rows import DiversionRow, KeptDiversion
 from holdfast.store.diversions import NEWEST, listings, newest, uid_in, until
-from holdfast.store.operations import Rule, Way
+from holdfast.store.operations import DivertedWay, Rule
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.writing import Reading
 from holdfast.store.sql import statements
@@ -34,7 +34,7 @@ class DiversionReads:
         before: bytes | None = None,
         workflow: str | None = None,
         key: str | None = None,
-        way: Way | None = None,
+        way: DivertedWay | None = None,
         rule: Rule | None = None,
         run_id: str | None = None,
         id: str | None = None,

@@ -9,7 +9,7 @@ from typing import Any
 from holdfast.store.confined import ConfinedDiversions
 from holdfast.store.diversion_rows import DiversionRow, KeptDiversion
 from holdfast.store.diversions import NEWEST, listings, newest, uid_in, until
-from holdfast.store.operations import Rule, Way
+from holdfast.store.operations import DivertedWay, Rule
 from holdfast.store.sql import statements
 from holdfast.store.sqlite.rows import execute_many
 from holdfast.store.sqlite.work.reads import Calling
@@ -40,7 +40,7 @@ class DiversionReads:
         before: bytes | None = None,
         workflow: str | None = None,
         key: str | None = None,
-        way: Way | None = None,
+        way: DivertedWay | None = None,
         rule: Rule | None = None,
         run_id: str | None = None,
         id: str | None = None,
