@@ -11,7 +11,8 @@ SELECT r.uid, r.tenant, r.id, r.workflow, r.version, r.queue, r.priority,
        r.generation, r.input, r.output, r.attributes, NULL, r.rescues, NULL, r.created_at, NULL, NULL, NULL, NULL,
        r.control, r.cuts
 FROM unnest($2::bytea[]) AS v (uid)
-CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.uid = v.uid AND r.tenant = $1 OFFSET 0) AS r
+CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.uid = v.uid OFFSET 0) AS r
+WHERE r.tenant = $1
 
 -- name: entries
 SELECT kind, name, outcome, output, seq, generation, run, position
@@ -33,7 +34,5 @@ FROM (SELECT run, string_agg(CASE WHEN length(position) = 1 THEN name ELSE '' EN
                              THEN output END, '\x1e'::bytea ORDER BY position, generation) AS outputs,
              max(get_byte(position, 0)) AS last
       FROM holdfast.journal WHERE run = ANY ($2::bytea[]) GROUP BY run OFFSET 0) AS j
-CROSS JOIN LATERAL (
-    SELECT * FROM holdfast.runs AS r
-    WHERE r.uid = j.run AND r.tenant = $1 AND r.status = 'succeeded' AND r.cuts IS NULL
-      AND length(r.input) <= 16384 AND length(r.output) <= 16384 OFFSET 0) AS r
+CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.uid = j.run OFFSET 0) AS r
+WHERE r.tenant = $1 AND r.status = 'succeeded' AND r.cuts IS NULL AND length(r.input) <= 16384 AND length(r.output) <= 16384
