@@ -81,18 +81,17 @@ class Children:
         return True
 
     async def open(self, url: str, tenant: str, timeout: float, values: tuple[str, str] | None) -> None:
-        """Tell them what to replay; those that were not forked are started.
+        """Tell them what to replay; those that were not forked are started. All have opened the database then.
 
         Raises:
             UsageError: the code cannot be found by name.
+            HoldfastError: one cannot open the database.
         """
         path = [path or os.getcwd() for path in sys.path]
         self._job = Job(url, tenant, timeout, path, self._code or [], values)
-        forked, self._children = self._children, []
-        for child in forked:
-            await self._begin(child)
         while len(self._children) < self._count:
-            await self._begin(self._spawned())
+            self._children.append(self._spawned())
+        await asyncio.gather(*(child.connect(self._job) for child in self._children))
         for child in self._children * AHEAD:
             self._free.put_nowait(child)
 
@@ -101,11 +100,6 @@ class Children:
             names = ", ".join(one.name for one in self._workflows)
             raise UsageError(f"workflows that are not found in their modules are replayed by one process: {names}")
         return _Child.spawned()
-
-    async def _begin(self, child: _Child) -> None:
-        assert self._job is not None
-        self._children.append(child)
-        await child.connect(self._job)
 
     def close(self) -> None:
         """End them: they hold nothing but connections that read."""
@@ -171,7 +165,9 @@ class Children:
         except Died:
             self._children.remove(child)
             another = self._spawned()
-            await self._begin(another)
+            self._children.append(another)
+            assert self._job is not None
+            await another.connect(self._job)
             for _ in range(AHEAD):
                 self._free.put_nowait(another)
             raise
@@ -208,9 +204,17 @@ class _Child:
         return cls(here, process.pid, process)
 
     async def connect(self, job: Job) -> None:
-        """Tell it its job."""
-        self._streams = await asyncio.open_connection(sock=self._socket, limit=1 << 20)
-        self._streams[1].write(framed(job))
+        """Tell it its job, and wait until it can do it.
+
+        Raises:
+            HoldfastError: it cannot.
+        """
+        stream, writer = self._streams = await asyncio.open_connection(sock=self._socket, limit=1 << 20)
+        writer.write(framed(job))
+        try:
+            await _reply(stream)
+        except (EOFError, ConnectionError):
+            raise HoldfastError(f"a process that was to replay runs has ended: {self.end()}") from None
 
     async def ask(self, page: Page, replies: list[Reply]) -> None:
         """Have a page replayed. See `Children._ask`."""
@@ -223,10 +227,7 @@ class _Child:
                 raise NotBegun
             try:
                 for _ in page.runs if page.singly else (page,):
-                    reply = msgspec.msgpack.decode(await receive(stream), type=Reply)
-                    if reply.error is not None:
-                        _raise(*reply.error)
-                    replies.append(reply)
+                    replies.append(await _reply(stream))
             except (EOFError, ConnectionError):
                 raise Died(self.end()) from None
 
@@ -281,9 +282,13 @@ def _be_a_child(
         os._exit(status)
 
 
-def _raise(name: str, text: str) -> NoReturn:
-    kind = getattr(errors, name, HoldfastError)
-    raise (kind if kind in (UsageError, errors.StoreUnavailable) else HoldfastError)(text)
+async def _reply(stream: asyncio.StreamReader) -> Reply:
+    reply = msgspec.msgpack.decode(await receive(stream), type=Reply)
+    if reply.error is not None:
+        name, text = reply.error
+        kind = getattr(errors, name, HoldfastError)
+        raise (kind if kind in (UsageError, errors.StoreUnavailable) else HoldfastError)(text)
+    return reply
 
 
 def _died(one: Recording, died: Died) -> RunReplay:

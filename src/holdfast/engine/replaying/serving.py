@@ -10,7 +10,7 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -18,7 +18,6 @@ import msgspec
 from holdfast.engine.isolation import called, names_of
 from holdfast.engine.replaying.checking import Checker
 from holdfast.engine.replaying.paging import replay_page
-from holdfast.engine.replaying.reading import Reader
 from holdfast.engine.replaying.reports import RunReplay
 from holdfast.engine.workflow import Workflow
 from holdfast.errors import HoldfastError, UsageError
@@ -64,7 +63,8 @@ class Page(msgspec.Struct):
 
 
 class Reply(msgspec.Struct):
-    """What became of runs, in their order, without those that are gone. ``error``: its type and text."""
+    """What became of runs, in their order, without those that are gone; the first says that the database is open.
+    ``error``: its type and text."""
 
     reports: list[RunReplay] = []
     error: tuple[str, str] | None = None
@@ -116,10 +116,12 @@ async def _serve(ours: socket.socket, workflows: Sequence[Workflow[Any, Any]] | 
                 Checker(code, timeout=job.timeout) as checker,
             ):
                 reader = client._reader()
+                await reader.steps([])  # connects what reads, too
+                replies.write(framed(Reply()))
                 while True:
                     page = msgspec.msgpack.decode(await receive(orders), type=Page)
-                    async for reports in _replayed(reader, checker, page):
-                        replies.write(framed(Reply(reports)))
+                    for runs in [[run] for run in page.runs] if page.singly else [page.runs]:
+                        replies.write(framed(Reply(await replay_page(checker, reader, runs))))
                         await replies.drain()
                     sys.stdout.flush()
         except HoldfastError as error:
@@ -127,11 +129,6 @@ async def _serve(ours: socket.socket, workflows: Sequence[Workflow[Any, Any]] | 
             await replies.drain()
     except (EOFError, ConnectionError):
         pass
-
-
-async def _replayed(reader: Reader, checker: Checker, page: Page) -> AsyncIterator[list[RunReplay]]:
-    for some in [[run] for run in page.runs] if page.singly else [page.runs]:
-        yield await replay_page(checker, reader, some)
 
 
 def _found(job: Job) -> list[Workflow[Any, Any]]:

@@ -61,6 +61,10 @@ class Reads:
         """As `_read`, for what looks at many runs."""
         return await self._read(work)
 
+    async def _read_alone(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """As `_read`, for what is one statement, which need not have a transaction around it."""
+        return await self._read(work)
+
     async def _shared(self, name: str) -> list[Any]:
         return await self._read_shared(lambda connection: connection.fetch(_READ[name]))
 
@@ -86,7 +90,7 @@ class Reads:
 
     async def load_steps(self, tenant: str, runs: Sequence[bytes]) -> list[RunOfSteps]:
         """See `Store.load_steps`."""
-        return await self._read(lambda connection: recorded.steps(connection, tenant, runs))
+        return await self._read_alone(lambda connection: recorded.steps(connection, tenant, runs))
 
     async def browse_journal(
         self, run: bytes, *, after: bytes, limit: int, since: int | None = None, until: int | None = None

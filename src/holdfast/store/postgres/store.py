@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar, cast
 
 from holdfast.errors import StoreError, StoreUnavailable
@@ -145,6 +146,17 @@ class PostgresStore(Reads, Writes):
 
     async def _read_shared(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         return await self._read(work)
+
+    async def _read_alone(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        link = await self._readers.get()
+        try:
+            with suppress(Again, StoreUnavailable):  # the long way does it again
+                found = await link.lone(work)
+                if found is not None:
+                    return found
+            return await self._repeatedly(link, work)
+        finally:
+            self._readers.put_nowait(link)
 
     async def _tend(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         return await self._repeatedly(self._tender, work)
