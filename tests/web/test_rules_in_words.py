@@ -22,7 +22,7 @@ MARKUP = "<b>sku</b>"
         ),
         (
             Terms(rate_limit=hf.RateLimit(1, "90m", excess="drop")),
-            ["At most 1 run starts in any 1 h 30 min; what is over it makes no run."],
+            ["At most 1 run starts in any 90 min; what is over it makes no run."],
         ),
         (
             Terms(debounce=hf.Debounce("30s", longest="5m", key="doc")),
@@ -31,7 +31,7 @@ MARKUP = "<b>sku</b>"
         ),
         (
             Terms(debounce=hf.Debounce("250ms", longest="1s", edge="leading")),
-            [("The first start makes a run at once; further ones go into it until there were none for 0.25 s, for 1 s "
+            [("The first start makes a run at once; further ones go into it until there were none for 250 ms, for 1 s "
               "at most.")],
         ),
         (

@@ -43,7 +43,7 @@ _DIVERSION: dict[str, Any] = {
     "rule": "rate_limit",
     "key": "acme",
     "run_id": None,
-    "reason": "100 runs of key acme have started in the last 1m",
+    "reason": "at most 100 runs of 'acme' start in 1 min",
     "at": _AT,
     "due_at": None,
     "input": {"order_id": "o-2", "cents": 500},

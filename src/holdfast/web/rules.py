@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from holdfast.model.diverting import span_text
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.keys import KeySpec
 from holdfast.model.start_rules import Batch, Debounce, RateLimit, Singleton
 from holdfast.model.terms import Terms
-from holdfast.web.text import length, number
+from holdfast.web.text import number
 
 
 class Rule(NamedTuple):
@@ -74,5 +75,4 @@ def _each(key: KeySpec | None) -> str:
 
 
 def _span(value: Duration | None) -> str:
-    given = seconds(value or 0)
-    return f"{given:g} s" if given < 60 else length(given)
+    return span_text(round(seconds(value or 0) * 1e6))
