@@ -158,7 +158,7 @@ def test_no_stretch_has_more_however_late_runs_are_promoted(most: int, steps: li
     assert most_in_a_stretch(through) <= most
     now += PERIOD
     assert limit.book(now) == now  # it was quiet for a stretch
-    stored = RateState.of_row(*limit.row())
+    stored = RateState(*limit.row())
     assert (stored.log, stored.plan) == (limit.log, limit.plan)
 
 

@@ -36,18 +36,30 @@ def _form(marks: int) -> struct.Struct:
     return struct.Struct("<" + "qI" * marks)
 
 
+def only(data: bytes) -> Mark | None:
+    """The mark of stored bytes, if there is a single one."""
+    return _ONE.unpack(data) if len(data) == _ONE.size else None
+
+
+def last(data: bytes) -> int:
+    """The instant of the last mark of stored bytes, of which there is one at least."""
+    at: int = _ONE.unpack_from(data, len(data) - _ONE.size)[0]
+    return at
+
+
+def encode_one(at: int) -> bytes:
+    """The stored bytes of a single start."""
+    return _ONE.pack(at, 1)
+
+
 def decode(data: bytes) -> list[Mark]:
     """The marks of stored bytes."""
-    if len(data) == _ONE.size:  # nearly always
-        return [_ONE.unpack(data)]
     flat = _form(len(data) // 12).unpack(data)
     return list(zip(flat[::2], flat[1::2], strict=True))
 
 
 def encode(marks: list[Mark]) -> bytes:
     """The bytes that are stored: twelve for each mark."""
-    if len(marks) == 1:
-        return _ONE.pack(*marks[0])
     return _form(len(marks)).pack(*(number for mark in marks for number in mark))
 
 
@@ -75,9 +87,6 @@ def next_at(log: list[Mark], now: int, most: int, period: int, plan: list[Mark] 
     marks = sorted(log + plan) if plan else log
     if not marks:
         return now
-    if len(marks) == 1:  # nearly always
-        at, count = marks[0]
-        return max(now, at + period if count >= most else at)
     left = most
     for at, count in reversed(marks):
         left -= count

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, fields
+from functools import lru_cache
 from typing import Any, Literal
 
 from holdfast.errors import UsageError
@@ -208,6 +209,7 @@ def _length(rule: StartRule, name: str, of: str) -> None:
     object.__setattr__(rule, name, value)
 
 
+@lru_cache(maxsize=1024)
 def _microseconds(kept: Any) -> int:
     """Of a duration that is kept in seconds."""
     microseconds: int = round(kept * 1e6)

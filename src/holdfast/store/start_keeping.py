@@ -90,7 +90,7 @@ class Made(msgspec.Struct, gc=False):
         if given is None and self.due_at == start.due_at:
             return start
         # As _replace does, in a fifth of the time.
-        made = tuple.__new__(Start, (*start[:_DUE], self.due_at, *start[_DUE + 1 :]))
+        made = tuple.__new__(Start, start[:_DUE] + (self.due_at,) + start[_DUE + 1 :])  # noqa: RUF005
         if given is not None:
             made = made._replace(input=given)
         if start.deadline_at is None:

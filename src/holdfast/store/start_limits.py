@@ -15,32 +15,56 @@ OVERDUE_US = 60_000_000
 
 
 class RateState(msgspec.Struct, gc=False):
-    """A key's limit, what started, and what is planned."""
+    """A key's limit, what started, and what is planned.
+
+    Attributes:
+        started: the log as it is stored, unless it was taken apart.
+        planned: the plan, likewise.
+        over_at: then both are of no use any more, at the earliest.
+        changed: it is to be stored.
+    """
 
     id: bytes
     most: int
     period: int
-    log: list[Mark] = []
-    plan: list[Mark] = []
+    started: bytes = b""
+    planned: bytes = b""
     over_at: int = 0
     changed: bool = False
+    _log: list[Mark] | None = None
+    _plan: list[Mark] | None = None
 
-    @classmethod
-    def of_row(cls, id: bytes, most: int, period: int, log: bytes, plan: bytes, over_at: int) -> RateState:
-        """The state in stored columns."""
-        return cls(id, most, period, rates.decode(log), rates.decode(plan) if plan else [], over_at)
+    @property
+    def log(self) -> list[Mark]:
+        """What started; to be changed in place."""
+        if self._log is None:
+            self._log = rates.decode(self.started)
+        return self._log
+
+    @property
+    def plan(self) -> list[Mark]:
+        """What is planned; to be changed in place."""
+        if self._plan is None:
+            self._plan = rates.decode(self.planned)
+        return self._plan
 
     def row(self) -> tuple[bytes, int, int, bytes, bytes, int]:
-        """The columns that are stored; the last one says when the row is over."""
-        over_at, plan = self.over_at, b""
-        if self.log:
-            over_at = max(over_at, self.log[-1][0] + self.period)
-        if self.plan:
-            plan, over_at = rates.encode(self.plan), max(over_at, self.plan[-1][0] + self.period)
-        return self.id, self.most, self.period, rates.encode(self.log), plan, over_at
+        """The columns that are stored, from which it is made again; the last one says when the row is over."""
+        started = self.started if self._log is None else rates.encode(self._log)
+        planned = self.planned if self._plan is None else rates.encode(self._plan)
+        over_at = self.over_at
+        for marks in (started, planned):
+            if marks:
+                over_at = max(over_at, rates.last(marks) + self.period)
+        return self.id, self.most, self.period, started, planned, over_at
 
     def take(self, now: int) -> bool:
         """Let one through now, if the log admits it, whatever is planned."""
+        if self._log is None and (one := rates.only(self.started)) is not None:
+            # As nearly all are: not worth to be taken apart.
+            at, count = one
+            if count >= self.most and at > now - self.period:
+                return False
         if self.log and not rates.admits(self.log, now, self.most, self.period):
             return False
         rates.charge(self.log, now, self.period)
@@ -50,9 +74,16 @@ class RateState(msgspec.Struct, gc=False):
     def book(self, now: int) -> int:
         """Let one through now, or plan it behind those that are planned: at which instant."""
         self.changed = True
-        if not self.log and not self.plan:
-            self.log.append((now, 1))
-            return now
+        if self._log is None and self._plan is None and not self.planned:
+            if not self.started:
+                self.started = rates.encode_one(now)
+                return now
+            if (one := rates.only(self.started)) is not None:
+                at, count = one
+                planned = at + self.period if count >= self.most else at
+                if planned > now:
+                    self.planned = rates.encode_one(planned)
+                    return planned
         at = rates.next_at(self.log, now, self.most, self.period, self.plan)
         if at <= now:
             rates.charge(self.log, now, self.period)

@@ -196,7 +196,7 @@ async def _lock_limits(
     states = {id: RateState(id, wanted[id].most, wanted[id].period_us) for id in new}
     there = [id for id in ids if id not in new]
     for row in await connection.fetch(_SQL["find_limits"], b"".join(there)) if there else ():
-        states[row[0]] = RateState.of_row(*row)
+        states[row[0]] = RateState(*row)
     return states
 
 
@@ -394,7 +394,7 @@ async def leave(connection: Connection, run: bytes) -> Held | None:
     if not found:
         await connection.execute(_SQL["keep_time"], run)
         return None
-    limit = RateState.of_row(*found[0])
+    limit = RateState(*found[0])
     limit.give_back(wake_at)
     if limit.changed:
         await connection.execute(_SQL["set_limits"], [limit.row()])

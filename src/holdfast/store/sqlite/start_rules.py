@@ -152,7 +152,7 @@ def _states(connection: sqlite3.Connection, ids: Iterable[bytes]) -> dict[bytes,
 
 def _limits(connection: sqlite3.Connection, ids: Iterable[bytes]) -> dict[bytes, RateState]:
     rows = select_many(connection, "find_limits", [(id,) for id in sorted(ids)], _SQL)
-    return {row[0]: RateState.of_row(*row) for row in rows}
+    return {row[0]: RateState(*row) for row in rows}
 
 
 def _write(
