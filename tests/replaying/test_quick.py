@@ -283,6 +283,25 @@ async def test_what_the_code_warns_of_is_told_and_nothing_else() -> None:
         assert [one for one in told if "never awaited" in str(one.message)] == []
 
 
+async def test_tasks_of_others_go_on_beside(store_url: str) -> None:
+    ended = 0
+
+    async def others() -> None:
+        nonlocal ended
+        while True:
+            await asyncio.create_task(asyncio.sleep(0))
+            ended += 1
+
+    async with hf.connect(store_url) as client:
+        await recorded(client)
+        beside = asyncio.create_task(others())
+        for fn in (sums, waits, asks_in_tasks) * 3:
+            await outcomes(client, code(fn))
+        assert not beside.done()
+        assert ended > 9
+        beside.cancel()
+
+
 async def test_runs_that_fit_are_not_replayed_in_full(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
     in_full = Checker.check

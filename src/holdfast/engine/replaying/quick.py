@@ -59,21 +59,26 @@ class Quick:
 
     async def look(self, runs: Sequence[RunOfSteps]) -> dict[bytes, RunReplay]:
         """What became of those that fit; of any other nothing is known."""
-        before, found = asyncio.all_tasks(), dict[bytes, RunReplay]()
+        found: dict[bytes, RunReplay] = {}
         # In a task of their own, which their code may cancel.
-        task = asyncio.create_task(self._look(runs, found))
-        try:
-            await asyncio.wait((task,))
-        finally:
-            for begun in asyncio.all_tasks() - before:
-                _drop(begun)
+        task = asyncio.create_task(self._in_task(runs, found))
+        await asyncio.wait((task,))
         if not task.cancelled():
             task.result()
         return found
 
-    async def _look(self, runs: Sequence[RunOfSteps], found: dict[bytes, RunReplay]) -> None:
+    async def _in_task(self, runs: Sequence[RunOfSteps], found: dict[bytes, RunReplay]) -> None:
+        """It never waits, so that whatever task is new at its end was made by their code."""
+        before = asyncio.all_tasks()
+        self._execution.task = asyncio.current_task()
+        try:
+            self._look(runs, found)
+        finally:
+            for begun in asyncio.all_tasks() - before:
+                _drop(begun)
+
+    def _look(self, runs: Sequence[RunOfSteps], found: dict[bytes, RunReplay]) -> None:
         watch, execution = self._watchdog, self._execution
-        execution.task = asyncio.current_task()
         for uid, id, name, version, input, output, names, stored in runs:
             which = name, version
             workflow = self._workflows.get(which)
