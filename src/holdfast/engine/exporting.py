@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from holdfast.engine import isolation
 from holdfast.engine.histories import Fan, History
@@ -25,8 +25,6 @@ from holdfast.model.run import Kind, Outcome, Status
 if TYPE_CHECKING:
     from holdfast.engine.workflow import Workflow
     from holdfast.store.rows import AttemptRow, ChildRow, JournalRow
-
-T = TypeVar("T")
 
 PHASES = "phases "
 """How the entry is named that says which version of a file of phases a run goes by."""
