@@ -173,15 +173,47 @@ def test_a_process_frozen_while_it_writes(shop: Path) -> None:
             until((shop / "frozen").exists)
             assert "writer" not in {one["name"] for one in _examine(code=0) if one["status"] == "problem"}
             writer.send_signal(signal.SIGSTOP)
-            if Path("/proc").exists():
-                until(lambda: Path(f"/proc/{writer.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
-            else:
-                os.utime(shop / "some.db-seat", (0, 0))
+            _until_frozen(writer.pid, "seat")
             said = _problem()
             assert f"process {writer.pid}" in said
             assert f"kill -KILL {writer.pid}" in said
         finally:
             writer.kill()
+
+
+@pytest.mark.slow
+def test_a_process_frozen_while_it_is_the_next_to_write(shop: Path) -> None:
+    inside("db", "migrate", "--url", URL)
+    (shop / "writes.py").write_text(
+        "import sys, time\nfrom holdfast.store.sqlite.turnstile import Turnstile\n"
+        "line = Turnstile('some.db')\nopen(sys.argv[1], 'w').close()\n"
+        "with line:\n    open(sys.argv[1] + '-writes', 'w').close()\n    time.sleep(600)\n"
+    )
+    import subprocess
+    import sys
+
+    with subprocess.Popen([sys.executable, "writes.py", "first"]) as writer:
+        until((shop / "first-writes").exists)
+        with subprocess.Popen([sys.executable, "writes.py", "next"]) as waiter:
+            try:
+                until(lambda: (shop / "some.db-gate").read_bytes().strip() == b"%d" % waiter.pid)
+                waiter.send_signal(signal.SIGSTOP)
+                _until_frozen(waiter.pid, "gate")
+                writer.kill()
+                writer.wait()
+                said = _problem()
+                assert f"process {waiter.pid}" in said
+                assert f"kill -KILL {waiter.pid}" in said
+            finally:
+                writer.kill()
+                waiter.kill()
+
+
+def _until_frozen(pid: int, lock: str) -> None:
+    if Path("/proc").exists():
+        until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+    else:  # where nobody tells, it counts how long the lock has been held
+        os.utime(f"some.db-{lock}", (0, 0))
 
 
 def test_a_wrong_configuration_does_not_stop_the_doctor(shop: Path) -> None:

@@ -15,6 +15,7 @@ import holdfast as hf
 from holdfast.store.sqlite import turnstile
 from tests.crash import victims
 from tests.engine.helpers import until
+from tests.freezing import freeze
 
 pytestmark = [pytest.mark.slow]
 
@@ -167,7 +168,7 @@ async def test_a_frozen_worker_comes_back_and_corrupts_nothing(fleet: Fleet) -> 
     async with hf.connect(fleet.url) as client:
         runs = [await client.start(victims.ticks, str(n), 30, 0.03) for n in range(10)]
         await fleet.noted("tick", times=50)
-        await _freeze(frozen, fleet.url)
+        await freeze(frozen.pid, fleet.url)
         await fleet.worker()
         await fleet.noted("tick", times=150)
         frozen.send_signal(signal.SIGCONT)
@@ -181,16 +182,6 @@ async def test_a_frozen_worker_comes_back_and_corrupts_nothing(fleet: Fleet) -> 
         await results(more, 30)
         assert any(line[1].startswith("more") and line[-1] == str(frozen.pid) for line in fleet.lines())
         assert frozen.returncode is None
-
-
-async def _freeze(process: asyncio.subprocess.Process, url: str) -> None:
-    """Stop a process, but not inside a write to an SQLite file, where all others would have to wait for it."""
-    while True:
-        process.send_signal(signal.SIGSTOP)
-        if not url.startswith("sqlite") or turnstile.holder(url.removeprefix("sqlite:///")) != process.pid:
-            return
-        process.send_signal(signal.SIGCONT)
-        await asyncio.sleep(0.003)
 
 
 async def test_a_worker_frozen_inside_a_transaction_does_not_block_its_successor(
@@ -229,7 +220,10 @@ async def test_writers_wait_for_one_that_is_frozen_inside_a_write(sqlite_url: st
             start = asyncio.create_task(client.start(victims.ticks, "1", 5, 0.01))
             await asyncio.sleep(2.5)
             assert not start.done()
-            assert turnstile.holder(path) == frozen.pid
+            held = turnstile.holder(path)
+            assert held is not None
+            assert held[0] == frozen.pid
+            assert held[1] == pytest.approx(time.time(), abs=10)
             frozen.send_signal(signal.SIGCONT)
             run, other = await start, await first
             assert await run.result(timeout=20) == 10

@@ -19,6 +19,7 @@ import pytest
 
 import holdfast as hf
 from holdfast.store.outbox_rows import MessageFilter, MessageRow
+from tests.freezing import freeze
 from tests.outbox import victims
 from tests.outbox.kit import TENANT, channels_file, set_mode, until_status
 from tests.outbox.receivers import Reply, Request, post, web
@@ -56,7 +57,7 @@ async def test_a_mail_of_a_process_that_was_frozen_is_told_as_sent(disk_url: str
             frozen = await begin()
             async with asyncio.timeout(60):
                 await came.wait()
-            os.kill(frozen, signal.SIGSTOP)
+            await freeze(frozen, disk_url)
             await begin()  # it finds that the lease of the other is over
             row = await until_status(client, "m", "dead")
             assert row.doubt

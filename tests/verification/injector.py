@@ -103,8 +103,8 @@ class Injector:
         path = str(self._database.path)  # type: ignore[union-attr]
         until = time.monotonic() + 2.0
         while time.monotonic() < until:
-            holder = turnstile.holder(path)
-            found = [one for one in self._fleet.here if one.process is not None and one.process.pid == holder]
+            pid, _ = turnstile.holder(path) or (0, 0.0)
+            found = [one for one in self._fleet.here if one.process is not None and one.process.pid == pid]
             if found and found[0].alive:
                 return await self._hit(found[0], path)
             await asyncio.sleep(0.001)
@@ -114,8 +114,9 @@ class Injector:
         assert member.process is not None
         pid = member.process.pid
         member.process.send_signal(signal.SIGSTOP)
-        # Only a process that stands still is known to be inside its write.
-        inside = turnstile.holder(path) == pid
+        # Only a process that stands still is known to be inside its write, or next in line for one.
+        held = turnstile.holder(path)
+        inside = held is not None and held[0] == pid
         if self._random.random() < 0.3:
             await self._fleet.freeze(member, self._random.uniform(0.2, 1.5) * self._fleet.lease)
             return "worker frozen inside a write" if inside else "worker frozen"

@@ -208,11 +208,12 @@ def _no_worker_alive(path: Path) -> None:
 def _nobody_writing(path: Path) -> None:
     """Lets a short write end."""
     for _ in range(10):
-        writing = holder(str(path))
-        if writing is None:
+        found = holder(str(path))
+        if found is None:
             return
+        pid, _ = found
         time.sleep(ALONE_MS / 5000)
-    raise StoreUnavailable(f"{path} is being written by process {writing}; stop it first")
+    raise StoreUnavailable(f"{path} is being written by process {pid}; stop it first")
 
 
 def lives(pid: int) -> bool:

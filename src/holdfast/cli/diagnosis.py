@@ -225,14 +225,11 @@ def _file(path: Path) -> Iterator[Finding]:
 def _writer(path: Path) -> Finding:
     from holdfast.store.sqlite.turnstile import holder
 
-    pid = holder(str(path))
-    if pid is None:
+    found = holder(str(path))
+    if found is None:
         return Finding("writer", "ok", "nobody is writing just now")
-    try:
-        held = max(0.0, time.time() - Path(f"{path}-seat").stat().st_mtime)  # written by whoever takes the seat
-    except OSError:
-        held = 0.0
-    state = _state(pid)
+    pid, since = found
+    held, state = max(0.0, time.time() - since), _state(pid)
     text = f"process {pid}{f' ({state})' if state else ''} has held the file for writing for {duration(held)}"
     if held < LONG_WRITE_SECONDS and state != "stopped":
         return Finding("writer", "ok", text)

@@ -4,7 +4,7 @@ SQLite's own waiting is a poll with growing pauses, so that a busy writer starve
 writer queues at two locks beside the file: it takes the gate, then the seat, then leaves the gate.
 Whoever waits for the seat holds the gate, so that a writer that leaves the seat and wants it again
 finds the other before it. The kernel drops the locks of a process that dies; one that is frozen
-keeps them, and `holder` tells its process id.
+keeps them, also the gate where it waits for the seat, and `holder` tells its process id.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ class Turnstile:
     def __enter__(self) -> None:
         fcntl.flock(self._gate, fcntl.LOCK_EX)
         try:
-            fcntl.flock(self._seat, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(self._seat, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.pwrite(self._gate, self._name, 0)
+                fcntl.flock(self._seat, fcntl.LOCK_EX)
         finally:
             fcntl.flock(self._gate, fcntl.LOCK_UN)
         os.pwrite(self._seat, self._name, 0)
@@ -45,16 +49,25 @@ class Turnstile:
         os.close(self._seat)
 
 
-def holder(path: str) -> int | None:
-    """The process that is writing to the file just now, or None."""
+def holder(path: str) -> tuple[int, float] | None:
+    """The process that keeps the other writers of the file waiting just now: it writes, or is the next that will.
+
+    Returns:
+        Its id, and since when it does, in seconds of this machine's clock; None if there is none.
+    """
+    return _kept(f"{path}-seat") or _kept(f"{path}-gate")
+
+
+def _kept(lock: str) -> tuple[int, float] | None:
     try:
-        seat = os.open(f"{path}-seat", os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(seat, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return int(os.pread(seat, 20, 0) or b"0") or None
+        pid = int(os.pread(file, 20, 0) or b"0")
+        return (pid, os.fstat(file).st_mtime) if pid else None
     finally:
-        os.close(seat)
+        os.close(file)
     return None
