@@ -142,7 +142,7 @@ def questions(house: House) -> dict[str, Callable[[Store], Awaitable[Any]]]:
     return {
         "find_runs": found,
         "list_runs": lambda s: s.list_runs(tenant, workflow="flow", status=None, limit=9, before=None),
-        "list_recorded": lambda s: s.list_recorded(tenant, workflow="flow", status=None, limit=9, before=None),
+        "list_uids": lambda s: s.list_uids(tenant, workflow="flow", status=None, limit=9, before=None),
         "recorded runs": lambda s: recorded(s, "runs"),
         "recorded entries": lambda s: recorded(s, "entries"),
         "recorded attempts": lambda s: recorded(s, "attempts"),
@@ -196,7 +196,7 @@ SHARED: dict[str, Callable[[Store], Awaitable[Any]]] = {
 
 READS = {
     "now", "load_journals", "browse_journal", "read_entries", "read_open", "read_waits", "read_outcomes", "find_runs",
-    "list_runs", "list_recorded", "load_recorded", "load_steps", "search_runs", "count_runs", "children",
+    "list_runs", "list_uids", "load_recorded", "load_steps", "search_runs", "count_runs", "children",
     "child_outcomes",
     "standing", "list_lanes", "list_schedules", "due_schedules", "list_users", "find_user", "find_key", "list_keys",
     "find_session", "list_audit", "list_views", "read_tallies", *SHARED,

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import holdfast as hf
+from holdfast.engine.bulk import BULK
 from holdfast.engine.histories import History
 from holdfast.engine.replaying import checking
 from tests.engine.helpers import ONCE, serving, until_status
@@ -396,6 +397,9 @@ async def test_runs_are_chosen_and_those_of_holdfast_itself_left_out() -> None:
             await (await client.start(RECORDED["order"].options(id=f"o-{number}"), ["ab", "c"])).result()
         with pytest.raises(hf.RunFailed):
             await (await client.start(RECORDED["fails"].options(id="f"), ["ab"])).result()
+        for _ in range(3):
+            await (await client.bulk("hold", "status = 'running'")).result("20s")
+        [bulk, *_] = [row.id for row in await client.list(where=f"workflow = '{BULK}'")]
         every = list(RECORDED.values())
 
         async def ids(**choice: Any) -> list[str]:
@@ -403,6 +407,11 @@ async def test_runs_are_chosen_and_those_of_holdfast_itself_left_out() -> None:
 
         assert await ids() == ["f", "o-2", "o-1", "o-0"]
         assert await ids(status="failed") == ["f"]
+        newest = [one.run_id async for one in client.replay_runs(every)]
+        for limit in (1, 3, len(newest), len(newest) + 1):
+            assert [one.run_id async for one in client.replay_runs(every, limit=limit)] == newest[:limit]
+        assert len(await ids(workflow=BULK, limit=2)) == 2
+        assert await ids(runs=["o-1", bulk]) == ["o-1", bulk]
         assert await ids(workflow="order", limit=2) == ["o-2", "o-1"]
         assert await ids(since="1h", workflow="order") == ["o-2", "o-1", "o-0"]
         assert await ids(since="0s") == []

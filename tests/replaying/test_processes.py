@@ -57,6 +57,18 @@ async def test_the_verdicts_are_those_of_one_process_in_the_same_order(disk_url:
     assert await replayed(disk_url, code, runs=shuffled, processes=2) == [verdicts[id] for id in shuffled]
 
 
+async def test_as_many_as_asked_for_where_some_are_holdfast_s_own(disk_url: str) -> None:
+    await fill(disk_url)
+    async with serving(disk_url, checkout) as client:
+        for _ in range(9):
+            await (await client.bulk("hold", "status = 'running'")).result("30s")
+    code = [shop_after.checkout, refuses]
+    newest = [one.run_id for one in await replayed(disk_url, code)]
+    assert len(newest) == RUNS + 5
+    for limit in (1, 8, 40, RUNS + 5, RUNS + 6):
+        assert [one.run_id for one in await replayed(disk_url, code, limit=limit, processes=2)] == newest[:limit]
+
+
 async def test_a_run_that_its_process_dies_of_is_told_and_the_others_are_replayed(
     sqlite_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:

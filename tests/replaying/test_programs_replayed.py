@@ -62,7 +62,7 @@ async def replayed(world: World) -> list[RunReplay]:
         async for page in reader.all(workflow=None, status=None, since_us=None, limit=NEWEST):
             yield page
 
-    reader = Reader(world.beside, "default", at_once, lambda: 1 << 62)
+    reader = Reader(world.beside, "default", at_once, lambda: 1 << 62, built_in=True)
     found: list[RunReplay] = []
     async with Checker(WORKFLOWS) as checker:
         async for rows in pages():

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 import warnings
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -234,6 +235,18 @@ CHANGED: list[tuple[Callable[[int], Awaitable[dict[str, Any]]], str]] = [
     (cancels_itself, "fits"),
     (cancels_itself_and_waits, "breaks"),
 ]
+
+
+if sys.version_info >= (3, 12):
+
+    async def asks_in_a_task_that_begins_at_once(n: int) -> dict[str, Any]:
+        task = asyncio.Task(sums(n), loop=asyncio.get_running_loop(), eager_start=True)
+        try:
+            return await task
+        except hf.NotDurable:
+            return {}
+
+    CHANGED.append((asks_in_a_task_that_begins_at_once, "breaks"))
 
 
 def code(fn: Callable[[int], Awaitable[dict[str, Any]]]) -> hf.Workflow[Any, Any]:

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 from holdfast.errors import NotDurable, UsageError
 from holdfast.model.generations import base_of
@@ -58,9 +58,12 @@ class Scope:
 
     def step(self, step: Step[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[None, None, Any]:
         """A call of a step: it is numbered now, and made when it is awaited."""
-        return self.execution.step(step, self.allocate(), args, kwargs)
+        call = self.execution.step(step, self.allocate(), args, kwargs)
+        call.__qualname__ = step.name  # type: ignore[attr-defined]  # what Python names when it warns of a call that was not awaited
+        return call
 
 
+@final
 class StepFrame:
     """An attempt of a step: what the step's code sees as its surroundings.
 

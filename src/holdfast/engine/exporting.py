@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from holdfast.engine import isolation
@@ -24,7 +26,7 @@ from holdfast.model.run import Kind, Outcome, Status
 
 if TYPE_CHECKING:
     from holdfast.engine.workflow import Workflow
-    from holdfast.store.rows import AttemptRow, ChildRow, JournalRow
+    from holdfast.store.rows import AttemptRow, ChildRow, JournalRow, RunRow
 
 PHASES = "phases "
 """How the entry is named that says which version of a file of phases a run goes by."""
@@ -77,8 +79,15 @@ class Exporting(Part):
     ) -> AsyncIterator[History]:
         """The same of several runs; takes what `replay_runs` takes."""
         choice = checked(runs, workflow, status, since, limit)
-        reader = self._reader()
-        async for histories in reader.histories(self._chosen(reader.all, reader, choice)):
+        reader = self._reader(built_in=True)
+        chosen = (
+            reader.some(choice.ids)
+            if choice.ids is not None
+            else reader.all(
+                workflow=choice.workflow, status=choice.status, since_us=self._since_us(choice), limit=choice.limit
+            )
+        )
+        async for histories in reader.histories(chosen):
             for one in histories:
                 yield await self._completed(one, reader.reads)
 
@@ -142,28 +151,35 @@ class Exporting(Part):
             least: with fewer runs this process does it.
         """
         checker = Checker(workflows, timeout=timeout)
-        reader = self._reader()
-        chosen = self._chosen(reader.keys, reader, choice)
-        first: list[list[Any]] = []
-        if children is not None:
-            while sum(map(len, first)) < least and (page := await anext(chosen, None)) is not None:
-                first.append(page)
-        pages = _uids(first, chosen)
-        if children is not None:
-            try:
-                if sum(map(len, first)) >= least:
-                    values = isolation.values if self.core.values is not None else None
-                    await children.open(self.core.url, self.tenant, seconds(timeout, what="timeout"), values)
-                    async for reports in children.replay(reader, pages):
-                        for report in reports:
-                            yield report
+        built_in = choice.ids is not None or choice.workflow is not None
+        reader = self._reader(built_in=built_in)
+        newest = reader.newest(workflow=choice.workflow, status=choice.status, since_us=self._since_us(choice))
+        pages = _uids(reader.some(choice.ids)) if choice.ids is not None else newest.pages(choice.limit)
+        first: list[list[bytes]] = []
+        async with AsyncExitStack() as stack:
+            if children is not None:
+                stack.callback(children.close)
+                while sum(map(len, first)) < least and (page := await anext(pages, None)) is not None:
+                    first.append(page)
+            if children is not None and sum(map(len, first)) >= least:
+                values = isolation.values if self.core.values is not None else None
+                most = seconds(timeout, what="timeout")
+                await children.open(self.core.url, self.tenant, most, values, built_in=built_in)
+                replayed = partial(children.replay, reader)
+            else:
+                await stack.enter_async_context(checker)
+                replayed = partial(_replayed_here, checker, reader)
+            left, pages = choice.limit, _chained(first, pages)
+            while True:
+                count = 0
+                async for reports in replayed(pages):
+                    count += len(reports)
+                    for report in reports:
+                        yield report
+                # Some may have been gone, or holdfast's own.
+                if left is None or newest.over or (left := left - count) <= 0:
                     return
-            finally:
-                children.close()
-        async with checker:
-            async for runs in pages:
-                for report in await replay_page(checker, reader, runs):
-                    yield report
+                pages = newest.pages(left)
 
     def _may_spread(self, workflows: Sequence[Workflow[Any, Any]], processes: int | None) -> bool:
         """Whether other processes can replay, which have the database and the code by name.
@@ -182,18 +198,13 @@ class Exporting(Part):
             raise UsageError(f"runs cannot be replayed by {processes} processes: {why}; leave out processes")
         return why is None
 
-    def _reader(self) -> Reader:
-        return Reader(self.reads, self.tenant, self._patiently, self.core.now_us)
+    def _reader(self, *, built_in: bool) -> Reader:
+        return Reader(self.reads, self.tenant, self._patiently, self.core.now_us, built_in=built_in)
 
-    def _chosen(
-        self, listed: Callable[..., AsyncIterator[list[Any]]], reader: Reader, choice: Choice
-    ) -> AsyncIterator[list[Any]]:
-        if choice.ids is not None:
-            return reader.some(choice.ids)
-        since_us = None
-        if choice.since is not None:
-            since_us = self.core.now_us() - int(seconds(choice.since, what="since") * 1e6)
-        return listed(workflow=choice.workflow, status=choice.status, since_us=since_us, limit=choice.limit)
+    def _since_us(self, choice: Choice) -> int | None:
+        if choice.since is None:
+            return None
+        return self.core.now_us() - int(seconds(choice.since, what="since") * 1e6)
 
     async def _completed(self, history: History, reads: StoreReads) -> History:
         """With what is kept beside its journal: large values, child runs of fan-outs, files of phases."""
@@ -220,11 +231,23 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-async def _uids(first: Sequence[list[Any]], rest: AsyncIterator[list[Any]]) -> AsyncIterator[list[bytes]]:
+async def _uids(pages: AsyncIterator[list[RunRow]]) -> AsyncIterator[list[bytes]]:
+    async for page in pages:
+        yield [run.uid for run in page]
+
+
+async def _chained(first: Sequence[list[bytes]], rest: AsyncIterator[list[bytes]]) -> AsyncIterator[list[bytes]]:
     for page in first:
-        yield [run.uid for run in page]
+        yield page
     async for page in rest:
-        yield [run.uid for run in page]
+        yield page
+
+
+async def _replayed_here(
+    checker: Checker, reader: Reader, pages: AsyncIterator[list[bytes]]
+) -> AsyncIterator[list[RunReplay]]:
+    async for runs in pages:
+        yield await replay_page(checker, reader, runs)
 
 
 def checked(

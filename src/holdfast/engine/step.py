@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
-from holdfast.engine.context import Scope, place
+from holdfast.engine.context import StepFrame, place
 from holdfast.engine.eager import rest
 from holdfast.errors import StepTimeout, UsageError
 from holdfast.model.duration import Duration, seconds
@@ -61,11 +61,9 @@ class Step(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[None, None, R]:
         here = place.get()
-        if isinstance(here, Scope):
-            call = here.step(self, args, kwargs)
-            call.__qualname__ = self.name  # type: ignore[attr-defined]  # what Python names when it warns of a call that was not awaited
-            return call
-        return self.plain(args, kwargs)
+        if here is None or type(here) is StepFrame:
+            return self.plain(args, kwargs)
+        return here.step(self, args, kwargs)
 
     def __get__(self, instance: object, owner: type | None = None) -> Step[P, R]:
         if instance is not None:

@@ -181,11 +181,11 @@ class Signature:
         Raises:
             PayloadError: the bytes do not fit the function; names the argument.
         """
+        plan = self._plan or self._resolve()
+        if self._full >= 0 and data[:1] == HEADER and (direct := self._decode_plain(plan, data[1:])) is not None:
+            return direct, {}
         place = f"{self.name}() input"
         body = body_of(data, place)
-        plan = self._plan or self._resolve()
-        if self._full >= 0 and (direct := self._decode_plain(plan, body)) is not None:
-            return direct, {}
         try:
             raw = _split_object(body)
         except Exception as error:
@@ -219,7 +219,9 @@ class Signature:
         """The arguments, if all are there and each is in JSON as it is."""
         try:
             given = _decode_object(body)
-            values = tuple([given[name] for name in self._names])
+            # They stand in the order of the parameters, unless another code stored them.
+            in_order = tuple(given) == self._names
+            values = tuple(given.values() if in_order else [given[name] for name in self._names])
         except Exception:
             return None  # told by whoever takes it apart
         if len(given) != len(values):

@@ -34,7 +34,6 @@ from holdfast.store.rows import (
     LaneRow,
     QueueRow,
     RecordedRows,
-    RecordedRun,
     ReplyRow,
     RunOfSteps,
     RunOutcome,
@@ -240,10 +239,10 @@ class Store(Protocol):
     ) -> list[RunRow]:
         """The tenant's runs, newest first, from the one before ``before`` on."""
 
-    async def list_recorded(
+    async def list_uids(
         self, tenant: str, *, workflow: str | None, status: str | None, limit: int, before: bytes | None
-    ) -> list[RecordedRun]:
-        """The same runs as `list_runs` finds, to be read later."""
+    ) -> list[bytes]:
+        """The same runs as `list_runs` finds, to be read later: their uids."""
 
     async def list_workflows(self) -> list[WorkflowRow]:
         """Every registered workflow."""

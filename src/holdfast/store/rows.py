@@ -223,14 +223,6 @@ class AttemptRow(NamedTuple):
     next_attempt_at: int
 
 
-class RecordedRun(NamedTuple):
-    """A run as it is listed to be read later."""
-
-    uid: bytes
-    workflow: str
-    created_at: int
-
-
 RecordedEntry = tuple[str, str, str, bytes | None, int, int, bytes, bytes]
 """What a replay needs of a journal entry: the fields of an `Entry`, its run and its position. A bare tuple, as it is
 read: hundreds of thousands are, and few are looked at closely."""

@@ -32,7 +32,7 @@ from holdfast.store.url import make_store
 
 log = logging.getLogger("holdfast.replay")
 
-PAGE = 128
+PAGE = 256
 """So many runs are given to a child at once."""
 
 AHEAD = 2
@@ -80,15 +80,17 @@ class Children:
             self._children.append(_Child.forked(self._workflows, self._children))
         return True
 
-    async def open(self, url: str, tenant: str, timeout: float, values: tuple[str, str] | None) -> None:
-        """Tell them what to replay; those that were not forked are started. All have opened the database then.
+    async def open(
+        self, url: str, tenant: str, timeout: float, values: tuple[str, str] | None, *, built_in: bool
+    ) -> None:
+        """Tell them their job; those that were not forked are started. All have opened the database then.
 
         Raises:
             UsageError: the code cannot be found by name.
             HoldfastError: one cannot open the database.
         """
         path = [path or os.getcwd() for path in sys.path]
-        self._job = Job(url, tenant, timeout, path, self._code or [], values)
+        self._job = Job(url, tenant, timeout, path, self._code or [], values, built_in)
         while len(self._children) < self._count:
             self._children.append(self._spawned())
         await asyncio.gather(*(child.connect(self._job) for child in self._children))

@@ -9,7 +9,7 @@ from holdfast.engine.replaying.judging import ENDED
 from holdfast.engine.replaying.reading import Reader
 from holdfast.engine.replaying.reports import RunReplay
 
-LOOKED_AT = 128
+LOOKED_AT = 256
 """So many runs are looked at first at once, which may be a quarter of a megabyte each."""
 
 READ_AGAIN = 3

@@ -8,6 +8,7 @@ does, nothing is concluded: the run is replayed in full.
 from __future__ import annotations
 
 import asyncio
+import sys
 import traceback
 import warnings
 from collections import Counter
@@ -32,6 +33,9 @@ STRAYED_AT_MOST = 64
 
 CLOSED_AT_MOST = 20
 """So often code is closed that catches that."""
+
+EAGER_TASKS = sys.version_info >= (3, 12)
+"""Whether a task may begin inside another one; else no other gets to run while the code is called."""
 
 SUCCEEDED = str(Status.SUCCEEDED)
 
@@ -160,7 +164,7 @@ class _Steps(Scope):
 
     def step(self, step: Step[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[None, None, Any]:
         """See `Scope.step`."""
-        if asyncio.current_task(self._loop) is not self.task or get_ident() != self._thread:
+        if get_ident() != self._thread or (EAGER_TASKS and asyncio.current_task(self._loop) is not self.task):
             raise self.execution.stray("another task, or another thread")
         number = self.count
         self.count = number + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from holdfast.engine.execution import Recorded
 from holdfast.engine.histories import History
@@ -13,14 +13,16 @@ from holdfast.engine.replaying.checking import Recording
 from holdfast.engine.replaying.shell import StoreReads
 from holdfast.errors import RunNotFound
 from holdfast.model.generations import decode_cuts, in_force
+from holdfast.model.ids import instant_of
 from holdfast.model.run import Outcome
 from holdfast.store.base import Store
-from holdfast.store.rows import RecordedRows, RecordedRun, RunOfSteps, RunRow
-
-K = TypeVar("K", RunRow, RecordedRun)
+from holdfast.store.rows import RecordedRows, RunOfSteps, RunRow
 
 PAGE = 512
 """So many runs are listed at once, and at most read: a power of two is one statement on SQLite."""
+
+FIRST = 128
+"""The first page is smaller, so that the work on it begins soon."""
 
 JOURNALS_AT_FIRST = 64
 
@@ -43,16 +45,20 @@ class Reader:
         tenant: whose.
         patiently: waits for the database as a client does.
         now_us: the database's clock.
+        built_in: whether runs of holdfast's own are read to be replayed, too.
 
     Attributes:
         at_once: so many runs to read next, as large as the last ones were.
     """
 
-    def __init__(self, store: Store, tenant: str, patiently: Patiently, now_us: Callable[[], int]) -> None:
+    def __init__(
+        self, store: Store, tenant: str, patiently: Patiently, now_us: Callable[[], int], *, built_in: bool
+    ) -> None:
         self._store = store
         self._tenant = tenant
         self._patiently = patiently
         self._now_us = now_us
+        self._built_in = built_in
         self.reads = StoreReads(store)
         self.at_once = JOURNALS_AT_FIRST
 
@@ -70,7 +76,7 @@ class Reader:
                     raise RunNotFound(f"tenant {self._tenant!r} has no run {id!r}", run_id=id)
             yield [rows[id] for id in wanted]
 
-    def all(
+    async def all(
         self, *, workflow: str | None, status: str | None, since_us: int | None, limit: int | None
     ) -> AsyncIterator[list[RunRow]]:
         """Runs, the newest first, page by page.
@@ -81,27 +87,17 @@ class Reader:
             since_us: only those that were made since.
             limit: at most so many.
         """
-        listed = partial(self._store.list_runs, self._tenant, workflow=workflow, status=status)
-        return self._pages(listed, workflow is None, since_us, limit)
-
-    def keys(
-        self, *, workflow: str | None, status: str | None, since_us: int | None, limit: int | None
-    ) -> AsyncIterator[list[RecordedRun]]:
-        """The same runs, to be read."""
-        listed = partial(self._store.list_recorded, self._tenant, workflow=workflow, status=status)
-        return self._pages(listed, workflow is None, since_us, limit)
-
-    async def _pages(
-        self, listed: Callable[..., Awaitable[list[K]]], all: bool, since_us: int | None, limit: int | None
-    ) -> AsyncIterator[list[K]]:
         before: bytes | None = None
         left = limit
         while left is None or left > 0:
-            page = await self._patiently(listed(limit=PAGE, before=before))
+            page: list[RunRow] = await self._patiently(
+                self._store.list_runs(self._tenant, workflow=workflow, status=status, limit=PAGE, before=before)
+            )
             found = [
                 row
                 for row in page
-                if (since_us is None or row.created_at >= since_us) and not (all and row.workflow.startswith(BUILT_IN))
+                if (since_us is None or row.created_at >= since_us)
+                and (workflow or not row.workflow.startswith(BUILT_IN))
             ][:left]
             if found:
                 yield found
@@ -110,6 +106,11 @@ class Reader:
             if len(page) < PAGE or (since_us is not None and page[-1].created_at < since_us):
                 return
             before = page[-1].uid
+
+    def newest(self, *, workflow: str | None, status: str | None, since_us: int | None) -> Newest:
+        """The same runs, to be read; those of holdfast's own among them."""
+        listed = partial(self._store.list_uids, self._tenant, workflow=workflow, status=status)
+        return Newest(lambda size, before: self._patiently(listed(limit=size, before=before)), since_us)
 
     async def histories(self, pages: AsyncIterator[list[RunRow]]) -> AsyncIterator[list[History]]:
         """Runs as `whole` gives them, the next ones read while the caller has to do with the last."""
@@ -146,10 +147,11 @@ class Reader:
         return found
 
     async def read(self, runs: Sequence[bytes]) -> list[Recording]:
-        """Runs with what is in force of their journals; without those that are gone."""
+        """Runs with what is in force of their journals; without those that are gone, or not to be read."""
         at = self._now_us()
         rows = await self._load(runs)
-        found = {run.uid: run for run in await self._patiently(self.reads.fetched(rows.runs, "input", "output"))}
+        whole: list[RunRow] = await self._patiently(self.reads.fetched(rows.runs, "input", "output"))
+        found = {run.uid: run for run in whole if self._built_in or not run.workflow.startswith(BUILT_IN)}
         self.at_once = _at_once(rows.runs, [entry[3] for entry in rows.entries])
         recorded = in_force_of(rows)
         return [Recording(found[run], recorded[run], at, self.reads) for run in runs if run in found]
@@ -163,6 +165,40 @@ class Reader:
         found: list[RunRow] = await self._patiently(self._store.find_runs(self._tenant, [row.id for row in runs]))
         states = {row.uid: _state(row) for row in found}
         return [states.get(row.uid) == _state(row) for row in runs]
+
+
+class Newest:
+    """Runs to be read, the newest first, page by page.
+
+    Args:
+        listed: gives at most so many that were made before one.
+        since_us: only those that were made since.
+
+    Attributes:
+        over: there are no more.
+    """
+
+    def __init__(self, listed: Callable[[int, bytes | None], Awaitable[list[bytes]]], since_us: int | None) -> None:
+        self._listed = listed
+        self._since_us = since_us
+        self._before: bytes | None = None
+        self.over = False
+
+    async def pages(self, most: int | None) -> AsyncIterator[list[bytes]]:
+        """The next ones: so many, or all."""
+        while not self.over and (most is None or most > 0):
+            size = FIRST if self._before is None else PAGE
+            size = size if most is None else min(size, most)
+            page = await self._listed(size, self._before)
+            self.over = len(page) < size
+            if self._since_us is not None and page and instant_of(page[-1]) < self._since_us:
+                page = [uid for uid in page if instant_of(uid) >= self._since_us]
+                self.over = True
+            if page:
+                self._before = page[-1]
+                yield page
+            if most is not None:
+                most -= len(page)
 
 
 def in_force_of(rows: RecordedRows) -> dict[bytes, Recorded]:

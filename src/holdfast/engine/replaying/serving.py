@@ -45,6 +45,7 @@ class Job(msgspec.Struct):
         path: where modules are imported from.
         code: the workflows.
         values: what makes the `Values` of the database, see `holdfast.engine.isolation`.
+        built_in: whether runs of holdfast's own are replayed, too.
     """
 
     url: str
@@ -53,6 +54,7 @@ class Job(msgspec.Struct):
     path: list[str]
     code: list[Code]
     values: tuple[str, str] | None
+    built_in: bool
 
 
 class Page(msgspec.Struct):
@@ -115,7 +117,7 @@ async def _serve(ours: socket.socket, workflows: Sequence[Workflow[Any, Any]] | 
                 connect(job.url, tenant=job.tenant, values=values) as client,
                 Checker(code, timeout=job.timeout) as checker,
             ):
-                reader = client._reader()
+                reader = client._reader(built_in=job.built_in)
                 await reader.steps([])  # connects what reads, too
                 replies.write(framed(Reply()))
                 while True:

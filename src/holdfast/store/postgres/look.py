@@ -61,8 +61,9 @@ async def _rows(connection: Connection, found: str, parameters: list[Any]) -> li
 
 
 def searches(tenant: str, condition: Condition | None, limit: int, before: bytes | None) -> list[tuple[str, list[Any]]]:
-    """A search as statements with their parameters; several, that find different runs."""
-    return [_statement("search", tenant, condition, limit, before, *begin) for begin in _begins(condition)]
+    """A search for uids as statements with their parameters; several, that find different runs."""
+    what = "newest" if condition is None else "search"
+    return [_statement(what, tenant, condition, limit, before, *begin) for begin in _begins(condition)]
 
 
 def counts(tenant: str, condition: Condition | None, cap: int) -> list[tuple[str, list[Any]]]:

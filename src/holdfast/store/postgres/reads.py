@@ -19,7 +19,6 @@ from holdfast.store.rows import (
     LaneRow,
     QueueRow,
     RecordedRows,
-    RecordedRun,
     RunOfSteps,
     RunOutcome,
     RunRow,
@@ -129,12 +128,12 @@ class Reads:
         """See `Store.list_runs`."""
         return await self.search_runs(tenant, _are(workflow, status), limit=limit, before=before)
 
-    async def list_recorded(
+    async def list_uids(
         self, tenant: str, *, workflow: str | None, status: str | None, limit: int, before: bytes | None
-    ) -> list[RecordedRun]:
-        """See `Store.list_recorded`."""
+    ) -> list[bytes]:
+        """See `Store.list_uids`."""
         condition = _are(workflow, status)
-        return await self._read(lambda connection: recorded.keys(connection, tenant, condition, limit, before))
+        return await self._read_alone(lambda connection: recorded.keys(connection, tenant, condition, limit, before))
 
     async def search_runs(
         self, tenant: str, condition: Condition | None, *, limit: int, before: bytes | None

@@ -9,7 +9,7 @@ from holdfast.model.payload import HEADER
 from holdfast.model.search import Condition
 from holdfast.store.postgres.connection import Connection
 from holdfast.store.postgres.look import searches
-from holdfast.store.rows import AttemptRow, RecordedEntry, RecordedRows, RecordedRun, RunOfSteps, RunRow
+from holdfast.store.rows import AttemptRow, RecordedEntry, RecordedRows, RunOfSteps, RunRow
 from holdfast.store.sql import statements
 
 _SQL = statements("holdfast.store.postgres", "recorded.sql")
@@ -21,12 +21,11 @@ _NEXT = b"\x1e" + HEADER
 
 async def keys(
     connection: Connection, tenant: str, condition: Condition | None, limit: int, before: bytes | None
-) -> list[RecordedRun]:
-    """See `Store.list_recorded`."""
-    found: list[RecordedRun] = []
-    for search, parameters in searches(tenant, condition, limit, before):
-        rows = await connection.fetch(_SQL["keys"].replace("/*found*/", search), *parameters)
-        found += [RecordedRun(*row) for row in rows]
+) -> list[bytes]:
+    """See `Store.list_uids`."""
+    found: list[bytes] = []
+    for statement, parameters in searches(tenant, condition, limit, before):
+        found += [uid for (uid,) in await connection.fetch(statement, *parameters)]
     return sorted(found, reverse=True)[:limit]
 
 
@@ -42,10 +41,15 @@ async def load(connection: Connection, tenant: str, runs: Sequence[bytes]) -> Re
 async def steps(connection: Connection, tenant: str, runs: Sequence[bytes]) -> list[RunOfSteps]:
     """See `Store.load_steps`."""
     found: list[RunOfSteps] = []
-    rows = await connection.fetch(_SQL["steps"], tenant, runs)
-    for uid, id, workflow, version, input, output, listed, outputs, last in rows:
-        names = listed.split("\x1e")
-        if outputs is not None and outputs[:1] == HEADER and last == len(names) - 1:
+    names, text = [""], ""
+    for uid, id, workflow, version, input, output, listed, outputs, last in await connection.fetch(
+        _SQL["steps"], tenant, runs
+    ):
+        if outputs is None or outputs[:1] != HEADER:
+            continue
+        if listed != text:  # most runs have the steps of the one before
+            names, text = listed.split("\x1e"), listed
+        if last == len(names) - 1:
             stored = b"[%b]" % outputs[1:].replace(_NEXT, b",")
             found.append((uid, id, workflow, version, input, output, names, stored))
     return found

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from holdfast.model.payload import HEADER
 from holdfast.model.search import Condition
-from holdfast.store.rows import AttemptRow, RecordedRows, RecordedRun, RunOfSteps, RunRow
+from holdfast.store.rows import AttemptRow, RecordedRows, RunOfSteps, RunRow
 from holdfast.store.sql import statements
 from holdfast.store.sqlite.look import search
 from holdfast.store.sqlite.rows import select_many
@@ -20,9 +20,9 @@ _HEADER = HEADER.decode()
 
 def keys(
     connection: sqlite3.Connection, tenant: str, condition: Condition | None, limit: int, before: bytes | None
-) -> list[RecordedRun]:
-    """See `Store.list_recorded`."""
-    return [RecordedRun(*row) for row in search(connection, _SQL["keys"], tenant, condition, limit, before)]
+) -> list[bytes]:
+    """See `Store.list_uids`."""
+    return [uid for (uid,) in search(connection, _SQL["keys"], tenant, condition, limit, before)]
 
 
 def load(connection: sqlite3.Connection, tenant: str, runs: Sequence[bytes]) -> RecordedRows:

@@ -41,6 +41,10 @@ ORDER BY r.uid DESC
 SELECT r.uid FROM unnest($2::text[]) AS v (id)
 CROSS JOIN LATERAL (SELECT uid FROM holdfast.runs AS r WHERE r.tenant = $1 AND r.id = v.id OFFSET 0) AS r
 
+-- The newest runs of the tenant, whatever they are.
+-- name: newest
+SELECT s.run FROM (/*begin*/ OFFSET 0) AS s LIMIT $3
+
 -- name: search
 SELECT r.uid FROM (/*begin*/ OFFSET 0) AS s
 CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.uid = s.run OFFSET 0) AS r

@@ -3,7 +3,7 @@
 
 -- The keys of a search, see look.sql.
 -- name: keys
-SELECT r.uid, r.workflow, r.created_at FROM /*from*/ runs AS r
+SELECT r.uid FROM /*from*/ runs AS r
 
 -- As a run is shown, see `runs` in look.sql, without what only people look at.
 -- name: runs
