@@ -12,6 +12,7 @@ import holdfast as hf
 from holdfast.api.redaction import HIDDEN, Redactor
 from holdfast.engine.finding import LaneView
 from tests.api.kit import V1, Served, problem, serving
+from tests.engine.helpers import until, until_status
 
 SECRET = "4111-1111-1111"
 
@@ -180,6 +181,57 @@ async def test_keys_that_are_taken_from_hidden_fields_are_hidden_too() -> None:
         for params in ({"key": SECRET}, {"key": SECRET, "workflow": "ships"}):
             problem(await viewer.get(path, params=params), 403, "forbidden")
             assert (await operator.get(path, params=params)).status_code == 200
+
+
+@hf.workflow(key="card", lane="cards")
+async def outer(card: str, then: str) -> None:
+    await hf.wait_for_event("begin")
+    await inner(then)
+
+
+@hf.workflow(key="card", lane="cards")
+async def inner(card: str) -> None: ...
+
+
+async def test_a_circle_of_runs_does_not_tell_the_keys_of_its_lanes() -> None:
+    async with serving(auth=True, redact=("card",)) as served, hf.connect(served.url) as client:
+        operator, viewer = served.http(await served.key("operator")), served.http(await served.key("viewer"))
+        async with hf.Worker(served.url, [outer, inner], drain=0):
+            await client.start(outer.options(id="a"), SECRET, NAME)
+            await client.start(outer.options(id="b"), NAME, SECRET)
+            for run in ("a", "b"):
+                await until_status(client, run, "waiting")
+            await client.send_event("begin", to="all")
+
+            async def circle() -> bool:
+                return "a cycle:" in await client.explain("a")
+
+            await until(circle)
+            for run in ("a", "b"):
+                path = f"{V1}/runs/{run}/explain"
+                seen, told = (await viewer.get(path)).text, (await operator.get(path)).text
+                assert (SECRET in told, NAME in told) == (True, True)
+                assert (SECRET in seen, NAME in seen) == (False, False)
+                assert f"lane cards={HIDDEN} held by" in seen
+
+
+@hf.workflow(queue="desk", share="address.street")
+async def delivers(address: dict[str, str]) -> None: ...
+
+
+async def test_keys_of_shares_that_are_taken_from_hidden_fields_are_hidden_too() -> None:
+    async with serving(auth=True, redact=("address",)) as served, hf.connect(served.url) as client:
+        operator, viewer = served.http(await served.key("operator")), served.http(await served.key("viewer"))
+        await client.set_queue("desk", weights={"default": 2, f"default/{NAME}": 3})
+        await client.pause_queue("desk")
+        await client.start(delivers, {"street": NAME})
+        async with hf.Worker(served.url, [delivers], drain=0):
+            for path in ("queues", "queues/desk", "queues/desk/shares"):
+                assert NAME in (await operator.get(f"{V1}/{path}")).text, path
+                assert NAME not in (await viewer.get(f"{V1}/{path}")).text, path
+            [share] = (await viewer.get(f"{V1}/queues/desk/shares")).json()["items"]
+            assert (share["key"], share["ready"], share["weight"]) == (HIDDEN, 1, 3)
+            assert (await viewer.get(f"{V1}/queues/desk")).json()["weights"] == {"default": 2}
 
 
 async def test_keys_of_workflows_that_are_not_known_are_hidden() -> None:

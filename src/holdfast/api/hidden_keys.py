@@ -1,4 +1,4 @@
-"""Which keys of lanes and of rules for starts come from hidden fields.
+"""Which keys of lanes, of shares and of rules for starts come from hidden fields.
 
 A key is a value of an argument: where that is hidden, so is the key. Where it was taken from is in the terms of the
 workflow, as it was registered; what a function gives, or a workflow that is not known, may come from anywhere.
@@ -28,6 +28,7 @@ class HiddenKeys:
         self._known: Sequence[WorkflowRow] = ()
         self._rules: dict[tuple[str, str, str], bool] = {}
         self._lanes: dict[str, bool] = {}
+        self._shares = True
 
     def learn(self, registered: Sequence[WorkflowRow]) -> None:
         """Take up the registered workflows."""
@@ -35,6 +36,7 @@ class HiddenKeys:
             return
         self._known = registered
         self._rules, self._lanes = {}, {}
+        shared: list[bool] = []
         for row in registered:
             terms = terms_of(row.input_schema)
             for name, spec in specs(terms):
@@ -43,6 +45,9 @@ class HiddenKeys:
                 if name == "key" and terms.lane is not None:
                     # Several workflows may share a lane.
                     self._lanes[terms.lane] = hidden or self._lanes.get(terms.lane, False)
+                elif name == "share" and spec is not None:
+                    shared.append(hidden)
+        self._shares = any(shared) or not shared
 
     def of_rule(self, workflow: str, version: str, rule: str) -> bool:
         """Whether the key of a workflow's rule is hidden."""
@@ -59,6 +64,10 @@ class HiddenKeys:
     def any_lane(self) -> bool:
         """Whether the keys of any lane are hidden."""
         return any(self._lanes.values())
+
+    def of_shares(self) -> bool:
+        """Whether the keys of shares are hidden: a queue may have those of any workflow."""
+        return self._shares
 
     def _comes_from_hidden(self, spec: KeySpec | None, begin: tuple[str, ...]) -> bool:
         if not isinstance(spec, str):

@@ -2,7 +2,7 @@
 
 A name hides every field of that name, at any depth; a dotted path hides the fields whose path ends so, lists passed
 over. Case does not matter. What was hidden in a run is also taken out of its errors' texts. A key that was taken from a
-hidden field, of a lane or of a rule for starts, is hidden too.
+hidden field, of a lane, a share or a rule for starts, is hidden too.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from typing import Any, TypeVar
 
 from holdfast.api.hidden_keys import HiddenKeys
 from holdfast.engine.diversion_views import DiversionView
-from holdfast.engine.finding import LaneView
+from holdfast.engine.finding import LaneView, QueueView
 from holdfast.engine.overview import Overview
+from holdfast.engine.shares import ShareView
 from holdfast.errors import Forbidden, UsageError
+from holdfast.model.explanation import lane_name
 from holdfast.model.run import RunView
 from holdfast.model.search import And, Attribute, Compare, Condition, In, Not, Or, Prefix, parse
+from holdfast.model.shares import whose
 
 V = TypeVar("V")
 
@@ -103,6 +106,8 @@ class Redactor:
         changes = self._keys(view, secrets)
         for field in fields(view):
             value = getattr(view, field.name)
+            if field.name in changes:
+                continue
             if field.name in PAYLOADS and isinstance(value, dict | list):
                 changes[field.name] = self.value(value, (field.name,), secrets)
             elif field.name in NUMBERS and isinstance(value, dict):
@@ -119,12 +124,16 @@ class Redactor:
             name, _, key = view.lane.partition("=")
             if key and self.keys.of_lane(name):
                 secrets.add(view.lane)
-                return {"lane": f"{name}={HIDDEN}"}
+                return {"lane": self.lane(name, key)}
         elif isinstance(view, LaneView) and view.key and self.keys.of_lane(view.name):
             return {"key": HIDDEN}
         elif isinstance(view, DiversionView) and view.key and self.keys.of_rule(view.workflow, view.version, view.rule):
             _collect(view.key, secrets)
             return {"key": HIDDEN, "reason": view.reason.replace(view.key, HIDDEN)}
+        elif isinstance(view, ShareView) and view.key and self.keys.of_shares():
+            return {"key": HIDDEN}
+        elif isinstance(view, QueueView) and self.keys.of_shares():
+            return {"weights": {share: weight for share, weight in view.weights.items() if whose(share)[1] is None}}
         return {}
 
     def _texts(self, view: Any, secrets: set[str]) -> Any:
@@ -144,6 +153,10 @@ class Redactor:
             elif is_dataclass(value) or isinstance(value, list | dict):
                 changes[field.name] = self._texts(value, secrets)
         return replace(view, **changes) if changes else view
+
+    def lane(self, name: str, key: str) -> str:
+        """A lane as it is named where its key may be hidden."""
+        return lane_name(name, HIDDEN if key and self.keys.of_lane(name) else key)
 
     def overview(self, found: Overview) -> Overview:
         """An overview without the messages of failures: nothing here tells what in them is to be hidden."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -125,6 +125,9 @@ class LaneView:
     waiting: int
 
 
+Lane = Callable[[str, str], str]
+"""How a lane is named, from its name and key."""
+
 Lanes = list[LaneView]
 Workflows = list[WorkflowView]
 """Lanes, by name and key."""
@@ -227,6 +230,10 @@ class Finding(Part):
         Raises:
             RunNotFound: the tenant has no run of this id, and recorded no such start.
         """
+        return await self._explained(run_id, lane_name)
+
+    async def _explained(self, run_id: str, lane: Lane) -> str:
+        """The same, with lanes as they are named by who asks."""
         store = self.reads
         for _ in range(3):
             try:
@@ -238,14 +245,14 @@ class Finding(Part):
                 [one] = found
                 return no_run(one.id, one.uid.hex(), one.way, one.reason, one.run_id, one.at)
             if row.status in _ENDED:
-                return explain(_facts(row, Standing("nowhere"), self.core.now_us()))
+                return explain(_facts(row, Standing("nowhere"), self.core.now_us(), lane))
             standing = await self._patiently(store.standing(row.uid))
             if row.status == Status.HELD or standing.place != "nowhere":
                 break
         rows, attempts = await self._patiently(store.read_open(row.uid, OPEN_AT_MOST))
         flow = await self._patiently(store.flow())
-        cycle = await self._cycle(row.id, standing)
-        facts = _facts(row, standing, self.core.now_us(), rows, attempts, flow, cycle)
+        cycle = await self._cycle(row.id, standing, lane)
+        facts = _facts(row, standing, self.core.now_us(), lane, rows, attempts, flow, cycle)
         if row.status == Status.QUEUED and standing.place == "parked":
             facts = await self._ruled(facts)
         return explain(facts)
@@ -262,13 +269,13 @@ class Finding(Part):
         starts = sum(one.way != "dropped" and one.rule == rule.rule for one in found)
         return replace(facts, rule=rule.rule, rule_key=rule.key, starts=starts)
 
-    async def _cycle(self, run_id: str, standing: Standing) -> tuple[Link, ...]:
+    async def _cycle(self, run_id: str, standing: Standing, lane: Lane) -> tuple[Link, ...]:
         """How a run waits for itself, by lanes and children; empty if it does not."""
         reached: dict[str, Link] = {}  # by whom each run was reached first
         standings = {run_id: standing}
         for _ in range(HOPS):
             following: dict[str, None] = {}
-            for link in (one for run, stands in standings.items() for one in _links(run, stands)):
+            for link in (one for run, stands in standings.items() for one in _links(run, stands, lane)):
                 if link.other == run_id:
                     return _path(reached, link)
                 if link.other not in reached:
@@ -450,12 +457,12 @@ def _condition(where: str | None, workflow: str | None, status: str | None, now_
     return And(tuple(parts))
 
 
-def _links(run_id: str, standing: Standing) -> list[Link]:
+def _links(run_id: str, standing: Standing, lane: Lane) -> list[Link]:
     """For whom a run waits: those that hold its lane, and its children."""
     links = [Link(run_id, None, child) for child in standing.children]
     if standing.place == "lane" and standing.lane is not None:
-        lane = lane_name(standing.lane.name, standing.lane.key)
-        links += [Link(run_id, lane, holder) for holder, _ in standing.holders]
+        named = lane(standing.lane.name, standing.lane.key)
+        links += [Link(run_id, named, holder) for holder, _ in standing.holders]
     return links
 
 
@@ -471,6 +478,7 @@ def _facts(
     row: RunRow,
     standing: Standing,
     now_us: int,
+    named: Lane,
     rows: Sequence[JournalRow] = (),
     attempts: Sequence[AttemptRow] = (),
     flow: Flow = Flow((), ()),  # noqa: B008 - it is immutable
@@ -499,7 +507,7 @@ def _facts(
         beat_at=standing.beat_at,
         wake_at=standing.wake_at,
         ahead=standing.ahead,
-        lane=None if lane is None else lane_name(lane.name, lane.key),
+        lane=None if lane is None else named(lane.name, lane.key),
         slots=0 if lane is None else lane.slots,
         held=0 if lane is None else lane.held,
         holders=standing.holders,

@@ -159,8 +159,10 @@ async def get_children(
 @routes.get("/runs/{run_id:name}/explain", needs=Role.VIEWER, answers=Explanation, problems=("run-not-found",))
 async def explain_run(call: Calling, run_id: Named) -> Response:
     """Why a run does not move, for people."""
-    text = await call.client.explain(run_id)
-    if call.hides:
+    if call.redactor is None:
+        text = await call.client.explain(run_id)
+    else:
+        text = await call.client._explained(run_id, call.redactor.lane)
         secrets: set[str] = set()
         try:
             call.show(await call.client.get(run_id), secrets)

@@ -112,7 +112,7 @@ async def list_queue_shares(
     Who may not change what all tenants share sees those of the tenant.
     """
     own = own or not call.principal.shared
-    return answer(Page(await call.client.queue_shares(name, limit=limit, own=own), None))
+    return answer(Page(call.show_each(await call.client.queue_shares(name, limit=limit, own=own)), None))
 
 
 @routes.put("/queues/{name:name}", needs=Role.OPERATOR, shared=True, answers=QueueView, problems=("changed",))
@@ -157,7 +157,8 @@ async def _shown(call: Call, name: str) -> Response:
 
 
 def _own(call: Call, view: QueueView) -> QueueView:
-    """The queue without the weights of other tenants, for who may not see them."""
+    """The queue without the weights that who asks may not see: of other tenants, or of keys that are hidden."""
+    view = call.show(view)
     if call.principal.shared:
         return view
     tenant = call.principal.tenant

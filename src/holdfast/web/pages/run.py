@@ -16,6 +16,7 @@ from holdfast.engine.views import run_view
 from holdfast.errors import UsageError
 from holdfast.model.duration import seconds
 from holdfast.model.events import ITEM_EVENT
+from holdfast.model.explanation import lane_name
 from holdfast.model.run import JournalEntry, Kind, RunView, Status
 from holdfast.web.actions import ask, do, possible
 from holdfast.web.cost_figures import days_around
@@ -99,7 +100,8 @@ async def _run(page: Page, run_id: str) -> Response:
         return await ask(page, run_id)
     hidden: set[str] = set()
     view = page.shown(run_view(await page.client._find(run_id)), hidden)
-    why = cleaned(await page.client.explain(run_id), hidden) if view.status not in ENDED else None
+    lane = lane_name if page.redactor is None else page.redactor.lane
+    why = cleaned(await page.client._explained(run_id, lane), hidden) if view.status not in ENDED else None
     blocking, item = await _blocking(page, view) if view.status not in ENDED else ([], None)
     chart = await _chart(page, view)
     children = await page.client.children(view.id, limit=CHILDREN + 1, after=page.query.get("children"))

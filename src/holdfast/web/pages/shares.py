@@ -61,7 +61,7 @@ async def shares(page: Page) -> Response:
         "pages/shares.html",
         title=f"Shares of queue {name}",
         queue=queue,
-        shares=found[:SHARES_SHOWN],
+        shares=page.shown(found[:SHARES_SHOWN]),
         more=len(found) > SHARES_SHOWN,
         own=own,
         weights=sorted(_seen(page, queue).items()),
@@ -85,6 +85,7 @@ async def live(page: Page) -> Response:
 def _seen(page: Page, queue: QueueView) -> dict[str, int]:
     """The weights of a queue that whoever asks may see."""
     assert page.principal is not None
+    weights = page.shown(queue).weights
     if page.principal.shared:
-        return queue.weights
-    return {share: n for share, n in queue.weights.items() if whose(share)[0] == page.principal.tenant}
+        return weights
+    return {share: n for share, n in weights.items() if whose(share)[0] == page.principal.tenant}
