@@ -142,7 +142,7 @@ def questions(house: House) -> dict[str, Callable[[Store], Awaitable[Any]]]:
     return {
         "find_runs": found,
         "list_runs": lambda s: s.list_runs(tenant, workflow="flow", status=None, limit=9, before=None),
-        "list_uids": lambda s: s.list_uids(tenant, workflow="flow", status=None, limit=9, before=None),
+        "list_uids": lambda s: s.list_uids(tenant, None, limit=9, before=None),
         "recorded runs": lambda s: recorded(s, "runs"),
         "recorded entries": lambda s: recorded(s, "entries"),
         "recorded attempts": lambda s: recorded(s, "attempts"),

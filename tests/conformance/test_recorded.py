@@ -7,6 +7,7 @@ import msgspec
 
 from holdfast.model.position import encode_number
 from holdfast.model.run import Entry
+from holdfast.model.search import parse
 from holdfast.store.base import Store
 from holdfast.store.operations import Attempt
 from tests.conformance.kit import checkpoint, commit, make, park, pending, running, settle, start, uid
@@ -53,18 +54,20 @@ async def test_runs_of_another_tenant_or_that_are_gone_are_left_out(store: Store
     assert [row.uid for row in found.runs] == [done.uid]
     assert await store.load_recorded("u", [done.uid]) == ([], [], [])
     assert await store.load_recorded("t", []) == ([], [], [])
+    assert await store.load_recorded("t", [done.uid], without="flo") == ([], [], [])
+    assert (await store.load_recorded("t", [done.uid], without="flow.")).runs == found.runs
 
 
 async def test_the_same_runs_are_listed_page_by_page(store: Store) -> None:
     await some_runs(store)
-    for workflow, status in ((None, None), ("flow", None), (None, "failed"), ("flow", "running"), ("other", "failed")):
-        shown = await store.list_runs("t", workflow=workflow, status=status, limit=99, before=None)
+    searches = ("workflow = 'flow'", "status = 'failed'", "workflow = 'flow' and status = 'running'", "id = 'none'")
+    for where in (None, *searches, "not workflow prefix 'flo'"):
+        condition = None if where is None else parse(where, 0)
+        shown = await store.search_runs("t", condition, limit=99, before=None)
         listed: list[bytes] = []
-        while page := await store.list_uids(
-            "t", workflow=workflow, status=status, limit=2, before=listed[-1] if listed else None
-        ):
+        while page := await store.list_uids("t", condition, limit=2, before=listed[-1] if listed else None):
             listed += page
-        assert listed == [row.uid for row in shown], (workflow, status)
+        assert listed == [row.uid for row in shown], where
 
 
 async def test_runs_of_nothing_but_steps_are_read_with_what_these_gave(store: Store) -> None:
@@ -109,3 +112,5 @@ async def test_runs_of_nothing_but_steps_are_read_with_what_these_gave(store: St
     assert tuple(found["plain"][:6]) == (one.uid, "plain", "flow", one.version, one.input, b"\x015")
     assert await store.load_steps("u", uids) == []
     assert await store.load_steps("t", []) == []
+    assert await store.load_steps("t", uids, without="flow") == []
+    assert len(await store.load_steps("t", uids, without="low")) == len(found)

@@ -212,6 +212,12 @@ async def warns(n: int) -> dict[str, Any]:
     return await sums(n)
 
 
+async def forgets(n: int) -> dict[str, Any]:
+    found = await sums(n)
+    other(n)  # type: ignore[unused-coroutine]
+    return found
+
+
 CHANGED: list[tuple[Callable[[int], Awaitable[dict[str, Any]]], str]] = [
     (same_in_another_way, "fits"),
     (asks_for_less, "breaks"),
@@ -291,9 +297,40 @@ async def test_what_the_code_warns_of_is_told_and_nothing_else() -> None:
             assert await outcomes(client, code(warns)) == ["fits"]
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
+            assert await outcomes(client, code(forgets)) == ["fits"]
+            gc.collect()
+        assert [str(one.message) for one in told] == [
+            f"coroutine '{name}' was never awaited" for name in ("step", "other")
+        ]
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
             assert await outcomes(client, code(gathers)) == ["breaks"]
             gc.collect()
         assert [one for one in told if "never awaited" in str(one.message)] == []
+
+
+async def test_where_loops_may_be_nested_nothing_is_concluded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where nest_asyncio is applied, another task then runs inside the code's."""
+
+    async def nests(n: int) -> dict[str, Any]:
+        loop, me = asyncio.get_running_loop(), asyncio.current_task()
+        task = loop.create_task(sums(n))
+        asyncio.tasks._leave_task(loop, me)  # type: ignore[attr-defined, arg-type]
+        try:
+            while not task.done():
+                loop._run_once()  # type: ignore[attr-defined]
+        finally:
+            asyncio.tasks._enter_task(loop, me)  # type: ignore[attr-defined, arg-type]
+        try:
+            return task.result()
+        except hf.NotDurable:
+            return {}
+
+    monkeypatch.setattr(asyncio, "_nest_patched", True, raising=False)
+    async with hf.connect("memory://") as client:
+        await recorded(client)
+        assert await outcomes(client, code(nests)) == ["breaks"]
+        assert await outcomes(client, code(sums)) == ["fits"]
 
 
 async def test_tasks_of_others_go_on_beside(store_url: str) -> None:

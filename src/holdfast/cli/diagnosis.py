@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 LARGE_WAL_BYTES = 256 * 1024**2
 LITTLE_DISK_BYTES = 200 * 1024**2
 LONG_WRITE_SECONDS = 5.0
+LOOK_AGAIN_SECONDS = 0.02
 CLOCK_SECONDS = 5.0
 LONG_READY_SECONDS = 60.0
 STORAGE_SECONDS = 15.0
@@ -226,8 +227,10 @@ def _writer(path: Path) -> Finding:
     from holdfast.store.sqlite.turnstile import holder
 
     found = holder(str(path))
-    if found is None:
-        return Finding("writer", "ok", "nobody is writing just now")
+    if found is not None:
+        time.sleep(LOOK_AGAIN_SECONDS)
+    if found is None or holder(str(path)) != found:
+        return Finding("writer", "ok", "nobody has been writing for long")
     pid, since = found
     held, state = max(0.0, time.time() - since), _state(pid)
     text = f"process {pid}{f' ({state})' if state else ''} has held the file for writing for {duration(held)}"

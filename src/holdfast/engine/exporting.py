@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from holdfast.engine import isolation
@@ -80,13 +79,7 @@ class Exporting(Part):
         """The same of several runs; takes what `replay_runs` takes."""
         choice = checked(runs, workflow, status, since, limit)
         reader = self._reader(built_in=True)
-        chosen = (
-            reader.some(choice.ids)
-            if choice.ids is not None
-            else reader.all(
-                workflow=choice.workflow, status=choice.status, since_us=self._since_us(choice), limit=choice.limit
-            )
-        )
+        chosen = reader.some(choice.ids) if choice.ids is not None else reader.all(**self._which(choice))
         async for histories in reader.histories(chosen):
             for one in histories:
                 yield await self._completed(one, reader.reads)
@@ -153,8 +146,7 @@ class Exporting(Part):
         checker = Checker(workflows, timeout=timeout)
         built_in = choice.ids is not None or choice.workflow is not None
         reader = self._reader(built_in=built_in)
-        newest = reader.newest(workflow=choice.workflow, status=choice.status, since_us=self._since_us(choice))
-        pages = _uids(reader.some(choice.ids)) if choice.ids is not None else newest.pages(choice.limit)
+        pages = _uids(reader.some(choice.ids)) if choice.ids is not None else reader.newest(**self._which(choice))
         first: list[list[bytes]] = []
         async with AsyncExitStack() as stack:
             if children is not None:
@@ -165,21 +157,13 @@ class Exporting(Part):
                 values = isolation.values if self.core.values is not None else None
                 most = seconds(timeout, what="timeout")
                 await children.open(self.core.url, self.tenant, most, values, built_in=built_in)
-                replayed = partial(children.replay, reader)
+                replayed = children.replay(reader, _chained(first, pages))
             else:
                 await stack.enter_async_context(checker)
-                replayed = partial(_replayed_here, checker, reader)
-            left, pages = choice.limit, _chained(first, pages)
-            while True:
-                count = 0
-                async for reports in replayed(pages):
-                    count += len(reports)
-                    for report in reports:
-                        yield report
-                # Some may have been gone, or holdfast's own.
-                if left is None or newest.over or (left := left - count) <= 0:
-                    return
-                pages = newest.pages(left)
+                replayed = _replayed_here(checker, reader, _chained(first, pages))
+            async for reports in replayed:
+                for report in reports:
+                    yield report
 
     def _may_spread(self, workflows: Sequence[Workflow[Any, Any]], processes: int | None) -> bool:
         """Whether other processes can replay, which have the database and the code by name.
@@ -201,10 +185,12 @@ class Exporting(Part):
     def _reader(self, *, built_in: bool) -> Reader:
         return Reader(self.reads, self.tenant, self._patiently, self.core.now_us, built_in=built_in)
 
-    def _since_us(self, choice: Choice) -> int | None:
-        if choice.since is None:
-            return None
-        return self.core.now_us() - int(seconds(choice.since, what="since") * 1e6)
+    def _which(self, choice: Choice) -> dict[str, Any]:
+        """What a reader is asked for."""
+        since_us = None
+        if choice.since is not None:
+            since_us = self.core.now_us() - int(seconds(choice.since, what="since") * 1e6)
+        return {"workflow": choice.workflow, "status": choice.status, "since_us": since_us, "limit": choice.limit}
 
     async def _completed(self, history: History, reads: StoreReads) -> History:
         """With what is kept beside its journal: large values, child runs of fan-outs, files of phases."""

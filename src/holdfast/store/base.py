@@ -193,14 +193,15 @@ class Store(Protocol):
     async def load_journals(self, runs: Sequence[bytes]) -> tuple[list[JournalRow], list[AttemptRow]]:
         """All entries and failed attempts of some runs, in order of run, position and generation."""
 
-    async def load_recorded(self, tenant: str, runs: Sequence[bytes]) -> RecordedRows:
+    async def load_recorded(self, tenant: str, runs: Sequence[bytes], *, without: str | None = None) -> RecordedRows:
         """What a replay needs of those of the runs that the tenant has: themselves, in no order and without what only
-        people look at, and all their entries and attempts in the order of `load_journals`."""
+        people look at, and all their entries and attempts in the order of `load_journals`. ``without``: none of a
+        workflow whose name begins so."""
 
-    async def load_steps(self, tenant: str, runs: Sequence[bytes]) -> list[RunOfSteps]:
-        """Those of the runs that the tenant has, that ended well, and that recorded nothing but steps of their own, one
-        at each position, none of which was cut off or failed, and each of which gave a short value that is stored as
-        it is; in no order. Where something else is recorded, what is given may be no JSON, or have fewer values."""
+    async def load_steps(self, tenant: str, runs: Sequence[bytes], *, without: str | None = None) -> list[RunOfSteps]:
+        """Those of the same runs that ended well, and that recorded nothing but steps of their own, one at each
+        position, none of which was cut off or failed, and each of which gave a short value that is stored as it is;
+        in no order. Where something else is recorded, what is given may be no JSON, or have fewer values."""
 
     async def browse_journal(
         self, run: bytes, *, after: bytes, limit: int, since: int | None = None, until: int | None = None
@@ -240,9 +241,9 @@ class Store(Protocol):
         """The tenant's runs, newest first, from the one before ``before`` on."""
 
     async def list_uids(
-        self, tenant: str, *, workflow: str | None, status: str | None, limit: int, before: bytes | None
+        self, tenant: str, condition: Condition | None, *, limit: int, before: bytes | None
     ) -> list[bytes]:
-        """The same runs as `list_runs` finds, to be read later: their uids."""
+        """The same runs as `search_runs` finds, to be read later: their uids."""
 
     async def list_workflows(self) -> list[WorkflowRow]:
         """Every registered workflow."""

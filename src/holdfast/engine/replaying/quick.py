@@ -35,7 +35,8 @@ CLOSED_AT_MOST = 20
 """So often code is closed that catches that."""
 
 EAGER_TASKS = sys.version_info >= (3, 12)
-"""Whether a task may begin inside another one; else no other gets to run while the code is called."""
+"""Whether a task may begin inside another one. Else no other gets to run while the code is called, where asyncio is as
+it came: nothing is concluded where it was patched so that its loops may be nested."""
 
 SUCCEEDED = str(Status.SUCCEEDED)
 
@@ -198,7 +199,10 @@ class _Steps(Scope):
         try:
             waits_for = context.run(coroutine.send, None)
         except StopIteration as stop:
-            if execution.strayed or self.asked < len(self.names):
+            # What was called and not awaited is warned of by the replay in full.
+            if execution.strayed or self.asked < len(self.names) or self.asked < self.count:
+                return False
+            if not EAGER_TASKS and hasattr(asyncio, "_nest_patched"):
                 return False
             return signature.result.settle(stop.value, signature.result_place)[0] == output
         if isinstance(waits_for, asyncio.Future):
@@ -209,6 +213,9 @@ class _Steps(Scope):
                 tries += 1
             del coroutine
         return False
+
+
+_Steps._give.__qualname__ = "step"  # what Python names when it warns of a call that was not awaited
 
 
 def _closed(context: Context, coroutine: Coroutine[Any, Any, Any]) -> bool:

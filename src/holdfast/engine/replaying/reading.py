@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from functools import partial
 from typing import Any
 
 from holdfast.engine.execution import Recorded
@@ -15,6 +14,7 @@ from holdfast.errors import RunNotFound
 from holdfast.model.generations import decode_cuts, in_force
 from holdfast.model.ids import instant_of
 from holdfast.model.run import Outcome
+from holdfast.model.search import And, Compare, Condition, Not, Prefix
 from holdfast.store.base import Store
 from holdfast.store.rows import RecordedRows, RunOfSteps, RunRow
 
@@ -58,7 +58,7 @@ class Reader:
         self._tenant = tenant
         self._patiently = patiently
         self._now_us = now_us
-        self._built_in = built_in
+        self._without = None if built_in else BUILT_IN
         self.reads = StoreReads(store)
         self.at_once = JOURNALS_AT_FIRST
 
@@ -107,10 +107,31 @@ class Reader:
                 return
             before = page[-1].uid
 
-    def newest(self, *, workflow: str | None, status: str | None, since_us: int | None) -> Newest:
-        """The same runs, to be read; those of holdfast's own among them."""
-        listed = partial(self._store.list_uids, self._tenant, workflow=workflow, status=status)
-        return Newest(lambda size, before: self._patiently(listed(limit=size, before=before)), since_us)
+    async def newest(
+        self, *, workflow: str | None, status: str | None, since_us: int | None, limit: int | None
+    ) -> AsyncIterator[list[bytes]]:
+        """The same runs, to be read. Without a limit those of holdfast's own are among them, and left out by `read`."""
+        tests: list[Condition] = [Compare("workflow", "=", workflow)] if workflow is not None else []
+        if status is not None:
+            tests.append(Compare("status", "=", status))
+        if workflow is None and limit is not None:
+            tests.append(Not(Prefix("workflow", BUILT_IN)))
+        condition = And(tuple(tests)) if len(tests) > 1 else tests[0] if tests else None
+        before: bytes | None = None
+        left, size = limit, FIRST
+        while left is None or left > 0:
+            size = size if left is None else min(size, left)
+            page: list[bytes] = await self._patiently(
+                self._store.list_uids(self._tenant, condition, limit=size, before=before)
+            )
+            found = [uid for uid in page if instant_of(uid) >= since_us] if since_us is not None else page
+            if found:
+                yield found
+            if len(found) < size:
+                return
+            if left is not None:
+                left -= size
+            before, size = page[-1], PAGE
 
     async def histories(self, pages: AsyncIterator[list[RunRow]]) -> AsyncIterator[list[History]]:
         """Runs as `whole` gives them, the next ones read while the caller has to do with the last."""
@@ -143,21 +164,22 @@ class Reader:
 
     async def steps(self, runs: Sequence[bytes]) -> list[RunOfSteps]:
         """Those of some runs that can be looked at first."""
-        found: list[RunOfSteps] = await self._patiently(self._store.load_steps(self._tenant, runs))
+        found: list[RunOfSteps] = await self._patiently(
+            self._store.load_steps(self._tenant, runs, without=self._without)
+        )
         return found
 
     async def read(self, runs: Sequence[bytes]) -> list[Recording]:
         """Runs with what is in force of their journals; without those that are gone, or not to be read."""
         at = self._now_us()
         rows = await self._load(runs)
-        whole: list[RunRow] = await self._patiently(self.reads.fetched(rows.runs, "input", "output"))
-        found = {run.uid: run for run in whole if self._built_in or not run.workflow.startswith(BUILT_IN)}
+        found = {run.uid: run for run in await self._patiently(self.reads.fetched(rows.runs, "input", "output"))}
         self.at_once = _at_once(rows.runs, [entry[3] for entry in rows.entries])
         recorded = in_force_of(rows)
         return [Recording(found[run], recorded[run], at, self.reads) for run in runs if run in found]
 
     async def _load(self, uids: Sequence[bytes]) -> RecordedRows:
-        rows: RecordedRows = await self._patiently(self._store.load_recorded(self._tenant, uids))
+        rows: RecordedRows = await self._patiently(self._store.load_recorded(self._tenant, uids, without=self._without))
         return rows
 
     async def stand(self, runs: Sequence[RunRow]) -> list[bool]:
@@ -165,40 +187,6 @@ class Reader:
         found: list[RunRow] = await self._patiently(self._store.find_runs(self._tenant, [row.id for row in runs]))
         states = {row.uid: _state(row) for row in found}
         return [states.get(row.uid) == _state(row) for row in runs]
-
-
-class Newest:
-    """Runs to be read, the newest first, page by page.
-
-    Args:
-        listed: gives at most so many that were made before one.
-        since_us: only those that were made since.
-
-    Attributes:
-        over: there are no more.
-    """
-
-    def __init__(self, listed: Callable[[int, bytes | None], Awaitable[list[bytes]]], since_us: int | None) -> None:
-        self._listed = listed
-        self._since_us = since_us
-        self._before: bytes | None = None
-        self.over = False
-
-    async def pages(self, most: int | None) -> AsyncIterator[list[bytes]]:
-        """The next ones: so many, or all."""
-        while not self.over and (most is None or most > 0):
-            size = FIRST if self._before is None else PAGE
-            size = size if most is None else min(size, most)
-            page = await self._listed(size, self._before)
-            self.over = len(page) < size
-            if self._since_us is not None and page and instant_of(page[-1]) < self._since_us:
-                page = [uid for uid in page if instant_of(uid) >= self._since_us]
-                self.over = True
-            if page:
-                self._before = page[-1]
-                yield page
-            if most is not None:
-                most -= len(page)
 
 
 def in_force_of(rows: RecordedRows) -> dict[bytes, Recorded]:

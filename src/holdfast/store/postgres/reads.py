@@ -83,13 +83,13 @@ class Reads:
 
         return await self._read(load)
 
-    async def load_recorded(self, tenant: str, runs: Sequence[bytes]) -> RecordedRows:
+    async def load_recorded(self, tenant: str, runs: Sequence[bytes], *, without: str | None = None) -> RecordedRows:
         """See `Store.load_recorded`."""
-        return await self._read(lambda connection: recorded.load(connection, tenant, runs))
+        return await self._read(lambda connection: recorded.load(connection, tenant, runs, without))
 
-    async def load_steps(self, tenant: str, runs: Sequence[bytes]) -> list[RunOfSteps]:
+    async def load_steps(self, tenant: str, runs: Sequence[bytes], *, without: str | None = None) -> list[RunOfSteps]:
         """See `Store.load_steps`."""
-        return await self._read_alone(lambda connection: recorded.steps(connection, tenant, runs))
+        return await self._read_alone(lambda connection: recorded.steps(connection, tenant, runs, without))
 
     async def browse_journal(
         self, run: bytes, *, after: bytes, limit: int, since: int | None = None, until: int | None = None
@@ -129,11 +129,11 @@ class Reads:
         return await self.search_runs(tenant, _are(workflow, status), limit=limit, before=before)
 
     async def list_uids(
-        self, tenant: str, *, workflow: str | None, status: str | None, limit: int, before: bytes | None
+        self, tenant: str, condition: Condition | None, *, limit: int, before: bytes | None
     ) -> list[bytes]:
         """See `Store.list_uids`."""
-        condition = _are(workflow, status)
-        return await self._read_alone(lambda connection: recorded.keys(connection, tenant, condition, limit, before))
+        read = self._read_alone if condition is None else self._search
+        return await read(lambda connection: recorded.keys(connection, tenant, condition, limit, before))
 
     async def search_runs(
         self, tenant: str, condition: Condition | None, *, limit: int, before: bytes | None

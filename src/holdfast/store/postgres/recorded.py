@@ -29,21 +29,21 @@ async def keys(
     return sorted(found, reverse=True)[:limit]
 
 
-async def load(connection: Connection, tenant: str, runs: Sequence[bytes]) -> RecordedRows:
+async def load(connection: Connection, tenant: str, runs: Sequence[bytes], without: str | None) -> RecordedRows:
     """See `Store.load_recorded`."""
-    found = [RunRow(*row) for row in await connection.fetch(_SQL["runs"], tenant, runs)]
+    found = [RunRow(*row) for row in await connection.fetch(_SQL["runs"], tenant, runs, without)]
     wanted = [row.uid for row in found]
     entries = await connection.fetch(_SQL["entries"], wanted)
     attempts = await connection.fetch(_READ["attempts"], wanted)
     return RecordedRows(found, cast("list[RecordedEntry]", entries), [AttemptRow(*row) for row in attempts])
 
 
-async def steps(connection: Connection, tenant: str, runs: Sequence[bytes]) -> list[RunOfSteps]:
+async def steps(connection: Connection, tenant: str, runs: Sequence[bytes], without: str | None) -> list[RunOfSteps]:
     """See `Store.load_steps`."""
     found: list[RunOfSteps] = []
     names, text = [""], ""
     for uid, id, workflow, version, input, output, listed, outputs, last in await connection.fetch(
-        _SQL["steps"], tenant, runs
+        _SQL["steps"], tenant, runs, without
     ):
         if outputs is None or outputs[:1] != HEADER:
             continue

@@ -25,10 +25,10 @@ def keys(
     return [uid for (uid,) in search(connection, _SQL["keys"], tenant, condition, limit, before)]
 
 
-def load(connection: sqlite3.Connection, tenant: str, runs: Sequence[bytes]) -> RecordedRows:
+def load(connection: sqlite3.Connection, tenant: str, runs: Sequence[bytes], without: str | None) -> RecordedRows:
     """See `Store.load_recorded`."""
     wanted = [(run,) for run in runs]
-    found = [RunRow(*row) for row in select_many(connection, "runs", wanted, _SQL, (tenant,))]
+    found = [RunRow(*row) for row in select_many(connection, "runs", wanted, _SQL, (tenant, without, without))]
     if len(found) < len(wanted):
         wanted = [(row.uid,) for row in found]
     entries = select_many(connection, "entries", wanted, _SQL)
@@ -36,11 +36,11 @@ def load(connection: sqlite3.Connection, tenant: str, runs: Sequence[bytes]) -> 
     return RecordedRows(found, entries, [AttemptRow(*row) for row in attempts])
 
 
-def steps(connection: sqlite3.Connection, tenant: str, runs: Sequence[bytes]) -> list[RunOfSteps]:
+def steps(connection: sqlite3.Connection, tenant: str, runs: Sequence[bytes], without: str | None) -> list[RunOfSteps]:
     """See `Store.load_steps`."""
     found: list[RunOfSteps] = []
     for uid, id, workflow, version, input, output, recorded, last in select_many(
-        connection, "steps", [(run,) for run in runs], _SQL, (tenant,)
+        connection, "steps", [(run,) for run in runs], _SQL, (tenant, without, without)
     ):
         if recorded is None:
             continue

@@ -13,6 +13,8 @@ import fcntl
 import os
 from types import TracebackType
 
+NOBODY = b"%-20d" % 0
+
 
 class Turnstile:
     """The two locks of a database file. One object serves one thread.
@@ -33,7 +35,10 @@ class Turnstile:
                 fcntl.flock(self._seat, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.pwrite(self._gate, self._name, 0)
-                fcntl.flock(self._seat, fcntl.LOCK_EX)
+                try:
+                    fcntl.flock(self._seat, fcntl.LOCK_EX)
+                finally:
+                    os.pwrite(self._gate, NOBODY, 0)
         finally:
             fcntl.flock(self._gate, fcntl.LOCK_UN)
         os.pwrite(self._seat, self._name, 0)
@@ -51,6 +56,9 @@ class Turnstile:
 
 def holder(path: str) -> tuple[int, float] | None:
     """The process that keeps the other writers of the file waiting just now: it writes, or is the next that will.
+
+    A process takes a lock before it leaves its name there: who looks in between sees the one before. What two looks say
+    alike is so.
 
     Returns:
         Its id, and since when it does, in seconds of this machine's clock; None if there is none.

@@ -148,9 +148,9 @@ class SealedStore:
         """See `Store.load_journals`."""
         return await self._journal(await self.inner.load_journals(runs))
 
-    async def load_recorded(self, tenant: str, runs: Sequence[bytes]) -> RecordedRows:
+    async def load_recorded(self, tenant: str, runs: Sequence[bytes], *, without: str | None = None) -> RecordedRows:
         """See `Store.load_recorded`."""
-        found, entries, attempts = await self.inner.load_recorded(tenant, runs)
+        found, entries, attempts = await self.inner.load_recorded(tenant, runs, without=without)
         opened = self.sealing.opened
         plain = HEADER[0]
         special = [

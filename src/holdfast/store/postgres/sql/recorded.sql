@@ -12,7 +12,7 @@ SELECT r.uid, r.tenant, r.id, r.workflow, r.version, r.queue, r.priority,
        r.control, r.cuts
 FROM unnest($2::bytea[]) AS v (uid)
 CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.uid = v.uid OFFSET 0) AS r
-WHERE r.tenant = $1
+WHERE r.tenant = $1 AND ($3::text IS NULL OR NOT starts_with(r.workflow, $3))
 
 -- name: entries
 SELECT kind, name, outcome, output, seq, generation, run, position
@@ -32,3 +32,4 @@ CROSS JOIN LATERAL (
     FROM holdfast.journal AS j WHERE j.run = v.uid OFFSET 0
 ) AS j
 WHERE r.tenant = $1 AND r.status = 'succeeded' AND r.cuts IS NULL AND length(r.input) <= 16384 AND length(r.output) <= 16384
+      AND ($3::text IS NULL OR NOT starts_with(r.workflow, $3))

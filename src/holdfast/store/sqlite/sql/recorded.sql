@@ -12,7 +12,8 @@ SELECT r.uid, r.tenant, r.id, r.workflow, r.version, r.queue, r.priority,
             WHEN EXISTS (SELECT 1 FROM parked AS p WHERE p.run = r.uid AND p.epoch > 0) THEN 'waiting' ELSE 'queued' END,
        r.generation, r.input, r.output, r.attributes, NULL, r.rescues, NULL, r.created_at, NULL, NULL, NULL, NULL,
        r.control, r.cuts
-FROM runs AS r WHERE r.uid IN (VALUES /*rows*/ (?)) AND +r.tenant = ?
+FROM runs AS r
+WHERE r.uid IN (VALUES /*rows*/ (?)) AND +r.tenant = ? AND coalesce(substr(r.workflow, 1, length(?)) <> ?, true)
 
 -- The tenant is checked at the run, once for all of its entries, which are read past what stands for them in policy.sql.
 -- name: entries
@@ -32,3 +33,4 @@ SELECT r.uid, r.id, r.workflow, r.version, r.input, r.output,
 FROM runs AS r
 WHERE r.uid IN (VALUES /*rows*/ (?)) AND +r.tenant = ? AND r.status = 'succeeded' AND r.cuts IS NULL
       AND length(r.input) <= 16384 AND length(r.output) <= 16384
+      AND coalesce(substr(r.workflow, 1, length(?)) <> ?, true)
