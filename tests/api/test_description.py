@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,18 @@ def test_every_field_of_an_answer_is_described(document: dict[str, Any]) -> None
         described = [field for field, schema in schemas[name]["properties"].items() if "description" in schema]
         assert len(described) >= len(schemas[name]["properties"]) / 3, name
         assert schemas[name]["description"]
+
+
+def test_names_that_fit_no_pattern_are_refused_as_it_says(document: dict[str, Any]) -> None:
+    def inside(value: Any) -> Iterator[dict[str, Any]]:
+        if isinstance(value, dict):
+            yield value
+        for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            yield from inside(inner)
+
+    named = [one for one in inside(document) if "patternProperties" in one]
+    assert named
+    assert [one for one in named if one.get("additionalProperties") is not False] == []
 
 
 def test_the_page_names_every_route_and_every_problem(document: dict[str, Any]) -> None:

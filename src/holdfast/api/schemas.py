@@ -409,6 +409,10 @@ class SendEvent(Body):
     id: Id | None = Field(default=None, description="To send it once however often this is called.")
 
 
+Weights = Annotated[dict[ShareName, Weight | None], Field(json_schema_extra={"additionalProperties": False})]
+"""By share. What no share is called is refused, which a pattern of names alone does not say."""
+
+
 class SetQueue(Body):
     """Limits of a queue; what is left out stays as it is."""
 
@@ -417,7 +421,7 @@ class SetQueue(Body):
     total: Many | None = Field(default=None, description="Runs at once on all workers; null for any.")
     per_worker: Many | None = Field(default=None, description="On each worker; null for any.")
     per_key: Many | None = Field(default=None, description="Of each share, over all workers; null for any.")
-    weights: dict[ShareName, Weight | None] | None = Field(
+    weights: Weights | None = Field(
         default=None, description="What shares weigh, by tenant or tenant/key; null for one. The others stay."
     )
 
