@@ -127,6 +127,9 @@ Zone = Annotated[str, Field(max_length=100, json_schema_extra={"pattern": SOME_Z
 Id = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\x00]*$")]
 """An id or a name."""
 
+Owner = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\x00\x1f]*$")]
+"""The name of a queue, without the character between the parts of a share's name."""
+
 ShareName = Annotated[str, Field(min_length=1, max_length=1537, pattern=r"^([^\x00\x1f/\\]|\\[/\\])+(/[^\x00]+)?$")]
 """A tenant, or a tenant, a slash and a key of it; before a slash or a backslash in the tenant's name a backslash."""
 
@@ -207,7 +210,7 @@ class SingletonTerms(Body):
 class WorkflowTerms(Body):
     """On what terms runs are started, as the workflow's code says; from clients that have it."""
 
-    queue: Id = "default"
+    queue: Owner = "default"
     lane: Id | None = Field(default=None, description="The lane whose slots the runs take.")
     key: Id | None = Field(default=None, description="Where in the input the lane's key is, as a dotted path.")
     slots: Many = 1
@@ -240,7 +243,7 @@ class StartOptions(Body):
     priority: Priority = Field(default=0, description="Higher goes first; one step is worth a minute of waiting.")
     delay: Duration | None = Field(default=None, description="Not before so long from now.")
     at: Instant | None = Field(default=None, description="Not before this instant; instead of `delay`.")
-    queue: Id | None = Field(default=None, description="Another queue than the workflow's own.")
+    queue: Owner | None = Field(default=None, description="Another queue than the workflow's own.")
     attributes: JsonObject | None = Field(default=None, description="Kept with the run, by which it can be searched.")
     timeout: SomeTime | None = Field(
         default=None, description="A run that has not ended so long after it was due fails."
@@ -517,7 +520,7 @@ class PutSchedule(Body):
     catch_up: Literal["all", "latest", "none"] = "latest"
     catch_up_within: Duration | None = None
     priority: Priority = Field(default=0)
-    queue: Id | None = None
+    queue: Owner | None = None
     attributes: JsonObject | None = None
     timeout: SomeTime | None = None
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from holdfast.api import etags
 from holdfast.api.problems import Refused
-from holdfast.api.routing import Call, Calling, Named, Routes, answer, tagged
+from holdfast.api.routing import Call, Calling, Named, Owner, Routes, answer, tagged
 from holdfast.api.schemas import SetQueue, SetRetention
 from holdfast.api.shapes import Page, WorkflowDetail
 from holdfast.engine.finding import LaneView, QueueView, Stranded, WorkflowView
@@ -92,7 +92,7 @@ async def list_queues(call: Calling) -> Response:
 
 
 @routes.get("/queues/{name:name}", needs=Role.VIEWER, answers=QueueView, problems=("not-found",))
-async def get_queue(call: Calling, name: Named) -> Response:
+async def get_queue(call: Calling, name: Owner) -> Response:
     """A queue: its limits, and what is in it."""
     view = await _queue(call, name)
     if view is None:
@@ -103,7 +103,7 @@ async def get_queue(call: Calling, name: Named) -> Response:
 @routes.get("/queues/{name:name}/shares", needs=Role.VIEWER, answers=Page[ShareView])
 async def list_queue_shares(
     call: Calling,
-    name: Named,
+    name: Owner,
     limit: Annotated[int, Query(ge=1, le=1000, description="At most so many items.")] = 100,
     own: Annotated[bool, Query(description="Only those of the tenant.")] = False,
 ) -> Response:
@@ -116,7 +116,7 @@ async def list_queue_shares(
 
 
 @routes.put("/queues/{name:name}", needs=Role.OPERATOR, shared=True, answers=QueueView, problems=("changed",))
-async def set_queue(call: Calling, name: Named, body: SetQueue) -> Response:
+async def set_queue(call: Calling, name: Owner, body: SetQueue) -> Response:
     """Limit how many runs execute from a queue at once. What is left out stays as it is."""
     await _check_queue(call, name)
     limits = {what: getattr(body, what) for what in body.model_fields_set}
@@ -125,7 +125,7 @@ async def set_queue(call: Calling, name: Named, body: SetQueue) -> Response:
 
 
 @routes.post("/queues/{name:name}/pause", needs=Role.OPERATOR, shared=True, answers=QueueView)
-async def pause_queue(call: Calling, name: Named) -> Response:
+async def pause_queue(call: Calling, name: Owner) -> Response:
     """Let no worker claim runs from a queue; what executes goes on."""
     await _check_queue(call, name)
     await call.client.pause_queue(name)
@@ -133,7 +133,7 @@ async def pause_queue(call: Calling, name: Named) -> Response:
 
 
 @routes.post("/queues/{name:name}/resume", needs=Role.OPERATOR, shared=True, answers=QueueView)
-async def resume_queue(call: Calling, name: Named) -> Response:
+async def resume_queue(call: Calling, name: Owner) -> Response:
     """Let workers claim runs from a queue again."""
     await _check_queue(call, name)
     await call.client.resume_queue(name)
