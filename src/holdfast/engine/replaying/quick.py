@@ -38,6 +38,8 @@ EAGER_TASKS = sys.version_info >= (3, 12)
 """Whether a task may begin inside another one. Else no other gets to run while the code is called, where asyncio is as
 it came: nothing is concluded where it was patched so that its loops may be nested."""
 
+_ASYNCIO = vars(asyncio)
+
 SUCCEEDED = str(Status.SUCCEEDED)
 
 _values: Callable[[str | bytes], list[Any]] = msgspec.json.Decoder(list[Any]).decode
@@ -202,7 +204,7 @@ class _Steps(Scope):
             # What was called and not awaited is warned of by the replay in full.
             if execution.strayed or self.asked < len(self.names) or self.asked < self.count:
                 return False
-            if not EAGER_TASKS and hasattr(asyncio, "_nest_patched"):
+            if not EAGER_TASKS and "_nest_patched" in _ASYNCIO:
                 return False
             return signature.result.settle(stop.value, signature.result_place)[0] == output
         if isinstance(waits_for, asyncio.Future):
