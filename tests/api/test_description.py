@@ -87,6 +87,19 @@ def test_names_that_fit_no_pattern_are_refused_as_it_says(document: dict[str, An
     assert [one for one in named if one.get("additionalProperties") is not False] == []
 
 
+async def test_it_says_which_character_the_name_of_a_queue_may_not_hold(
+    http: httpx.AsyncClient, document: dict[str, Any]
+) -> None:
+    [name] = document["paths"][f"{V1}/queues/{{name}}"]["get"]["parameters"]
+    described = document["components"]["schemas"]["StartRun"]["properties"]["queue"]["anyOf"][0]
+    for pattern in (name["schema"]["pattern"], described["pattern"]):
+        assert re.search(pattern, "gpu")
+        assert not re.search(pattern, "g\x1fpu")
+    refused = await http.get(f"{V1}/queues/g%1Fpu")
+    assert refused.status_code == 422
+    assert "control character" in refused.json()["detail"]
+
+
 def test_the_page_names_every_route_and_every_problem(document: dict[str, Any]) -> None:
     page = PAGE.read_text()
     for route in create_app(memory()).routes:

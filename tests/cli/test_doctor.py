@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.store.sqlite import turnstile
 from tests.cli.tool import SOON, call_json, inside, running, until
 
 URL = "sqlite:///some.db"
@@ -207,6 +208,15 @@ def test_a_process_frozen_while_it_is_the_next_to_write(shop: Path) -> None:
             finally:
                 writer.kill()
                 waiter.kill()
+
+
+def test_who_writes_is_believed_when_two_looks_say_it_alike(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside("db", "migrate", "--url", URL)
+    names = iter([(os.getpid(), 0.0), (os.getpid(), 1.0)])
+    monkeypatch.setattr(turnstile, "holder", lambda path: next(names))
+    assert "writer" not in {one["name"] for one in _examine(code=0) if one["status"] == "problem"}
+    monkeypatch.setattr(turnstile, "holder", lambda path: (os.getpid(), 0.0))
+    assert f"process {os.getpid()}" in _problem()
 
 
 def _until_frozen(pid: int, lock: str) -> None:

@@ -68,7 +68,9 @@ register_url_convertor("name", _Name())
 Named = Annotated[str, Path(min_length=1, max_length=MAX_ID_CHARACTERS)]
 """An id or a name in a path."""
 
-Owner = Annotated[str, Path(min_length=1, max_length=MAX_ID_CHARACTERS, pattern=r"^[^\x00\x1f]*$")]
+Owner = Annotated[
+    str, Path(min_length=1, max_length=MAX_ID_CHARACTERS, json_schema_extra={"pattern": r"^[^\x00\x1f]*$"})
+]
 """The name of a queue in a path, without the character between the parts of a share's name."""
 
 

@@ -127,8 +127,8 @@ Zone = Annotated[str, Field(max_length=100, json_schema_extra={"pattern": SOME_Z
 Id = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\x00]*$")]
 """An id or a name."""
 
-Owner = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\x00\x1f]*$")]
-"""The name of a queue, without the character between the parts of a share's name."""
+Owner = Annotated[str, Field(min_length=1, max_length=512, json_schema_extra={"pattern": r"^[^\x00\x1f]*$"})]
+"""The name of a queue, without the character between the parts of a share's name: `check_owner` says which it holds."""
 
 ShareName = Annotated[str, Field(min_length=1, max_length=1537, pattern=r"^([^\x00\x1f/\\]|\\[/\\])+(/[^\x00]+)?$")]
 """A tenant, or a tenant, a slash and a key of it; before a slash or a backslash in the tenant's name a backslash."""

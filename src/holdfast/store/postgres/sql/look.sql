@@ -43,7 +43,7 @@ CROSS JOIN LATERAL (SELECT uid FROM holdfast.runs AS r WHERE r.tenant = $1 AND r
 
 -- The newest runs of the tenant, whatever they are.
 -- name: newest
-SELECT s.run FROM (/*begin*/ OFFSET 0) AS s LIMIT $3
+SELECT s.run FROM (/*begin*/ OFFSET 0) AS s ORDER BY s.run DESC LIMIT $3
 
 -- name: search
 SELECT r.uid FROM (/*begin*/ OFFSET 0) AS s
