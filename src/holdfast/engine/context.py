@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import NotDurable, UsageError
 from holdfast.model.generations import base_of
@@ -63,7 +63,6 @@ class Scope:
         return call
 
 
-@final
 class StepFrame:
     """An attempt of a step: what the step's code sees as its surroundings.
 
@@ -71,21 +70,26 @@ class StepFrame:
         attached: kinds and rows of a batch that are committed with what becomes of the attempt; None while there are
             none. See `holdfast.engine.attaching`.
         over: the attempt has ended; what its code attaches later would be lost.
+        name: of the step.
         published: how many messages are attached.
         closing: the streams that end with its success.
     """
 
-    __slots__ = ("attached", "attempt", "closing", "execution", "over", "position", "published", "step")
+    __slots__ = ("attached", "attempt", "closing", "execution", "name", "over", "position", "published")
 
-    def __init__(self, execution: Execution, position: bytes, attempt: int, step: str) -> None:
+    def __init__(self, execution: Execution, position: bytes, attempt: int, name: str) -> None:
         self.execution = execution
         self.position = position
         self.attempt = attempt
-        self.step = step
+        self.name = name
         self.attached: list[tuple[str, object]] | None = None
         self.over = False
         self.published = 0
         self.closing: tuple[str, ...] = ()
+
+    def step(self, step: Step[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[None, None, Any]:
+        """A call of a step inside a step: of its function."""
+        return step.plain(args, kwargs)
 
 
 place: ContextVar[Scope | StepFrame | None] = ContextVar("holdfast_place", default=None)

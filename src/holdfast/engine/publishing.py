@@ -120,7 +120,7 @@ def publish(
         return call
     if here.over:
         raise UsageError(
-            f"hf.publish when step {here.step!r} had ended, whose result it goes with: in the step, await whatever "
+            f"hf.publish when step {here.name!r} had ended, whose result it goes with: in the step, await whatever "
             "publishes"
         )
     execution = here.execution

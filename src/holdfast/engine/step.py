@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Set
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
-from holdfast.engine.context import StepFrame, place
+from holdfast.engine.context import place
 from holdfast.engine.eager import rest
 from holdfast.errors import StepTimeout, UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.ids import check_id
+from holdfast.model.payload import Codec
 from holdfast.model.retry import Retry
 from holdfast.model.signature import Signature
 
@@ -33,7 +34,15 @@ class Step(Generic[P, R]):
         name: recorded with each result, and checked on replay.
         retry: when a failed attempt is tried again.
         timeout_seconds: how long one attempt may take; None for any time.
+        as_it_is: of which types recorded results are the values as they are in JSON, see `Codec`; of none as long as
+            nobody has asked for the `codec`.
     """
+
+    # Beside what the function brings along: a slot is read faster than what is in a dict, and is so at each call.
+    __slots__ = (
+        "__dict__", "__weakref__", "as_it_is", "fn", "is_async", "name", "on_timeout", "retry", "signature",
+        "timeout_seconds",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -57,13 +66,12 @@ class Step(Generic[P, R]):
         self.on_timeout = on_timeout
         self.is_async = inspect.iscoroutinefunction(fn)
         self.signature = Signature(fn, name=self.name)
+        self.as_it_is: Set[type] = frozenset()
         update_wrapper(self, fn)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[None, None, R]:
         here = place.get()
-        if here is None or type(here) is StepFrame:
-            return self.plain(args, kwargs)
-        return here.step(self, args, kwargs)
+        return self.plain(args, kwargs) if here is None else here.step(self, args, kwargs)
 
     def __get__(self, instance: object, owner: type | None = None) -> Step[P, R]:
         if instance is not None:
@@ -75,6 +83,12 @@ class Step(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<step {self.name}>"
+
+    def codec(self) -> Codec:
+        """Of its results."""
+        codec = self.signature.result
+        self.as_it_is = codec.as_it_is
+        return codec
 
     async def plain(self, args: Any, kwargs: Any) -> Any:
         """Outside a workflow a step is just its function, without retries."""

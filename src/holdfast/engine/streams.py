@@ -151,7 +151,7 @@ class _StepStream(Stream):
             raise UsageError(f"stream {self.name!r} is used from another event loop: use write_now there")
         if self._frame.over:
             raise UsageError(
-                f"stream {self.name!r} is used when step {self._frame.step!r} had ended: in the step, await whatever "
+                f"stream {self.name!r} is used when step {self._frame.name!r} had ended: in the step, await whatever "
                 "writes to it"
             )
         self._execution.check()

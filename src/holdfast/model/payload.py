@@ -51,6 +51,7 @@ _decode_json = msgspec.json.Decoder().decode
 _dump: Callable[[Any, int], bytes] = marshal.dumps
 _CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", arbitrary_types_allowed=True)
 _OPEN = (Any, object, inspect.Parameter.empty)
+_IN_JSON = SCALARS | {list, dict}
 
 
 class Codec:
@@ -59,7 +60,7 @@ class Codec:
     Attributes:
         annotation: the annotation, resolved.
         scalars: the exact types whose values come back from JSON as they are, so that the check may be skipped.
-        as_it_is: the exact types of what is decoded from JSON by itself that is the value as it is; None for all.
+        as_it_is: the exact types of what is decoded from JSON by itself that is the value as it is.
         most_bytes: so large may a payload be, header included.
     """
 
@@ -83,8 +84,8 @@ class Codec:
             self.scalars = kinds | {int} if float in kinds else kinds
         else:
             self.scalars = kinds & {type(None)}
-        outer = None if self._outer is None else {self._outer}
-        self.as_it_is: Set[type] | None = (self.scalars if self._closed else outer) if self._plain else set()
+        outer = _IN_JSON if self._outer is None else {self._outer}
+        self.as_it_is: Set[type] = (self.scalars if self._closed else outer) if self._plain else frozenset()
         self._countable = not self._plain and is_builtin_only(self.annotation)
 
     def encode(self, value: object, place: str, most: int | None = None) -> bytes:
@@ -152,7 +153,7 @@ class Codec:
             except Exception:  # noqa: S110
                 pass  # told below
             else:
-                if self.as_it_is is None or type(value) in self.as_it_is:
+                if type(value) in self.as_it_is:
                     return value
         return self.decode_body(body_of(data, place), place)
 
@@ -182,7 +183,7 @@ class Codec:
 
     def _admits(self, value: object) -> bool:
         """Whether a value decoded from plain JSON fits an annotation that goes by the plain route."""
-        return self.as_it_is is None or type(value) in self.as_it_is
+        return type(value) in self.as_it_is
 
     def _settle_plain(self, value: object, place: str, most: int) -> tuple[bytes, Any]:
         if not self._admits(value):

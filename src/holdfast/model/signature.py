@@ -230,7 +230,7 @@ class Signature:
         if kinds in plan.as_they_are:
             return values
         for slot, kind in zip(plan.slots, kinds, strict=True):
-            if slot.codec.as_it_is is not None and kind not in slot.codec.as_it_is:
+            if kind not in slot.codec.as_it_is:
                 return None
         plan.as_they_are.add(kinds)
         return values

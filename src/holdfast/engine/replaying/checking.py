@@ -160,7 +160,7 @@ class Checker:
         self._shell.core.sealed = recording.reads
         heed(execution, row)
         self._now, self._began = execution, time.monotonic()
-        self._watchdog.enter()
+        self._watchdog.since = self._began
         met = False
         try:
             end = await self._run(execution, row)

@@ -12,9 +12,10 @@ import sys
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextvars import Context, copy_context
 from threading import get_ident
+from time import monotonic
 from typing import Any, NoReturn
 
 import msgspec
@@ -63,6 +64,7 @@ class Quick:
         self._watchdog = watchdog
         self._execution = _Execution()
         self._strayed: Counter[tuple[str, str]] = Counter()
+        self._at = "", ""
 
     async def look(self, runs: Sequence[RunOfSteps]) -> dict[bytes, RunReplay]:
         """What became of those that fit; of any other nothing is known."""
@@ -78,38 +80,52 @@ class Quick:
         """It never waits, so that whatever task is new at its end was made by their code."""
         before = asyncio.all_tasks()
         self._execution.task = asyncio.current_task()
+        left, met = iter(runs), True
         try:
-            self._look(runs, found)
+            while met:
+                met = False
+                try:
+                    self._look(left, found)
+                    self._watchdog.leave(met=False)
+                except TookTooLong:
+                    met = True
+                    self._workflows.pop(self._at, None)
+                    self._watchdog.leave(met=True)
         finally:
             for begun in asyncio.all_tasks() - before:
                 _drop(begun)
 
-    def _look(self, runs: Sequence[RunOfSteps], found: dict[bytes, RunReplay]) -> None:
-        watch, execution = self._watchdog, self._execution
+    def _look(self, runs: Iterator[RunOfSteps], found: dict[bytes, RunReplay]) -> None:
+        """Look at runs until there are no more.
+
+        Raises:
+            TookTooLong: a run did not come to an end; the rest is still to be looked at.
+        """
+        steps: _Steps | None = None
         for uid, id, name, version, input, output, names, stored in runs:
-            which = name, version
+            self._at = which = name, version
             workflow = self._workflows.get(which)
             if workflow is None:
                 continue
-            met = fits = False
-            watch.enter()
+            if steps is None:
+                place.set(steps := _Steps(self._execution))
+            self._watchdog.since = monotonic()
             try:
-                fits = _Steps(execution, names, stored).fit(workflow, input, output)
-            except TookTooLong:
-                met = True
-            except (KeyboardInterrupt, GeneratorExit):
+                fits = steps.fit(workflow, input, output, names, stored)
+            except (KeyboardInterrupt, GeneratorExit, TookTooLong):
                 raise
             except BaseException as error:  # it is told by the replay in full
+                fits = False
                 with _quietly():
                     traceback.clear_frames(error.__traceback__)
-            finally:
-                watch.leave(met=met)
             if fits:
                 found[uid] = RunReplay(id, name, version, SUCCEEDED, "fits", None, len(names))
-                self._strayed.pop(which, None)
+                if self._strayed:
+                    self._strayed.pop(which, None)
                 continue
+            steps = None  # something may still hold it
             self._strayed[which] += 1
-            if met or self._strayed[which] > STRAYED_AT_MOST:
+            if self._strayed[which] > STRAYED_AT_MOST:
                 del self._workflows[which]
 
 
@@ -141,24 +157,16 @@ class _Execution:
 
 
 class _Steps(Scope):
-    """The run's own branch, with what its steps gave.
-
-    Raises:
-        DecodeError: that is no JSON.
-    """
+    """The own branch of a run, with what its steps gave; then of the next run, as long as they fit."""
 
     __slots__ = ("asked", "names", "stored", "texts", "values")
 
-    def __init__(self, execution: _Execution, names: list[str], stored: str | bytes) -> None:
+    def __init__(self, execution: _Execution) -> None:
         self.execution: Any = execution
         self._loop = execution.loop
         self._thread = execution.thread
         self.prefix = b""
-        self.count = self.asked = 0
         self.task = execution.task
-        self.names = names
-        self.stored = stored
-        self.values = _values(stored)
         self.texts: list[msgspec.Raw] | None = None
 
     def allocate(self) -> bytes:
@@ -177,32 +185,43 @@ class _Steps(Scope):
         try:
             if self.names[number] == step.name:
                 self.asked += 1
-                value, result = self.values[number], step.signature.result
-                if result.as_it_is is None or type(value) in result.as_it_is:
-                    return value
-                if self.texts is None:
-                    self.texts = _texts(self.stored)
-                return result.decode_body(bytes(self.texts[number]), step.signature.result_place)
+                value = self.values[number]
+                return value if type(value) in step.as_it_is else self._decoded(number, step)
         except BaseException:
             self.execution.strayed = True
             raise
         raise self.execution.stray(step.name)
 
-    def fit(self, workflow: Workflow[Any, Any], input: bytes, output: bytes) -> bool:
-        """Whether the code asks for these steps, and gives the result of the run."""
-        if len(self.values) != len(self.names):
+    def _decoded(self, number: int, step: Step[Any, Any]) -> Any:
+        codec, value = step.codec(), self.values[number]
+        if type(value) in codec.as_it_is:
+            return value
+        if self.texts is None:
+            self.texts = _texts(self.stored)
+        return codec.decode_body(bytes(self.texts[number]), step.signature.result_place)
+
+    def fit(
+        self, workflow: Workflow[Any, Any], input: bytes, output: bytes, names: list[str], stored: str | bytes
+    ) -> bool:
+        """Whether the code asks for these steps, and gives the result of the run.
+
+        Raises:
+            DecodeError: what the steps gave is no JSON.
+        """
+        self.names, self.stored, self.values, self.texts = names, stored, _values(stored), None
+        self.count = self.asked = 0
+        if len(self.values) != len(names):
             return False
         execution, signature = self.execution, workflow.signature
         args, kwargs = signature.decode_input(input)
         execution.strayed = False
         context = copy_context()
-        context.run(place.set, self)
         coroutine: Coroutine[Any, Any, Any] = workflow.fn(*args, **kwargs)
         try:
             waits_for = context.run(coroutine.send, None)
         except StopIteration as stop:
             # What was called and not awaited is warned of by the replay in full.
-            if execution.strayed or self.asked < len(self.names) or self.asked < self.count:
+            if execution.strayed or not self.asked == self.count == len(names):
                 return False
             if not EAGER_TASKS and "_nest_patched" in _ASYNCIO:
                 return False

@@ -28,13 +28,16 @@ class Watchdog:
 
     Args:
         seconds: how long a run may keep the thread.
+
+    Attributes:
+        since: when the run began that keeps the thread, as `time.monotonic` says; set when it begins.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._watched = threading.get_ident()
         self._lock = threading.Lock()
-        self._since: float | None = None
+        self.since: float | None = None
         self._fired = False
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="holdfast-watchdog", daemon=True)
@@ -48,18 +51,14 @@ class Watchdog:
         self._over.set()
         self._thread.join()
 
-    def enter(self) -> None:
-        """A run begins."""
-        self._since = time.monotonic()
-
     def leave(self, *, met: bool) -> None:
-        """The run has ended.
+        """No run keeps the thread any more.
 
         Args:
             met: the exception came out of it.
         """
         with self._lock:
-            self._since, fired, self._fired = None, self._fired, False
+            self.since, fired, self._fired = None, self._fired, False
         if fired and not met:
             # It is still on its way, or the run has caught it: it must not arrive in the next one.
             with suppress(TookTooLong):
@@ -70,8 +69,8 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._over.wait(LOOK_SECONDS):
             with self._lock:
-                if self._since is not None and time.monotonic() - self._since > self._seconds:
-                    self._since, self._fired = time.monotonic(), True
+                if self.since is not None and time.monotonic() - self.since > self._seconds:
+                    self.since, self._fired = time.monotonic(), True
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(
                         ctypes.c_ulong(self._watched), ctypes.py_object(TookTooLong)
                     )

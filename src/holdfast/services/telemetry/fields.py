@@ -22,7 +22,7 @@ def run_fields() -> dict[str, Any]:
         run = here.execution.run
         fields.update(run=run.id, workflow=run.workflow, tenant=run.tenant)
         if isinstance(here, StepFrame):
-            fields.update(step=here.step, attempt=here.attempt)
+            fields.update(step=here.name, attempt=here.attempt)
     trace: Any = sys.modules.get("opentelemetry.trace")
     if trace is not None:
         context = trace.get_current_span().get_span_context()

@@ -18,18 +18,18 @@ WHERE r.tenant = $1 AND ($3::text IS NULL OR NOT starts_with(r.workflow, $3))
 SELECT kind, name, outcome, output, seq, generation, run, position
 FROM holdfast.journal WHERE run = ANY ($1::bytea[]) ORDER BY run, position, generation
 
--- The order is that of the primary key, (run, position, generation). What is no such step, or is long, has no value, so that
--- a run of very many entries is not collected.
+-- The order of what is collected is that of the primary key, (run, position, generation). What is no such step, or is long,
+-- has no value, so that a run of very many entries is not collected. The runs are found in one walk along their index,
+-- from its end, since tables are filled from the end of a page: the journals then lie one behind the other in memory.
 -- name: steps
 SELECT r.uid, r.id, r.workflow, r.version, r.input, r.output, j.names, j.outputs, j.last
-FROM unnest($2::bytea[]) AS v (uid)
-CROSS JOIN LATERAL (SELECT * FROM holdfast.runs AS r WHERE r.uid = v.uid OFFSET 0) AS r
+FROM (SELECT * FROM holdfast.runs WHERE uid = ANY ($2::bytea[]) ORDER BY uid DESC OFFSET 0) AS r
 CROSS JOIN LATERAL (
     SELECT string_agg(CASE WHEN length(position) = 1 THEN name ELSE '' END, E'\x1e' ORDER BY position, generation) AS names,
            string_agg(CASE WHEN kind = 'step' AND outcome = 'ok' AND length(position) = 1 AND length(output) <= 1024
                            THEN output END, '\x1e'::bytea ORDER BY position, generation) AS outputs,
            max(get_byte(position, 0)) AS last
-    FROM holdfast.journal AS j WHERE j.run = v.uid OFFSET 0
+    FROM holdfast.journal AS j WHERE j.run = r.uid OFFSET 0
 ) AS j
 WHERE r.tenant = $1 AND r.status = 'succeeded' AND r.cuts IS NULL AND length(r.input) <= 16384 AND length(r.output) <= 16384
       AND ($3::text IS NULL OR NOT starts_with(r.workflow, $3))
