@@ -390,6 +390,31 @@ async def test_code_that_strays_is_not_looked_at_again_and_again(monkeypatch: py
         assert len(looks) == 10 + 4
 
 
+@pytest.mark.filterwarnings("ignore:coroutine")  # the replay in full awaits less of it
+async def test_what_a_run_left_behind_counts_for_no_other() -> None:
+    """A call that was not awaited is kept, and awaited by the code of the next run in the place of its own."""
+    kept: list[Any] = []
+
+    async def keeps(n: int) -> dict[str, Any]:
+        if not kept:
+            kept.append(day(n))
+            return {}
+        of_another, own = kept.pop(), day(n)
+        found = await of_another
+        own.close()
+        return await described(found.day)
+
+    @hf.workflow(name="sums")
+    async def two(n: int) -> dict[str, Any]:
+        return await described((await day(n)).day)
+
+    async with hf.connect("memory://") as client:
+        async with hf.Worker(client, [two], drain=0):
+            for n in (1, 1):
+                await (await client.start(two, n)).result()
+        assert [one.outcome async for one in client.replay_runs([code(keeps)])] == ["breaks", "breaks"]
+
+
 async def test_code_that_does_not_end_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
 
