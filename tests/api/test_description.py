@@ -100,6 +100,21 @@ async def test_it_says_which_character_the_name_of_a_queue_may_not_hold(
     assert "control character" in refused.json()["detail"]
 
 
+@pytest.mark.parametrize("blank", [" ", "\t\n", "\x1c", "\x85", "\xa0", "\u2028", "\ufeff"])
+async def test_a_reason_of_white_space_is_none_whoever_reads_the_pattern(
+    http: httpx.AsyncClient, document: dict[str, Any], blank: str
+) -> None:
+    schemas = document["components"]["schemas"]
+    for name, field in (("DiscardMessage", "reason"), ("DiscardEntry", "reason"), ("ChatTurn", "message")):
+        pattern = schemas[name]["properties"][field]["pattern"]
+        assert not re.search(pattern, blank)
+        assert re.search(pattern, f"{blank}why{blank}")
+        # What is white space to ECMAScript and not to others, and the other way round, is named.
+        assert not re.search(pattern.replace(r"\s", " \t\n\xa0\u2028"), blank)
+    refused = await http.post(f"{V1}/outbox/m/discard", json={"reason": blank})
+    assert (refused.status_code, refused.json()["type"].rsplit("/", 1)[-1]) == (422, "invalid-request")
+
+
 def test_the_page_names_every_route_and_every_problem(document: dict[str, Any]) -> None:
     page = PAGE.read_text()
     for route in create_app(memory()).routes:

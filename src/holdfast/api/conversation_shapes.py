@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, Field
 
-from holdfast.api.schemas import Body, Id
+from holdfast.api.schemas import SAYS_SOMETHING, Body, Id
 from holdfast.conversations.asked import MESSAGE_CHARACTERS
 from holdfast.conversations.turns import TurnResult
 
@@ -19,7 +19,7 @@ Said = Annotated[
     Field(
         min_length=1,
         max_length=MESSAGE_CHARACTERS,
-        pattern=r"^[^\x00]*[^\x00\s][^\x00]*$",
+        pattern=SAYS_SOMETHING,
         description="What the user says.",
     ),
 ]

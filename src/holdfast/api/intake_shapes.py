@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from holdfast.api.schemas import Body, Id, Instant, JsonObject, Text
+from holdfast.api.schemas import Body, Id, Instant, JsonObject, Reason
 from holdfast.engine.path_views import TEXT_CHARACTERS, ComparedView
 from holdfast.engine.shadowing import OUTCOMES_AT_ONCE
 from holdfast.store.intake_rows import Decided
@@ -32,7 +32,7 @@ class RetryEntry(Body):
 class DiscardEntry(Body):
     """Why an entry is given up."""
 
-    reason: Annotated[Text, Field(min_length=1, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
+    reason: Reason
 
 
 class ToldOutcome(Body):

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from holdfast.api.schemas import Body, Duration, Id, Json
+from holdfast.api.schemas import Body, Duration, Id, Json, Reason
 from holdfast.model.publishing import PublishMode
-
-Reason = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
-"""Why; shown to people."""
 
 _REVIEW_OR_REFUSE: dict[str, Any] = {
     "not": {

@@ -136,6 +136,12 @@ ShareName = Annotated[str, Field(min_length=1, max_length=1537, pattern=r"^([^\x
 Text = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$")]
 """A text that people read."""
 
+SAYS_SOMETHING = r"^[^\x00]*[^\x00\s\x1c-\x1f\x85\ufeff][^\x00]*$"
+"""Not white space alone: nothing of what some readers of patterns take for that, and others do not."""
+
+Reason = Annotated[str, Field(min_length=1, max_length=1000, pattern=SAYS_SOMETHING)]
+"""Why; shown to people."""
+
 Json = Any
 """Any JSON."""
 
