@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import functools
 import gc
 import threading
 from collections.abc import Callable
@@ -228,6 +229,26 @@ def test_what_cannot_be_a_step_is_refused() -> None:
         hf.step(timeout="soon")(Shop.ship.fn)
     with pytest.raises(hf.UsageError, match="surrogate"):
         hf.step(name="\udc80")(Shop.ship.fn)
+
+
+async def test_what_a_function_brings_along_is_not_what_the_step_has() -> None:
+    """As functions do that other tools have decorated."""
+
+    @hf.step
+    async def inner(x: int) -> int:
+        return x
+
+    with pytest.raises(hf.UsageError, match="<step inner>, which is a step already"):
+        hf.step(name="outer")(inner)
+
+    @functools.wraps(inner)
+    async def wrapper(x: int) -> int:
+        return await inner(x) + 1
+
+    wrapper.fn, wrapper.retry, wrapper.mine = "fn", 7, "mine"  # type: ignore[attr-defined]
+    made = hf.step(name="renamed")(wrapper)
+    assert (made.name, made.retry, made.mine) == ("renamed", hf.Retry(), "mine")  # type: ignore[attr-defined]
+    assert await made(1) == 2
 
 
 async def test_context_variables_are_visible_in_plain_steps() -> None:

@@ -125,7 +125,7 @@ async def closes_behind_it() -> None:
     await out.close()
     here = place.get()
     assert here is not None
-    while here.execution._failure is None:
+    while here.execution.failure is None:
         await asyncio.sleep(0.01)
 
 

@@ -68,7 +68,7 @@ async def test_a_write_that_waits_and_is_cut_off_from_outside_fails_the_run(
         run = await client.start(impatient)
 
         async def cut_off() -> bool:
-            return any(execution._failure is not None for execution in client.core.executions.values())
+            return any(execution.failure is not None for execution in client.core.executions.values())
 
         await until(cut_off)
         may_write.set()

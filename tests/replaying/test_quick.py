@@ -7,16 +7,18 @@ import warnings
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from datetime import date
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 import holdfast as hf
 from holdfast.agents.phases.context import source
 from holdfast.engine.replaying import quick
 from holdfast.engine.replaying.checking import Checker
+from holdfast.engine.replaying.watchdog import Watchdog
 from tests.engine.helpers import until_status
 
 
@@ -413,6 +415,74 @@ async def test_what_a_run_left_behind_counts_for_no_other() -> None:
             for n in (1, 1):
                 await (await client.start(two, n)).result()
         assert [one.outcome async for one in client.replay_runs([code(keeps)])] == ["breaks", "breaks"]
+
+
+async def test_a_context_that_a_run_left_behind_is_none_of_another() -> None:
+    kept: list[Context] = []
+
+    @hf.workflow(name="doubles")
+    async def doubles(n: int) -> int:
+        return await double(n)
+
+    @hf.workflow(name="doubles")
+    async def keeps(n: int) -> int:
+        if not kept:
+            kept.append(copy_context())
+        return await kept[0].run(double, n)
+
+    async with hf.connect("memory://") as client:
+        async with hf.Worker(client, [doubles], drain=0):
+            for n in (1, 2, 3):
+                await (await client.start(doubles, n)).result()
+        assert [one.outcome async for one in client.replay_runs([keeps])] == ["breaks", "fits", "breaks"]
+
+
+@pytest.mark.filterwarnings("ignore:coroutine")  # what was asked for outside a run is not awaited in it
+async def test_what_is_asked_for_before_the_code_is_called_is_not_the_runs() -> None:
+    early: list[int] = []
+
+    class Given(BaseModel):
+        n: int
+        _call: Any = None
+
+        def model_post_init(self, _: Any) -> None:
+            if early:
+                self._call = double(self.n)
+
+    @hf.workflow(name="doubles")
+    async def doubles(given: Given) -> int:
+        return await double(given.n)
+
+    @hf.workflow(name="doubles")
+    async def asks_early(given: Given) -> int:
+        return await given._call  # type: ignore[no-any-return]
+
+    async with hf.connect("memory://") as client:
+        async with hf.Worker(client, [doubles], drain=0):
+            for n in (1, 2):
+                await (await client.start(doubles, Given(n=n))).result()
+        early.append(1)
+        assert [one.outcome async for one in client.replay_runs([asks_early])] == ["breaks", "breaks"]
+
+
+def test_code_that_is_interrupted_is_not_watched_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    @hf.workflow(name="sums")
+    async def is_interrupted(n: int) -> dict[str, Any]:
+        raise KeyboardInterrupt
+
+    async def both() -> None:
+        async with hf.connect("memory://") as client:
+            await recorded(client)
+            await outcomes(client, is_interrupted)
+
+    monkeypatch.setattr("holdfast.engine.replaying.checking.GRACE_SECONDS", 0.0)
+    watchdogs: list[Watchdog] = []
+    monkeypatch.setattr(Watchdog, "start", lambda self: watchdogs.append(self))
+    monkeypatch.setattr(Watchdog, "close", lambda self: None)
+    with asyncio.Runner() as runner:
+        with pytest.raises(KeyboardInterrupt):
+            runner.run(both())
+        assert [one.since for one in watchdogs] == [None]
 
 
 async def test_code_that_does_not_end_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

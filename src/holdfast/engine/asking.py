@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from holdfast.errors import RunCancelled, StoreError
+from holdfast.model.decision import Open
 from holdfast.model.failure import encode_failure
 from holdfast.model.notes import Note, encode_note
+from holdfast.model.run import Kind
 from holdfast.store.operations import Action, ClaimedRun, Control
 
 if TYPE_CHECKING:
@@ -29,6 +31,16 @@ def cancellation(core: Core, uid: bytes, tenant: str, run_id: str, note: Note, a
     because = (f" by {note.by}" if note.by else "") + (f": {note.reason}" if note.reason else "")
     error = RunCancelled(f"run {run_id!r} was cancelled{because}", run_id=run_id)
     return Control(uid, tenant, action, encode_note(note), encode_failure(error), core.now_us())
+
+
+async def cancel_calls(core: Core, run: ClaimedRun, calls: Sequence[Open], reason: str) -> None:
+    """Cancel the child runs that calls of a run wait for, however long the database is away."""
+    children = [one.key for one in calls if one.kind == Kind.CHILD]
+    if children:
+        await cancel_runs(core, run.tenant, children, reason)
+    for one in calls:
+        if one.kind == Kind.MAP:
+            await cancel_children(core, run, bytes.fromhex(one.position), reason)
 
 
 async def cancel_children(core: Core, run: ClaimedRun, position: bytes, reason: str) -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.engine.shadow import inherited
 from holdfast.engine.starting import check_child, place_in, with_limit, with_terms
+from holdfast.engine.telling import child_stored
 from holdfast.errors import RunCancelled, RunFailed, UsageError
 from holdfast.model.decision import Open
-from holdfast.model.failure import decode_failure
+from holdfast.model.failure import decode_failure, with_seq
 from holdfast.model.ids import uuid7
 from holdfast.model.position import format_position
 from holdfast.model.run import PROTOCOL, Entry, Kind, Outcome, rank
@@ -66,7 +67,7 @@ class ChildCall:
         if entry.outcome == OK:
             return workflow.signature.result.decode(entry.output or b"", workflow.signature.result_place)
         output = entry.output or b""
-        raise execution.raised(ended_badly(self._whose(entry.generation, output), "failed", output), entry.seq)
+        raise with_seq(ended_badly(self._whose(entry.generation, output), "failed", output), entry.seq)
 
     async def _outcome(self, entry: Entry | None) -> Entry:
         execution, workflow, position = self._execution, self._workflow, self._position
@@ -74,7 +75,7 @@ class ChildCall:
             await execution.may_go_on(position)
         else:
             execution.may_leave()
-        execution.enter(position)
+        execution.enter()
         try:
             generation = execution.run.generation if entry is None else entry.generation
             under_way = Open(position.hex(), generation, CHILD, workflow.name, self._child_id(generation))
@@ -82,7 +83,7 @@ class ChildCall:
             if entry is None:
                 entry = await self._start()
             if entry.outcome == PENDING:
-                execution.child_stored(position)
+                child_stored(execution, position)
                 wait = execution.waits.expect(position, entry.generation, group=self.group)
                 row = await execution.waits.block(wait)
                 entry = Entry(CHILD, workflow.name, row.outcome, row.output, entry.seq, entry.generation)

@@ -15,7 +15,7 @@ from holdfast.engine.starting import topic
 from holdfast.errors import EventTimeout, Evicted, PayloadError, UsageError
 from holdfast.model.decision import Open
 from holdfast.model.duration import Duration, seconds
-from holdfast.model.failure import decode_failure, encode_failure
+from holdfast.model.failure import decode_failure, encode_failure, with_seq
 from holdfast.model.ids import check_id, derived_bytes
 from holdfast.model.keys import check_key
 from holdfast.model.payload import Codec, codec_of
@@ -79,7 +79,7 @@ async def _wait(execution: Execution, position: bytes, about: Topic, limit: floa
     try:
         return codec.decode(entry.output or b"", f"the payload of event {about.name!r}")
     except PayloadError as error:
-        raise execution.raised(error, entry.seq) from None
+        raise with_seq(error, entry.seq) from None
 
 
 async def event_at(execution: Execution, position: bytes, about: Topic, limit: float | None = None) -> Entry:
@@ -100,7 +100,7 @@ async def event_at(execution: Execution, position: bytes, about: Topic, limit: f
         entry = None  # what it lost against is tried anew
     if entry is None or entry.outcome in (PENDING, CANCELLED):
         await execution.may_go_on_or_mark(position, entry)
-        execution.enter(position)
+        execution.enter()
         try:
             entry = await _outcome(execution, position, about, limit, entry)
         except asyncio.CancelledError:
@@ -113,7 +113,7 @@ async def event_at(execution: Execution, position: bytes, about: Topic, limit: f
     if entry.outcome == OK:
         execution.given.add(asyncio.current_task())
         return entry
-    raise execution.raised(decode_failure(entry.output or b""), entry.seq)
+    raise with_seq(decode_failure(entry.output or b""), entry.seq)
 
 
 async def _outcome(
@@ -265,7 +265,7 @@ async def _send(execution: Execution, position: bytes, about: Topic, payload: An
     await execution.may_go_on(position)
     output = await execution.set_apart(encode_payload(payload, about, execution.core.most_bytes))
     run, now = execution.run, execution.core.now_us()
-    execution.enter(position)
+    execution.enter()
     try:
         event = Event(
             derived_bytes(run.uid, run.generation, position, b"event")[:16],

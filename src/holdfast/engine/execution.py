@@ -9,17 +9,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import random
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.engine import counting
-from holdfast.engine.asking import cancel_children, cancel_runs
-from holdfast.engine.chunks import begin_again, close_streams
-from holdfast.engine.context import Scope, StepFrame, place
-from holdfast.engine.ending import continue_anew, failure_start
-from holdfast.engine.forsaken import is_told, tell
-from holdfast.engine.notices import tell_end
+from holdfast.engine.attempts import given_by, passes, run_attempts
+from holdfast.engine.chunks import begin_again
+from holdfast.engine.context import Scope, place
+from holdfast.engine.ending import continue_anew, cut_short, settle
+from holdfast.engine.telling import tell_children, tell_losers
 from holdfast.engine.waiting import Waits
 from holdfast.errors import (
     Cancelled,
@@ -32,20 +30,18 @@ from holdfast.errors import (
     PayloadError,
     RunCancelled,
     RunHeld,
-    RunTimeout,
     StoreError,
     UsageError,
     ValueMissing,
 )
 from holdfast.model.decision import Open
-from holdfast.model.failure import SEQ, decode_failure, encode_failure
+from holdfast.model.failure import encode_failure, seq_of
 from holdfast.model.notes import Note, decode_note
 from holdfast.model.position import format_position
-from holdfast.model.retry import retry_delay
 from holdfast.model.run import Entry, Kind, Outcome, instant
 from holdfast.model.sealed import is_unopened, refuse
 from holdfast.store.base import Store
-from holdfast.store.operations import ASKED, Adopted, Attempt, ClaimedRun, Refusal, Settle
+from holdfast.store.operations import Adopted, ClaimedRun
 from holdfast.store.rows import AttemptRow
 from holdfast.store.values.forms import is_special
 
@@ -107,11 +103,16 @@ class Execution:
     Attributes:
         cancelling: durable calls raise `Cancelled` where nothing is recorded, unless shielded.
         holding: the run takes no further step, and is held as soon as nothing of it executes.
+        note: what was asked for by whom, should it be cancelled or held.
+        doomed: it was to end before it was executed here: it does, whatever its code has left to do.
+        failure: it ends failed with this error, whatever its code does.
+        hold: it is held because of this error.
         stopped: there is something to look at before a durable call: one of these, or its end.
         calls: durable calls that a cancellation can cut off just now, with their tasks.
         pending: waits for events and child runs that are under way, with their tasks.
         listened: it waited for an event here.
         children: positions of child runs that are not told yet, should the run be cancelled.
+        telling: what tells them just now.
         given: tasks that were given an event.
         losers: tasks that lost against another in ``hf.first``.
         first_at: when it was executed first, here or elsewhere, as far as its journal tells.
@@ -121,49 +122,12 @@ class Execution:
     """
 
     __slots__ = (
-        "_deadline",
-        "_doomed",
-        "_failure",
-        "_hold",
-        "_note",
-        "_released",
-        "_task",
-        "_telling",
-        "_unmarked",
-        "attempts",
-        "attributes",
-        "calls",
-        "cancelling",
-        "children",
-        "committer",
-        "companions",
-        "core",
-        "counted",
-        "cut_off",
-        "dead",
-        "delivered",
-        "dispatcher",
-        "edits",
-        "first_at",
-        "given",
-        "has_slot",
-        "holding",
-        "journal",
-        "leave_after",
-        "let_go",
-        "listened",
-        "losers",
-        "open_calls",
-        "pending",
-        "run",
-        "seq",
-        "shields",
-        "spans",
-        "started_at",
-        "stopped",
-        "waits",
-        "workflow",
-    )
+        "_deadline", "_released", "_task", "_unmarked", "attempts", "attributes", "calls", "cancelling", "children",
+        "committer", "companions", "core", "counted", "cut_off", "dead", "delivered", "dispatcher", "doomed", "edits",
+        "failure", "first_at", "given", "has_slot", "hold", "holding", "journal", "leave_after", "let_go", "listened",
+        "losers", "note", "open_calls", "pending", "run", "seq", "shields", "spans", "started_at", "stopped",
+        "telling", "waits", "workflow",
+    )  # fmt: skip
 
     def __init__(
         self, dispatcher: Dispatcher, run: ClaimedRun, workflow: Workflow[Any, Any], recorded: Recorded
@@ -201,15 +165,15 @@ class Execution:
         self.given: set[asyncio.Task[Any] | None] = set()
         self.children: set[bytes] = set()
         self.companions: dict[Hashable, Any] = {}
-        self._telling: asyncio.Task[None] | None = None
-        self._note: Note | None = None
+        self.telling: asyncio.Task[None] | None = None
+        self.note: Note | None = None
         self._released: asyncio.Future[None] | None = None
-        self._failure: HoldfastError | None = None
-        self._hold: HoldfastError | None = None
+        self.failure: HoldfastError | None = None
+        self.hold: HoldfastError | None = None
         self._task: asyncio.Task[None] | None = None
         self._unmarked: bytes | None = None
         self._deadline: asyncio.TimerHandle | None = None
-        self._doomed = False  # it was to end before it was executed here: it does, whatever its code has left to do
+        self.doomed = False
 
     @property
     def lanes_below(self) -> bytes | None:
@@ -223,7 +187,7 @@ class Execution:
         """Start to execute, in a task of its own."""
         if self.run.control is not None:
             self.heed(self.run.control)
-            self._doomed = self.cancelling
+            self.doomed = self.cancelling
         if self.run.deadline_at is not None:
             seconds = max(0.0, (self.run.deadline_at - self.core.now_us()) / 1e6)
             self._deadline = asyncio.get_running_loop().call_later(seconds, self.core.announce, "fired")
@@ -265,7 +229,7 @@ class Execution:
         try:
             try:
                 if self.holding:
-                    await self._stand_still()
+                    await self.stand_still()
                 if self.cancelling and run.fresh:
                     raise self.cancelled(b"")
                 if is_unopened(run.input):
@@ -274,13 +238,13 @@ class Execution:
                 if run.cuts is not None:
                     await begin_again(self)
                 result = await self.workflow.fn(*args, **kwargs)
-                if not (self._failure or self._hold or self.dead or self.delivered):
+                if not (self.failure or self.hold or self.dead or self.delivered):
                     signature, most = self.workflow.signature, self.core.most_bytes
                     output, _ = signature.result.settle(result, signature.result_place, most)
                     output = await self.set_apart(output)
                     status = "succeeded"
             except (KeyMissing, ValueMissing) as error:
-                self._hold = self._hold or error  # of an event, or of a child run
+                self.hold = self.hold or error  # of an event, or of a child run
             except Exception as error:
                 output = encode_failure(error)
                 failed_seq = seq_of(error)
@@ -289,7 +253,7 @@ class Execution:
             except Cancelled:
                 self.delivered = True
             except ContinuedAsNew as again:
-                if self.dead or self._failure is not None or self._hold is not None:
+                if self.dead or self.failure is not None or self.hold is not None:
                     raise
                 if not self.delivered:
                     await self._come_to_the_end()
@@ -298,30 +262,30 @@ class Execution:
                         self.spans.continued()
                     return
             except asyncio.CancelledError:
-                if not self.dead and self._failure is None:
-                    self._failure = UsageError(
+                if not self.dead and self.failure is None:
+                    self.failure = UsageError(
                         f"the task of run {run.id!r} was cancelled from its own code; "
                         "raise an exception to end a run, or let it return"
                     )
             except BaseException as error:
-                if _passes(error):
+                if passes(error):
                     raise
                 output = encode_failure(error)
             if self.dead:
                 return
-            if self._telling is not None or self.holding:
+            if self.telling is not None or self.holding:
                 await self._come_to_the_end()
             self.waits.parking = True
-            if self._hold is not None:
-                status, output = "held", encode_failure(self._hold)
-            elif self._failure is not None:
-                status, output = "failed", encode_failure(self._failure)
-            elif self.delivered or self._doomed:
-                (status, output), failed_seq = self._cut_short(), None
-            await self._settle(status, output, failed_seq)
+            if self.hold is not None:
+                status, output = "held", encode_failure(self.hold)
+            elif self.failure is not None:
+                status, output = "failed", encode_failure(self.failure)
+            elif self.delivered or self.doomed:
+                (status, output), failed_seq = cut_short(run, self.note), None
+            await settle(self, status, output, failed_seq)
         except Interruption:
-            if self._hold is not None and not self.dead:
-                await self._settle("held", encode_failure(self._hold))
+            if self.hold is not None and not self.dead:
+                await settle(self, "held", encode_failure(self.hold))
         except StoreError as error:
             log.error("the end of run %s cannot be recorded here, giving it back: %s", run.id, error)
             self.give_back()
@@ -334,70 +298,16 @@ class Execution:
             if self._deadline is not None:
                 self._deadline.cancel()
             # Without these the run's objects hold each other until the garbage collector comes round.
-            self._task = scope.task = self._telling = None
+            self._task = scope.task = self.telling = None
             self.given.clear()
 
     async def _come_to_the_end(self) -> None:
         """From here on the run is not held or parked beside its end, which is all that is under way."""
-        if self._telling is not None:
-            await asyncio.wait((self._telling,))
-        if self._hold is None:
-            await self._stand_still()
+        if self.telling is not None:
+            await asyncio.wait((self.telling,))
+        if self.hold is None:
+            await self.stand_still()
         self.waits.parking = True
-
-    async def _settle(self, status: str, output: bytes, failed_seq: int | None = None) -> Refusal | None:
-        run = self.run
-        settle = Settle(
-            run.uid, run.epoch, status, output, self.started_at, self.core.now_us(),
-            run.parent_uid, run.parent_position, run.parent_generation,
-            run.tenant, run.rank, run.lane, run.group, failed_seq, self._listening(),
-        )  # fmt: skip
-        try:
-            refusal = await self._submit_end(settle)
-        except PayloadError as error:
-            settle = settle._replace(status="failed", output=encode_failure(error))
-            refusal = await self._submit_end(settle)
-        if refusal == ASKED:
-            # It is not to be held any more: whoever claims it next is told what is asked of it.
-            self.give_back()
-        elif refusal is not None:
-            log.warning("run %s was taken over by another worker; its end is not recorded here", run.id)
-        else:
-            self.let_go = True
-            if status == "held" and self._hold is not None:
-                log.warning("run %s is held: %s", run.id, self._hold)
-            if self.spans is not None:
-                self.spans.settled(settle)
-        return refusal
-
-    async def _submit_end(self, settle: Settle) -> Refusal | None:
-        if settle.status == "failed" and self.workflow.on_failure is not None:
-            # Both are queued before anything is awaited, so that they share a transaction.
-            try:
-                self.committer.post("starts", failure_start(self, self.workflow.on_failure, settle.output))
-            except Exception:
-                log.exception("run %s failed, and its on_failure cannot be started", self.run.id)
-        if self.core.listener is not None:
-            tell_end(self, settle)
-        refusal: Refusal | None = await self.committer.submit("settles", settle)
-        return refusal
-
-    def _listening(self) -> bool:
-        """Whether the run may have waits for events, or events that cancel it, to be forgotten."""
-        return (
-            self.listened
-            or self.workflow.terms.cancel_on is not None
-            or any(entry.kind == Kind.EVENT for entry in self.journal.values())
-        )
-
-    def _cut_short(self) -> tuple[str, bytes]:
-        """The status and the error of a run that ends because it was asked to."""
-        note = self._note or Note("cancel")
-        run = self.run
-        because = (f" by {note.by}" if note.by else "") + (f": {note.reason}" if note.reason else "")
-        if note.action == "timeout":
-            return "failed", encode_failure(RunTimeout(f"run {run.id!r} took longer than its timeout", run_id=run.id))
-        return "cancelled", encode_failure(RunCancelled(f"run {run.id!r} was cancelled{because}", run_id=run.id))
 
     def lost(self) -> Evicted:
         """The lease is gone: stop, and touch nothing more."""
@@ -412,8 +322,8 @@ class Execution:
     def check(self) -> None:
         """Raise if the run must not make another durable call, whatever is recorded."""
         self.check_alive()
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
 
     def may_leave(self) -> None:
         """Leave before the next step, if that is wanted and nothing else of the run is under way here."""
@@ -423,27 +333,19 @@ class Execution:
 
     def check_alive(self) -> None:
         """Raise if the run has left this process or is to be held."""
-        if self.dead or self._hold is not None:
+        if self.dead or self.hold is not None:
             raise Evicted(f"run {self.run.id!r} left this process")
 
     def fail(self, error: HoldfastError) -> HoldfastError:
         """The run ends failed with this error, whatever its code does from now on."""
-        if self._failure is None:
-            self._failure = error
+        if self.failure is None:
+            self.failure = error
             self.stopped = True
-        return error
-
-    def raised(self, error: Exception, seq: int) -> Exception:
-        """The error, with the seq of the entry that it stands in: should it end the run, a retry begins there."""
-        try:
-            setattr(error, SEQ, seq)
-        except AttributeError:
-            log.debug("an error of %r takes no attribute", type(error))
         return error
 
     def foreign_cancel(self, what: str, position: bytes) -> None:
         """A durable call was cancelled by something other than the engine: the run has lost its order."""
-        if not self.dead and self._hold is None:
+        if not self.dead and self.hold is None:
             self.fail(
                 UsageError(
                     f"{what} at {format_position(position)} was cancelled from outside, as asyncio.timeout, a "
@@ -467,11 +369,11 @@ class Execution:
             return
         note = decode_note(control)
         if note.ends and not self.cancelling:
-            self._note, self.cancelling, self.stopped = note, True, True
+            self.note, self.cancelling, self.stopped = note, True, True
             self.heed(None)
             self.interrupt()
         elif note.action == "hold" and not self.cancelling:
-            self._note, self.holding, self.stopped = note, True, True
+            self.note, self.holding, self.stopped = note, True, True
             self.waits.consider()
 
     def interrupt(self) -> None:
@@ -482,43 +384,7 @@ class Execution:
             if task is not None and position not in self.cut_off and not self.shielded(position):
                 self.cut_off.add(position)
                 task.cancel()
-        self._tell_children()
-
-    def child_stored(self, position: bytes) -> None:
-        """The child run or the fan-out at a position, which is in `pending`, is cancelled if this run is."""
-        self.children.add(position)
-        if self.cancelling:
-            self._tell_children()
-
-    def _tell_children(self) -> None:
-        """Cancel the children that are waited for, save what is shielded."""
-        untold = [one for one in self.children if one in self.pending and not self.shielded(one)]
-        self.children.difference_update(untold)
-        if untold:
-            calls = [self.pending[one][1] for one in untold]
-            self._telling = asyncio.create_task(self._tell(calls, self._telling))
-            self.dispatcher.keep(self._telling)
-
-    async def _tell(self, calls: Sequence[Open], before: asyncio.Task[None] | None) -> None:
-        # The run stays here meanwhile: were it parked and this process died, nobody would tell the children.
-        self.open_calls += 1
-        try:
-            if before is not None:
-                await asyncio.wait((before,))
-            await self._cancel(calls, f"its parent {self.run.id} cancelled it")
-        finally:
-            self.open_calls -= 1
-            self.waits.consider()
-
-    async def _cancel(self, calls: Sequence[Open], reason: str) -> None:
-        """Cancel the child runs of calls."""
-        run, core = self.run, self.core
-        children = [one.key for one in calls if one.kind == Kind.CHILD]
-        if children:
-            await cancel_runs(core, run.tenant, children, reason)
-        for one in calls:
-            if one.kind == Kind.MAP:
-                await cancel_children(core, run, bytes.fromhex(one.position), reason)
+        tell_children(self)
 
     def shielded(self, position: bytes) -> bool:
         """Whether a call is inside ``hf.shield`` and its time is not over."""
@@ -558,10 +424,10 @@ class Execution:
         if self.cancelling and not self.shielded(position):
             raise self.cancelled(position)
         if self.holding:
-            await self._stand_still()
+            await self.stand_still()
             await self.may_go_on(position)
 
-    async def _stand_still(self) -> None:
+    async def stand_still(self) -> None:
         while self.holding:
             if self._released is None or self._released.done():
                 self._released = asyncio.get_running_loop().create_future()
@@ -570,13 +436,13 @@ class Execution:
 
     async def hold_now(self) -> None:
         """Nothing of the run executes: end its execution here as held."""
-        note = self._note
+        note = self.note
         reason = note.reason if note is not None and note.action == "hold" else self.waits.hold_reason
         by = f" by {note.by}" if note is not None and note.by else ""
         terms = note.terms if note is not None and note.action == "hold" else None
         held = RunHeld(f"held{by}: {reason}" if reason else f"held{by}", run_id=self.run.id, terms=terms)
         try:
-            await self._settle("held", encode_failure(held))
+            await settle(self, "held", encode_failure(held))
         except StoreError as error:
             log.error("run %s cannot be held here, giving it back: %s", self.run.id, error)
             self.leave()
@@ -605,19 +471,10 @@ class Execution:
         return self.pending[position][0] if position in self.pending else None
 
     async def abandon(self, losing: Sequence[Open]) -> None:
-        """Cancel child runs of branches that lost, and tell of lost waits; again after a crash, which does no harm."""
-        if any(one.kind in (Kind.CHILD, Kind.MAP) or is_told(one) for one in losing):
-            reason = f"it lost against another call of {self.run.id}"
-            # Beside: it goes on if this call itself loses against another one.
-            cancelling = asyncio.create_task(self._forsake(losing, reason))
-            self.dispatcher.keep(cancelling)
-            await asyncio.wait((cancelling,))
+        """Tell what branches waited for that lost against another one."""
+        await tell_losers(self, losing)
 
-    async def _forsake(self, losing: Sequence[Open], reason: str) -> None:
-        await self._cancel(losing, reason)
-        await tell(self.core, self.run.tenant, losing, reason)
-
-    def enter(self, position: bytes) -> None:
+    def enter(self) -> None:
         """A durable call begins to do something new."""
         self.open_calls += 1
 
@@ -637,13 +494,13 @@ class Execution:
             self.delivered = True
             raise self.cancelled(position)
         if entry is not None and (entry.kind != kind or entry.name != name):
-            self._hold = NonDeterminism(
+            self.hold = NonDeterminism(
                 f"nondeterminism: at position {format_position(position)} the journal has {entry.kind} {entry.name!r}, "
                 f"the code asks for {kind} {name!r}. The workflow's code changed, or it depends on something that is "
                 "not recorded. Put the old code back, or start the run anew; what is recorded is kept"
             )
             self.stopped = True
-            raise Evicted(str(self._hold))
+            raise Evicted(str(self.hold))
         return None if entry is None else self._readable(entry)
 
     def _readable(self, entry: Entry) -> Entry:
@@ -656,8 +513,8 @@ class Execution:
         try:
             refuse(data, f"{place} of run {self.run.id!r}" if place == "the input" else place)
         except PayloadError as error:
-            self._hold, self.stopped = error, True
-        return Evicted(str(self._hold))
+            self.hold, self.stopped = error, True
+        return Evicted(str(self.hold))
 
     async def whole(self, entry: Entry) -> Entry:
         """An entry with its value, where the bytes of that are kept apart."""
@@ -744,12 +601,12 @@ class Execution:
         if self.journal:
             entry = self.recorded(position, STEP, step.name)
             if entry is not None:
-                return self._replayed(step, await self.whole(entry))
+                return given_by(step, await self.whole(entry))
         if self.stopped or self.leave_after is not None:
             await self.may_go_on(position)
         self.open_calls += 1
         try:
-            return await self._attempts(step, position, args, kwargs)
+            return await run_attempts(self, step, position, args, kwargs)
         except asyncio.CancelledError:
             if self.stopped_call(f"step {step.name!r}", position):
                 raise self.cancelled(position) from None
@@ -758,136 +615,6 @@ class Execution:
             self.open_calls -= 1
             if self.waits.any or self.holding:
                 self.waits.consider()
-
-    def _replayed(self, step: Step[Any, Any], entry: Entry) -> Any:
-        if entry.outcome == ERROR:
-            raise self.raised(decode_failure(entry.output or b""), entry.seq)
-        return step.signature.result.decode(entry.output or b"", step.signature.result_place)
-
-    async def _attempts(
-        self, step: Step[Any, Any], position: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        run = self.run
-        now_us, most, ahead_over = self.core.now_us, self.core.most_bytes, self.core.ahead_over
-        calls = self.calls
-        failed = self.attempts.pop(position, None) if self.attempts else None
-        attempt = 1
-        if failed:
-            attempt = failed[-1].attempt + 1
-            await self._pause(position, failed[-1].next_attempt_at)
-        given: bytes | None = None
-        if self.edits and position in self.edits:
-            given = self.edits[position]
-            args, kwargs = step.signature.decode_input(given)
-        is_async = step.is_async
-        while True:
-            failure: BaseException | None = None
-            frame = StepFrame(self, position, attempt, step.name)
-            token = place.set(frame)
-            span = None if self.spans is None else self.spans.attempt(step.name, position, attempt)
-            if is_async:
-                # A plain step's thread cannot be stopped; what it gives is recorded.
-                calls[position] = asyncio.current_task(self.core.loop)
-            began = now_us()
-            try:
-                if given is None:
-                    given = step.signature.encode_input(args, kwargs, most)
-                if len(given) > ahead_over:
-                    given = await self.set_apart(given)
-                result = await step.attempt(self, args, kwargs)
-                output, value = step.signature.result.settle(result, step.signature.result_place, most)
-                if len(output) > ahead_over:
-                    output = await self.set_apart(output)
-            except BaseException as error:
-                if _passes(error):
-                    if span is not None:
-                        span.end(error, cut_off=True)
-                    raise
-                failure = error
-            finally:
-                place.reset(token)
-                frame.over = True
-                if is_async:
-                    del calls[position]
-            if span is not None:
-                span.end(failure)
-            if self.dead:
-                raise Evicted(f"run {run.id!r} left this process")
-            ended = now_us()
-            if frame.attached is not None:
-                # Queued before anything is awaited, they share a transaction with what becomes of the attempt.
-                for kind, attached in frame.attached:
-                    if failure is None or kind != "messages":  # only what succeeded is told to others
-                        self.committer.post(kind, attached)
-            if failure is None:
-                if frame.closing:
-                    close_streams(frame)
-                row = (
-                    run.uid, position, run.generation, self.next_seq(), STEP, step.name, OK, given, output, attempt,
-                    began, ended, run.epoch,
-                )  # fmt: skip
-                try:
-                    stood = await self.record(row)
-                except PayloadError as error:
-                    failure = error
-                    for kind, attached in frame.attached or ():
-                        if kind == "model_calls":  # refused with the result, and paid for all the same
-                            self.committer.post(kind, attached)
-                else:
-                    if self.counted is not None:
-                        self.counted[step.name].append(ended - began)
-                    return value if stood is None else self._replayed(step, stood)
-            payload = encode_failure(failure)
-            delay = retry_delay(step.retry, attempt, failure, random.random())
-            if counting.on is not None:
-                counting.on.failed(run.workflow, step.name, ended - began, for_good=delay is None)
-            if delay is None:
-                row = (
-                    run.uid, position, run.generation, self.next_seq(), STEP, step.name, ERROR, given, payload, attempt,
-                    began, ended, run.epoch,
-                )  # fmt: skip
-                stood = await self.record(row)
-                # What the caller gets now is what a replay will give it.
-                entry = stood or Entry(STEP, step.name, ERROR, payload, row[3])
-                raise self.raised(decode_failure(entry.output or b""), entry.seq)
-            next_at = ended + int(delay * 1e6)
-            log.info(
-                "run %s: attempt %d of %s failed, next in %.1f s: %r", run.id, attempt, step.name, delay, failure,
-                extra={"step": step.name, "attempt": attempt},
-            )  # fmt: skip
-            if self.spans is not None:
-                self.spans.event("retry", step=step.name, step_attempt=attempt, retry_seconds=delay)
-            self.committer.post(
-                "attempts",
-                Attempt(
-                    run.uid, position, run.generation, attempt, step.name, began, ended, payload, next_at, run.epoch
-                ),
-            )
-            await self._pause(position, next_at)
-            attempt += 1
-
-    async def _pause(self, position: bytes, due_us: int) -> None:
-        """Wait for the next attempt of a step."""
-        if self.stopped:
-            await self._between_attempts(position)
-        self.calls[position] = asyncio.current_task()
-        try:
-            await self.waits.until(due_us)
-        finally:
-            self.calls.pop(position, None)
-        if self.stopped:
-            await self._between_attempts(position)
-
-    async def _between_attempts(self, position: bytes) -> None:
-        self.check()
-        if self.cancelling and not self.shielded(position):
-            raise self.cancelled(position)
-        if self.holding:
-            self.open_calls -= 1
-            try:
-                await self._stand_still()
-            finally:
-                self.open_calls += 1
 
     # Sleeping
 
@@ -898,7 +625,7 @@ class Execution:
         if entry is not None and int(entry.output or b"0") <= self.core.now_us():
             return
         await self.may_go_on_or_mark(position, entry)
-        self.enter(position)
+        self.enter()
         try:
             if entry is None:
                 now = self.core.now_us()
@@ -928,23 +655,3 @@ class Execution:
             self.check()
             raise await self.deliver_cancel(position)
         await self.may_go_on(position)
-
-
-def seq_of(error: BaseException | None) -> int | None:
-    """The seq of the journal entry that an error stands in, or the error that it was raised for."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seq: int | None = getattr(error, SEQ, None)
-        if seq is not None:
-            return seq
-        seen.add(id(error))
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return None
-
-
-def _passes(error: BaseException) -> bool:
-    """Whether an exception is the engine's, asyncio's or the interpreter's business, and not a failure of user code."""
-    if isinstance(error, GeneratorExit):
-        # The interpreter throws it into coroutines that nobody will go on with; then no loop is running.
-        return asyncio._get_running_loop() is None
-    return isinstance(error, Interruption | asyncio.CancelledError | KeyboardInterrupt)

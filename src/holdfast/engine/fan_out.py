@@ -16,12 +16,11 @@ from typing import Any, Generic, TypeVar, overload
 from holdfast.engine.children import ChildCall
 from holdfast.engine.context import Scope, place, scope
 from holdfast.engine.events import give_up
-from holdfast.engine.execution import seq_of
 from holdfast.engine.groups import map_runs
 from holdfast.engine.workflow import Workflow
 from holdfast.errors import Evicted, Interruption, UsageError
 from holdfast.model.decision import Decision, Open, decode_decision, encode_decision
-from holdfast.model.failure import decode_failure, encode_failure
+from holdfast.model.failure import decode_failure, encode_failure, seq_of, with_seq
 from holdfast.model.lanes import check_limit
 from holdfast.model.position import encode_number
 from holdfast.model.run import Kind, Outcome
@@ -179,7 +178,7 @@ async def _all(here: Scope, position: bytes, tasks: list[asyncio.Task[T]]) -> li
     for error in sorted(filter(None, errors), key=lambda one: not isinstance(one, Interruption)):
         seqs = [seq for seq in (seq_of(one) for one in errors) if seq is not None]
         if isinstance(error, Exception) and seqs:
-            here.execution.raised(error, min(seqs))  # a retry tries all that failed again
+            with_seq(error, min(seqs))  # a retry tries all that failed again
         raise error
     return [task.result() for task in tasks]
 
@@ -293,7 +292,7 @@ async def _first_of(here: Scope, position: bytes, calls: tuple[Awaitable[Any], .
     for one in others:
         one.cancel()
     run, now = execution.run, execution.core.now_us()
-    execution.enter(position)
+    execution.enter()
     try:
         await execution.record(
             (

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from holdfast.engine.children import ended_badly
 from holdfast.engine.shadow import inherited
 from holdfast.engine.starting import check_child, place_in, with_limit, with_terms
+from holdfast.engine.telling import child_stored
 from holdfast.errors import RunCancelled, RunFailed
 from holdfast.model.decision import Open
+from holdfast.model.failure import with_seq
 from holdfast.model.ids import uuid7
 from holdfast.model.keys import lane_id
 from holdfast.model.position import encode_number, format_position
@@ -59,7 +61,7 @@ async def map_runs(
     try:
         return [_result(workflow, row) for row in _in_order(rows)]
     except (RunCancelled, RunFailed) as error:
-        raise execution.raised(error, entry.seq) from error.__cause__
+        raise with_seq(error, entry.seq) from error.__cause__
 
 
 def _in_order(rows: list[ChildRow]) -> list[ChildRow]:
@@ -85,7 +87,7 @@ async def _all_ended(
         await execution.may_go_on(position)
     else:
         execution.may_leave()
-    execution.enter(position)
+    execution.enter()
     run = execution.run
     starts: list[Start] = []
     try:
@@ -105,7 +107,7 @@ async def _all_ended(
             execution.pending[position] = asyncio.current_task(), under_way
             if position + ALL_STARTED not in execution.journal:
                 await _start(execution, position, workflow, starts)
-            execution.child_stored(position)
+            child_stored(execution, position)
             wait = execution.waits.expect(position, entry.generation)
             execution.core.look()
             done = await execution.waits.block(wait)

@@ -147,7 +147,7 @@ async def _publish(execution: Execution, position: bytes, given: Given) -> str:
             _ANY.encode({name: value for name, value in said.items() if value is not None}, "hf.publish"),
             _TEXT.encode(message.id, "the id of a message"), 1, now, now, run.epoch,
         )  # fmt: skip
-        execution.enter(position)
+        execution.enter()
         try:
             # Both are queued before anything is awaited, so that they share a transaction.
             execution.committer.post("messages", message)

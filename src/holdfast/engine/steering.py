@@ -15,7 +15,7 @@ from holdfast.engine.shadow import check_own
 from holdfast.engine.starting import ATTRIBUTES, facts_of
 from holdfast.errors import ContinuedAsNew, PayloadError, UsageError
 from holdfast.model.duration import Duration, seconds
-from holdfast.model.failure import decode_failure
+from holdfast.model.failure import decode_failure, with_seq
 from holdfast.model.ids import check_id
 from holdfast.model.payload import Codec, codec_of
 from holdfast.model.position import encode_number
@@ -95,7 +95,7 @@ async def _hold(execution: Execution, position: bytes, said: dict[str, Any], cod
     entry = execution.recorded(position, HOLD, "hf.hold")
     if entry is None or entry.outcome == PENDING:
         await execution.may_go_on_or_mark(position, entry)
-        execution.enter(position)
+        execution.enter()
         try:
             entry = await _released(execution, position, said, entry)
         except asyncio.CancelledError:
@@ -109,8 +109,8 @@ async def _hold(execution: Execution, position: bytes, said: dict[str, Any], cod
         try:
             return None if entry.output is None else codec.decode(entry.output, "the value that came with the release")
         except PayloadError as error:
-            raise execution.raised(error, entry.seq) from None
-    raise execution.raised(decode_failure(entry.output or b""), entry.seq)
+            raise with_seq(error, entry.seq) from None
+    raise with_seq(decode_failure(entry.output or b""), entry.seq)
 
 
 async def _released(execution: Execution, position: bytes, said: dict[str, Any], entry: Entry | None) -> Entry:
@@ -243,7 +243,7 @@ async def _set(execution: Execution, position: bytes, given: dict[str, Any]) -> 
         run.uid, position, run.generation, execution.next_seq(), SET, "hf.set_attributes", OK, shown, None, 1, now, now,
         run.epoch,
     )  # fmt: skip
-    execution.enter(position)
+    execution.enter()
     try:
         setting = execution.committer.submit(
             "attributes", SetAttributes(run.uid, run.tenant, run.epoch, encoded, facts_of(merged))

@@ -55,6 +55,8 @@ class Step(Generic[P, R]):
     ) -> None:
         if not callable(fn) or inspect.isclass(fn):
             raise UsageError(f"@hf.step needs a function, not {fn!r}")
+        if isinstance(fn, Step):
+            raise UsageError(f"@hf.step needs a function, not {fn!r}, which is a step already: give it its `fn`")
         if inspect.isasyncgenfunction(fn) or inspect.isgeneratorfunction(fn):
             raise UsageError(f"@hf.step {fn.__qualname__!r} is a generator; return a list instead")
         if on_timeout not in ("wait", "abandon"):
@@ -85,7 +87,7 @@ class Step(Generic[P, R]):
         return f"<step {self.name}>"
 
     def codec(self) -> Codec:
-        """Of its results."""
+        """The codec of its results; `as_it_is` is known from then on."""
         codec = self.signature.result
         self.as_it_is = codec.as_it_is
         return codec

@@ -89,7 +89,7 @@ class _WorkflowStream(Stream):
         execution.check()
         streams = streams_of(execution)
         position = self._scope.prefix + encode_number(self._scope.count)
-        execution.enter(position)
+        execution.enter()
         try:
             async with streams.turn(self.name) as written:
                 if number < written.kept.get(self._writer, 0):

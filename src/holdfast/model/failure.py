@@ -16,7 +16,8 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -33,6 +34,8 @@ MAX_CAUSES = 16
 
 MAX_MEMBERS = 64
 """How many members of a group are kept, over all its levels."""
+
+E = TypeVar("E", bound=BaseException)
 
 _MAX_PART_BYTES = 64 * 1024
 _encode_json = msgspec.json.Encoder().encode
@@ -166,10 +169,29 @@ def _args_of(error: BaseException) -> list[Any] | None:
     return args if _is_plain(args) else None
 
 
-SEQ = "_holdfast_seq"
-"""An attribute of an error that a durable call raised: the seq of its journal entry."""
+_SEQ = "_holdfast_seq"
 
-_UNRECORDED = ("__notes__", SEQ)
+_UNRECORDED = ("__notes__", _SEQ)
+
+
+def with_seq(error: E, seq: int) -> E:
+    """The error that a durable call raises, with the seq of its journal entry: should it end the run, a retry begins
+    there."""
+    with suppress(AttributeError):  # some take no attribute
+        setattr(error, _SEQ, seq)
+    return error
+
+
+def seq_of(error: BaseException | None) -> int | None:
+    """The seq of the journal entry that an error stands in, or the error that it was raised for."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seq: int | None = getattr(error, _SEQ, None)
+        if seq is not None:
+            return seq
+        seen.add(id(error))
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return None
 
 
 def _attributes_of(error: BaseException) -> dict[str, Any]:

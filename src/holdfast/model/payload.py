@@ -182,8 +182,8 @@ class Codec:
             return {}
 
     def _admits(self, value: object) -> bool:
-        """Whether a value decoded from plain JSON fits an annotation that goes by the plain route."""
-        return type(value) in self.as_it_is
+        """Whether a value fits an annotation that goes by the plain route, as far as its own type says."""
+        return self.annotation is Any or type(value) in self.as_it_is
 
     def _settle_plain(self, value: object, place: str, most: int) -> tuple[bytes, Any]:
         if not self._admits(value):

@@ -48,11 +48,17 @@ class _Watched(Step[Any, Any]):
     """A step with another way to make an attempt. Its pauses are not spread, so that they are the same each time."""
 
     def __init__(self, step: Step[Any, Any], watch: Watch, fakes: Fakes) -> None:
-        self.__dict__.update(step.__dict__)
+        super().__init__(
+            step.fn,
+            name=step.name,
+            retry=replace(step.retry, jitter=0.0),
+            timeout=step.timeout_seconds,
+            on_timeout=step.on_timeout,
+        )
+        self.signature = step.signature
         self._step = step
         self._watch = watch
         self._fake = fakes.get(step, fakes.get(step.name, step))
-        self.retry = replace(step.retry, jitter=0.0)
         self.is_async = step.is_async or self._fake is not step
 
     async def attempt(self, execution: Execution, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -23,7 +23,7 @@ from holdfast.errors import AskSkipped, Cancelled, HoldfastError, PayloadError, 
 from holdfast.model.definitions import TEXT_CHARACTERS
 from holdfast.model.duration import Duration
 from holdfast.model.events import ITEM_EVENT
-from holdfast.model.failure import decode_failure, encode_failure
+from holdfast.model.failure import decode_failure, encode_failure, with_seq
 from holdfast.model.ids import derived_bytes
 from holdfast.model.payload import codec_of
 from holdfast.model.position import encode_number
@@ -163,7 +163,7 @@ async def answered(execution: Execution, position: bytes, order: Order, form: Fo
         if told["status"] == "skipped":
             said = f"{told['by']!r} skipped {order.title!r}: {told['reason']}"
             skipped = AskSkipped(said, item_id=told["item"], reason=told["reason"] or "", by=told["by"])
-            raise execution.raised(skipped, entry.seq)
+            raise with_seq(skipped, entry.seq)
         try:
             return Answer(form.answer(told["data"], "the answer"), told["item"], told["by"] or "")
         except PayloadError as error:
@@ -192,7 +192,7 @@ async def _ended(execution: Execution, position: bytes, order: Order) -> Entry:
             await execution.may_go_on_or_mark(position, entry)
             made = await _made(execution, position, order, ids, entry)
             if isinstance(made, Entry):
-                raise execution.raised(decode_failure(made.output or b""), made.seq)
+                raise with_seq(decode_failure(made.output or b""), made.seq)
             ids = [made]
         return await event_at(execution, position, topic(run.tenant, ITEM_EVENT, ids[0]))
     except Cancelled:
@@ -211,7 +211,7 @@ async def _made(
     ))  # fmt: skip
     making = asyncio.create_task(_make(execution.core, execution.run.tenant, order, ids))
     execution.dispatcher.keep(making)
-    execution.enter(position)
+    execution.enter()
     try:
         return await asyncio.shield(making)
     except asyncio.CancelledError:

@@ -10,7 +10,8 @@ from contextvars import copy_context
 from typing import Any, NamedTuple
 
 from holdfast.engine.context import Scope, place
-from holdfast.engine.execution import Recorded, seq_of
+from holdfast.engine.ending import cut_short
+from holdfast.engine.execution import Recorded
 from holdfast.engine.replaying.execution import ReplayedExecution
 from holdfast.engine.replaying.judging import ENDED, End, faults_of
 from holdfast.engine.replaying.quick import Quick
@@ -22,7 +23,7 @@ from holdfast.engine.replaying.watchdog import TookTooLong, Watchdog
 from holdfast.engine.workflow import Workflow, referenced
 from holdfast.errors import Cancelled, ContinuedAsNew, Interruption, PayloadError, RunCancelled, UsageError
 from holdfast.model.duration import Duration, seconds
-from holdfast.model.failure import encode_failure
+from holdfast.model.failure import encode_failure, seq_of
 from holdfast.model.position import format_position
 from holdfast.model.sealed import is_unopened, refuse
 from holdfast.store.rows import RunRow
@@ -214,7 +215,7 @@ class Checker:
         except TookTooLong:
             raise
         except Interruption:
-            if execution._failure is None:
+            if execution.failure is None:
                 return None
         except (KeyboardInterrupt, GeneratorExit):
             raise
@@ -225,10 +226,10 @@ class Checker:
             execution.delivered = execution.delivered or (execution.cancelling and isinstance(error, RunCancelled))
         finally:
             scope.task = None
-        if execution._failure is not None:
-            return End("failed", encode_failure(execution._failure))
-        if execution.delivered or execution._doomed:
-            return End(*execution._cut_short())
+        if execution.failure is not None:
+            return End("failed", encode_failure(execution.failure))
+        if execution.delivered or execution.doomed:
+            return End(*cut_short(execution.run, execution.note))
         return End(status, output, where, known)
 
     def _caught(self, execution: ReplayedExecution) -> None:

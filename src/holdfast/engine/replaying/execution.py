@@ -15,7 +15,7 @@ from holdfast.engine.context import Scope, place
 from holdfast.engine.execution import MARK, Execution, Recorded
 from holdfast.errors import Evicted, PayloadError
 from holdfast.model.decision import Open, decode_decision
-from holdfast.model.failure import decode_failure
+from holdfast.model.failure import decode_failure, with_seq
 from holdfast.model.payload import HEADER
 from holdfast.model.position import encode_number, format_position, numbers_of
 from holdfast.model.run import Entry, Kind, Outcome, Status
@@ -260,7 +260,7 @@ class ReplayedExecution(Execution):
             self._stop(position)
         entry = await self.whole(entry)
         if entry.outcome == ERROR:
-            raise self.raised(decode_failure(entry.output or b""), entry.seq)
+            raise with_seq(decode_failure(entry.output or b""), entry.seq)
         try:
             return step.signature.result.decode(entry.output or b"", step.signature.result_place)
         except PayloadError as error:

@@ -91,6 +91,9 @@ class Quick:
                     met = True
                     self._workflows.pop(self._at, None)
                     self._watchdog.leave(met=True)
+                except BaseException:
+                    self._watchdog.leave(met=False)
+                    raise
         finally:
             for begun in asyncio.all_tasks() - before:
                 _drop(begun)
@@ -101,17 +104,14 @@ class Quick:
         Raises:
             TookTooLong: a run did not come to an end; the rest is still to be looked at.
         """
-        steps: _Steps | None = None
         for uid, id, name, version, input, output, names, stored in runs:
             self._at = which = name, version
             workflow = self._workflows.get(which)
             if workflow is None:
                 continue
-            if steps is None:
-                place.set(steps := _Steps(self._execution))
             self._watchdog.since = monotonic()
             try:
-                fits = steps.fit(workflow, input, output, names, stored)
+                fits = _Steps(self._execution, names, stored).fit(workflow, input, output)
             except (KeyboardInterrupt, GeneratorExit, TookTooLong):
                 raise
             except BaseException as error:  # it is told by the replay in full
@@ -123,7 +123,6 @@ class Quick:
                 if self._strayed:
                     self._strayed.pop(which, None)
                 continue
-            steps = None  # something may still hold it
             self._strayed[which] += 1
             if self._strayed[which] > STRAYED_AT_MOST:
                 del self._workflows[which]
@@ -157,16 +156,24 @@ class _Execution:
 
 
 class _Steps(Scope):
-    """The own branch of a run, with what its steps gave; then of the next run, as long as they fit."""
+    """The run's own branch, with what its steps gave.
+
+    Raises:
+        DecodeError: that is no JSON.
+    """
 
     __slots__ = ("asked", "names", "stored", "texts", "values")
 
-    def __init__(self, execution: _Execution) -> None:
+    def __init__(self, execution: _Execution, names: list[str], stored: str | bytes) -> None:
         self.execution: Any = execution
         self._loop = execution.loop
         self._thread = execution.thread
         self.prefix = b""
+        self.count = self.asked = 0
         self.task = execution.task
+        self.names = names
+        self.stored = stored
+        self.values = _values(stored)
         self.texts: list[msgspec.Raw] | None = None
 
     def allocate(self) -> bytes:
@@ -200,28 +207,21 @@ class _Steps(Scope):
             self.texts = _texts(self.stored)
         return codec.decode_body(bytes(self.texts[number]), step.signature.result_place)
 
-    def fit(
-        self, workflow: Workflow[Any, Any], input: bytes, output: bytes, names: list[str], stored: str | bytes
-    ) -> bool:
-        """Whether the code asks for these steps, and gives the result of the run.
-
-        Raises:
-            DecodeError: what the steps gave is no JSON.
-        """
-        self.names, self.stored, self.values, self.texts = names, stored, _values(stored), None
-        self.count = self.asked = 0
-        if len(self.values) != len(names):
+    def fit(self, workflow: Workflow[Any, Any], input: bytes, output: bytes) -> bool:
+        """Whether the code asks for these steps, and gives the result of the run."""
+        if len(self.values) != len(self.names):
             return False
         execution, signature = self.execution, workflow.signature
         args, kwargs = signature.decode_input(input)
         execution.strayed = False
         context = copy_context()
+        context.run(place.set, self)
         coroutine: Coroutine[Any, Any, Any] = workflow.fn(*args, **kwargs)
         try:
             waits_for = context.run(coroutine.send, None)
         except StopIteration as stop:
             # What was called and not awaited is warned of by the replay in full.
-            if execution.strayed or not self.asked == self.count == len(names):
+            if execution.strayed or not self.asked == self.count == len(self.names):
                 return False
             if not EAGER_TASKS and "_nest_patched" in _ASYNCIO:
                 return False

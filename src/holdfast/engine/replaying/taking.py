@@ -37,9 +37,9 @@ def heed(execution: ReplayedExecution, row: RunRow) -> None:
     elif CANCEL in [row[0] for row in execution.rows.values()]:
         execution.cancelling = execution.stopped = True
     if note is not None:
-        execution._note = note
+        execution.note = note
         execution.cancelling = execution.stopped = True
-        execution._doomed = row.status in ENDED
+        execution.doomed = row.status in ENDED
 
 
 def _ran_out_of_time(row: RunRow) -> bool:

@@ -60,7 +60,7 @@ class Watchdog:
         with self._lock:
             self.since, fired, self._fired = None, self._fired, False
         if fired and not met:
-            # It is still on its way, or the run has caught it: it must not arrive in the next one.
+            # It is still on its way, or the run has caught it: it must not arrive later.
             with suppress(TookTooLong):
                 deadline = time.monotonic() + SWALLOWED_SECONDS
                 while time.monotonic() < deadline:

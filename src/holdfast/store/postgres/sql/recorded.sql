@@ -19,8 +19,8 @@ SELECT kind, name, outcome, output, seq, generation, run, position
 FROM holdfast.journal WHERE run = ANY ($1::bytea[]) ORDER BY run, position, generation
 
 -- The order of what is collected is that of the primary key, (run, position, generation). What is no such step, or is long,
--- has no value, so that a run of very many entries is not collected. The runs are found in one walk along their index,
--- from its end, since tables are filled from the end of a page: the journals then lie one behind the other in memory.
+-- has no value, so that a run of very many entries is not collected. The runs are taken the newest first, since tables
+-- are filled from the end of a page: the journals then lie one behind the other in memory.
 -- name: steps
 SELECT r.uid, r.id, r.workflow, r.version, r.input, r.output, j.names, j.outputs, j.last
 FROM (SELECT * FROM holdfast.runs WHERE uid = ANY ($2::bytea[]) ORDER BY uid DESC OFFSET 0) AS r
