@@ -18,13 +18,14 @@ from holdfast.engine.diversion_views import DiversionView
 from holdfast.engine.durable import sleep, sleep_until
 from holdfast.engine.events import send_event, wait_for_event
 from holdfast.engine.fan_out import First, first, gather, map
-from holdfast.engine.finding import Count, LaneView, QueueView, Stranded, WorkflowView
+from holdfast.engine.finding import Count, LaneView, Stranded, WorkflowView
 from holdfast.engine.fleet import WorkerView
 from holdfast.engine.histories import History
 from holdfast.engine.incoming import Incoming
 from holdfast.engine.intake_views import EntryView, SourceView
 from holdfast.engine.keeping import RetentionView
-from holdfast.engine.levers import Delivery, StepReplay
+from holdfast.engine.levers import Delivery
+from holdfast.engine.mending import StepReplay
 from holdfast.engine.messages import MessageAttemptView, MessageCount, MessageCounts, MessageView
 from holdfast.engine.overview import FailureGroup, Overview, StatPoint, Stats, WorkflowStats
 from holdfast.engine.path_views import ComparedView, Criterion, CutoverReport, PathOutcome
@@ -32,6 +33,7 @@ from holdfast.engine.people import KeyView, NewKey, UserView
 from holdfast.engine.phasing import PhaseFileView, PhaseView
 from holdfast.engine.publish_modes import PublishSettingView
 from holdfast.engine.publishing import publish
+from holdfast.engine.queues import QueueView
 from holdfast.engine.replaying.reports import RunReplay
 from holdfast.engine.scheduling import ScheduleView
 from holdfast.engine.shares import ShareView

@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 
 from holdfast.api.hidden_keys import HiddenKeys
 from holdfast.engine.diversion_views import DiversionView
-from holdfast.engine.finding import LaneView, QueueView
+from holdfast.engine.finding import LaneView
 from holdfast.engine.overview import Overview
+from holdfast.engine.queues import QueueView
 from holdfast.engine.shares import ShareView
 from holdfast.errors import Forbidden, UsageError
 from holdfast.model.explanation import lane_name

@@ -14,7 +14,7 @@ from holdfast.errors import UsageError
 
 if TYPE_CHECKING:
     from holdfast.engine.client import Client
-    from holdfast.engine.finding import QueueView
+    from holdfast.engine.queues import QueueView
 
 queues = typer.Typer(name="queues", help="Look at queues, limit them, pause them.", no_args_is_help=True)
 workflows = typer.Typer(name="workflows", help="Look at workflows, pause them.", no_args_is_help=True)

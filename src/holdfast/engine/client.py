@@ -26,6 +26,7 @@ from holdfast.engine.children import ended_badly
 from holdfast.engine.core import Core
 from holdfast.engine.diversion_views import Diverted, diverted
 from holdfast.engine.diversions import Diversions
+from holdfast.engine.explaining import Explaining
 from holdfast.engine.exporting import Exporting
 from holdfast.engine.finding import Finding
 from holdfast.engine.fleet import Fleet
@@ -33,12 +34,14 @@ from holdfast.engine.intakes import Intakes
 from holdfast.engine.isolation import IMPORTING
 from holdfast.engine.keeping import Keeping
 from holdfast.engine.levers import Levers
+from holdfast.engine.mending import Mending
 from holdfast.engine.outboxes import Outboxes
 from holdfast.engine.overview import Overviews
 from holdfast.engine.part import check_whole
 from holdfast.engine.people import People
 from holdfast.engine.phasing import Phasing
 from holdfast.engine.publish_modes import PublishModes
+from holdfast.engine.queues import QueueLevers
 from holdfast.engine.remote import is_remote
 from holdfast.engine.scheduling import Schedules
 from holdfast.engine.shadowing import Shadowing
@@ -169,8 +172,8 @@ class Known(NamedTuple):
 
 
 class Client(
-    Finding, Levers, Schedules, Keeping, People, Auditing, Overviews, Fleet, Spending, Artifacts, Phasing, Outboxes,
-    PublishModes, Alerts, Intakes, Shadowing, Diversions, Exporting, StreamReading,
+    Finding, Explaining, QueueLevers, Levers, Mending, Schedules, Keeping, People, Auditing, Overviews, Fleet, Spending,
+    Artifacts, Phasing, Outboxes, PublishModes, Alerts, Intakes, Shadowing, Diversions, Exporting, StreamReading,
 ):  # fmt: skip
     """A connection to a database of runs, for one tenant. Made by `connect`.
 

@@ -21,7 +21,7 @@ from holdfast.engine.intake_views import (
     shown_position,
     source_view,
 )
-from holdfast.engine.levers import _text
+from holdfast.engine.levers import check_text
 from holdfast.engine.part import Part, check_whole
 from holdfast.engine.starting import ruled
 from holdfast.errors import (
@@ -205,7 +205,7 @@ def checked_reason(reason: str) -> str:
     Raises:
         UsageError: there is none.
     """
-    if not _text(reason, "reason").strip():
+    if not check_text(reason, "reason").strip():
         raise UsageError("an entry is discarded with a reason: give one")
     return reason
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from holdfast.engine.part import Part
 from holdfast.errors import UsageError
 from holdfast.model.duration import Duration, seconds
 from holdfast.model.ids import check_id
 from holdfast.model.run import Status
-
-if TYPE_CHECKING:
-    pass
 
 T = TypeVar("T")
 

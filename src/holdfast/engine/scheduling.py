@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -28,9 +28,6 @@ from holdfast.model.schedule_times import next_times, run_id
 from holdfast.model.schema import input_from
 from holdfast.store.operations import Start
 from holdfast.store.rows import ScheduleRow, WorkflowRow
-
-if TYPE_CHECKING:
-    pass
 
 T = TypeVar("T")
 

@@ -14,8 +14,9 @@ from holdfast.api.problems import Refused
 from holdfast.api.routing import Call, Calling, Named, Owner, Routes, answer, tagged
 from holdfast.api.schemas import SetQueue, SetRetention
 from holdfast.api.shapes import Page, WorkflowDetail
-from holdfast.engine.finding import LaneView, QueueView, Stranded, WorkflowView
+from holdfast.engine.finding import LaneView, Stranded, WorkflowView
 from holdfast.engine.keeping import RetentionView
+from holdfast.engine.queues import QueueView
 from holdfast.engine.shares import ShareView
 from holdfast.engine.versions import latest
 from holdfast.errors import UnknownWorkflow

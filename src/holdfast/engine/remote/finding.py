@@ -8,13 +8,12 @@ from typing import Any
 
 import msgspec
 
+from holdfast.engine.explaining import Explaining
 from holdfast.engine.finding import (
     Count,
     Finding,
     Lanes,
     LaneView,
-    Queues,
-    QueueView,
     RunViews,
     Stranded,
     StrandedRuns,
@@ -22,6 +21,7 @@ from holdfast.engine.finding import (
     WorkflowView,
 )
 from holdfast.engine.part import UNSET, Unset, check_whole
+from holdfast.engine.queues import QueueLevers, Queues, QueueView
 from holdfast.engine.remote.part import RemotePart, run_path
 from holdfast.engine.remote.wire import cursor, path
 from holdfast.engine.shares import Shares, ShareView, checked_limits, checked_weights
@@ -41,7 +41,7 @@ class _Explanation(msgspec.Struct):
     text: str
 
 
-class RemoteFinding(RemotePart, Finding):
+class RemoteFinding(RemotePart, Finding, Explaining, QueueLevers):
     """The part of a remote client that finds things out, and that sets the limits of queues."""
 
     # Runs

@@ -11,7 +11,8 @@ import msgspec
 from holdfast.engine.context import StepFrame, place
 from holdfast.engine.events import TIME_TO_LIVE, To, checked, encode_payload
 from holdfast.engine.holds import hold_terms
-from holdfast.engine.levers import Delivery, Levers, StepReplay, _shown, _text
+from holdfast.engine.levers import Delivery, Levers, check_text
+from holdfast.engine.mending import Mending, StepReplay, lines_of
 from holdfast.engine.part import UNSET, Unset
 from holdfast.engine.remote.part import RemotePart, run_path, without_none
 from holdfast.engine.remote.wire import raw, stored
@@ -60,7 +61,7 @@ class _Aside:
         self.run = run
 
 
-class RemoteLevers(RemotePart, Levers):
+class RemoteLevers(RemotePart, Levers, Mending):
     """The part of a remote client that changes runs."""
 
     async def get(self, run_id: str) -> RunView:
@@ -97,7 +98,7 @@ class RemoteLevers(RemotePart, Levers):
     async def release(self, run_id: str, value: Any = UNSET, *, by: str = "") -> None:
         """See `Client.release`."""
         given = {} if isinstance(value, Unset) else {"value": raw(value, "the value of a release")}
-        await self._call("POST", run_path(run_id, "release"), {"by": _text(by, "by"), **given})
+        await self._call("POST", run_path(run_id, "release"), {"by": check_text(by, "by"), **given})
 
     async def reject(self, run_id: str, *, reason: str = "", by: str = "") -> None:
         """See `Client.reject`."""
@@ -162,7 +163,7 @@ class RemoteLevers(RemotePart, Levers):
             error = failure_view(encode_failure(raised))
         finally:
             place.reset(frame)
-        then, now = _shown(entry.output, entry.error), _shown(output, error)
+        then, now = lines_of(entry.output, entry.error), lines_of(output, error)
         difference = "\n".join(difflib.unified_diff(then, now, "recorded", "now", lineterm=""))
         return StepReplay(entry.input, entry.output, entry.error, output, error, difference)
 
@@ -192,7 +193,7 @@ class RemoteLevers(RemotePart, Levers):
 
 
 def _why(reason: str, by: str) -> dict[str, str]:
-    return {"reason": _text(reason, "reason"), "by": _text(by, "by")}
+    return {"reason": check_text(reason, "reason"), "by": check_text(by, "by")}
 
 
 def _position(text: str) -> bytes:

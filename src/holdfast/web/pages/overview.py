@@ -8,8 +8,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from holdfast.engine.finding import QueueView
 from holdfast.engine.overview import FailureGroup, Overview
+from holdfast.engine.queues import QueueView
 from holdfast.web.kept import kept
 from holdfast.web.page import Page
 from holdfast.web.pages.charts import bars_of, stats_of

@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
-from holdfast.engine.finding import LaneView, QueueView
+from holdfast.engine.finding import LaneView
+from holdfast.engine.queues import QueueView
 from holdfast.engine.shares import LIMIT_AT_MOST
 from holdfast.model.access import Role
 from holdfast.model.schema import terms_of

@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from holdfast.engine.finding import QueueView
+from holdfast.engine.queues import QueueView
 from holdfast.model.shares import whose
 from holdfast.web.following import anybody, follow_view
 from holdfast.web.kept import kept
