@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.engine.dispatcher import by_run
+from holdfast.engine.recorded import by_run
 from holdfast.engine.replaying.reading import in_force_of
 from holdfast.model.generations import encode_cuts
 from holdfast.model.run import Entry, Outcome

@@ -13,29 +13,26 @@ import random
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from holdfast.engine.core import Core
-from holdfast.engine.execution import LEAVE_NOW, Execution, Recorded
+from holdfast.engine.execution import LEAVE_NOW, Execution
 from holdfast.engine.isolation import Isolation
+from holdfast.engine.recorded import Recorded, by_run, with_values
+from holdfast.engine.serving import CLAIM_AT_MOST, Serving, counted
 from holdfast.engine.threads import Threads
 from holdfast.engine.tracing import Tracing
-from holdfast.engine.workflow import Workflow, referenced
+from holdfast.engine.workflow import Workflow
 from holdfast.errors import StoreError, UsageError
-from holdfast.model.generations import decode_cuts, in_force
-from holdfast.model.references import is_apart, reference_of
 from holdfast.model.rescue import RESCUES_ISOLATED
-from holdfast.model.run import PROTOCOL, Entry, Outcome
-from holdfast.model.schema import describe
-from holdfast.model.shares import queue_of, weight_name, whose
+from holdfast.model.shares import queue_of
 from holdfast.store.operations import LOST, Cap, Claim, ClaimedRun, Park, Promote, Promoted
-from holdfast.store.rows import AttemptRow, Flow, JournalRow, QueueRow, WorkflowRow
+from holdfast.store.rows import AttemptRow, JournalRow
 from holdfast.store.values.forms import is_special
 
 log = logging.getLogger("holdfast.dispatcher")
 
-CLAIM_AT_MOST = 1000
 PROMOTE_AT_MOST = 1000
 POLL_SECONDS = 1.0
 """How often an idle dispatcher looks for work when no hint comes."""
@@ -48,13 +45,6 @@ ASKED_SECONDS = 0.05
 
 CLAIM_SECONDS = 2.0
 """How long a stopping dispatcher waits for the answer to its last claim."""
-
-EDITED = str(Outcome.EDITED)
-
-FETCH_BYTES = 64 * 1024 * 1024
-"""Of runs that are claimed together, so many bytes of values that are kept apart are brought before they begin."""
-
-ServedKey = tuple[str, str]
 
 
 class Dispatcher:
@@ -92,15 +82,9 @@ class Dispatcher:
         self.tracing = Tracing.find()
         self.threads = Threads(threads)
         self.worker_id = b""
-        self._workflows: dict[ServedKey, Workflow[Any, Any]] = {}
-        self._queues = None if queues is None else tuple(queues)
-        self._built_in: set[str] = set()
-        self._flow = Flow((), ())
+        self._serving = Serving(workflows, queues, built_in)
         self._flow_due = float("-inf")
-        self._limited: dict[str, QueueRow] = {}
-        self._weights: dict[str, int] = {}
         self._asked = asyncio.Event()
-        self._served: tuple[tuple[str, str, str, int], ...] = ()
         self._concurrency = concurrency
         self._may_claim = may_claim
         self._on_lost = on_lost
@@ -118,108 +102,47 @@ class Dispatcher:
         self._claiming: asyncio.Task[None] | None = None
         self._hearing: asyncio.Task[None] | None = None
         self._stopping = False
-        for workflow in workflows:
-            if not isinstance(workflow, Workflow):
-                raise UsageError(f"a worker serves functions decorated with @hf.workflow; it was given {workflow!r}")
-            self.serve(workflow)
-        if not self._workflows:
-            raise UsageError("a worker needs at least one workflow to serve")
-        for workflow in built_in:
-            self._built_in.add(workflow.name)
-            self.serve(workflow)
 
     # What is served
 
     def serve(self, workflow: Workflow[Any, Any]) -> None:
         """Serve a workflow too, and those that its code names."""
-        if (workflow.name, workflow.version) in self._workflows:
-            known = self._workflows[workflow.name, workflow.version]
-            if known is not workflow:
-                raise UsageError(
-                    f"two workflows are named {workflow.name!r}, version {workflow.version!r}: "
-                    f"in {known.fn.__module__} and in {workflow.fn.__module__}; give one of them another name"
-                )
-            return
-        more = {(one.name, one.version): one for one in (*referenced(workflow), workflow)}
-        _check_lanes({**more, **self._workflows}.values())
-        self._workflows = {**more, **self._workflows}
-        self._serve_what_goes()
-        if self._claiming is not None:
+        if self._serving.add(workflow) and self._claiming is not None:
             self.spawn(self.register())
-
-    def _kinds(self) -> Iterator[tuple[str, str, str, int]]:
-        for one in self._workflows.values():
-            queues = None if one.name in self._built_in else self._queues
-            for queue in queues if queues is not None else (one.terms.queue,):
-                for protocol in range(1, PROTOCOL + 1):
-                    yield queue, one.name, one.version, protocol
-
-    def _serve_what_goes(self) -> None:
-        """Claim of what is served and not paused."""
-        stopped = {queue.name for queue in self._flow.queues if queue.paused}
-        self._served = tuple(
-            kind for kind in self._kinds() if kind[0] not in stopped and kind[1] not in self._flow.paused
-        )
-        mine = {kind[0] for kind in self._served}
-        self._limited = {
-            queue.name: queue
-            for queue in self._flow.queues
-            if queue.name in mine and (queue.total, queue.per_worker, queue.per_key) != (None, None, None)
-        }
-        self._weights = {
-            weight_name(queue.name, *whose(share)): weight
-            for queue in self._flow.queues
-            if queue.name in mine
-            for share, weight in queue.weights
-        }
 
     async def register(self) -> None:
         """Make known what is served, for clients without the code and for whoever looks for stranded runs."""
-        rows = [
-            WorkflowRow(one.name, one.version, describe(one.signature, one.terms))
-            for one in self._workflows.values()
-            if one.name not in self._built_in
-        ]
-        await self.core.store.register_workflows(rows)
-        await self.core.store.serve(self.worker_id, list(self._kinds()))
+        await self.core.store.register_workflows(self._serving.described())
+        await self.core.store.serve(self.worker_id, list(self._serving.kinds()))
+
+    @property
+    def workflows(self) -> tuple[Workflow[Any, Any], ...]:
+        """What is served."""
+        return tuple(self._serving.workflows.values())
 
     def is_capped(self, queue: str) -> bool:
         """Whether a limit is set to what executes from a queue, or from the queue of a share."""
-        return queue_of(queue) in self._limited
-
-    def _caps(self) -> tuple[Cap, ...]:
-        if not self._limited:
-            return ()
-        using = Counter(queue_of(one.run.queue) for one in self._executions if one.has_slot)
-        using.update(queue_of(run.queue) for run in self._isolation.suspects)
-        return tuple(
-            Cap(
-                name,
-                CLAIM_AT_MOST if queue.per_worker is None else max(0, queue.per_worker - using[name]),
-                queue.total,
-                queue.per_key,
-            )
-            for name, queue in self._limited.items()
-        )
+        return self._serving.is_capped(queue)
 
     async def _heed_flow(self) -> None:
         began = time.monotonic()
         if began < self._flow_due:
             return
         self._flow_due = began + POLL_SECONDS  # before it is read: what is announced meanwhile is looked up again
-        flow = await self.core.store.flow()
-        if flow != self._flow:
-            limited = _counted(flow) - _counted(self._flow)
+        flow, known = await self.core.store.flow(), self._serving.flow
+        if flow != known:
+            limited = counted(flow) - counted(known)
             if limited and self._claimed_any:
                 await self.core.store.count_executing(sorted(limited))  # what was claimed here before it was known
-            self._flow = flow
-            self._serve_what_goes()
+            self._serving.heed(flow)
             self._more = True
 
-    @property
-    def workflows(self) -> tuple[Workflow[Any, Any], ...]:
-        """What is served."""
-        return tuple(self._workflows.values())
+    def _caps(self) -> tuple[Cap, ...]:
+        if not self._serving.limited:
+            return ()
+        using = Counter(queue_of(one.run.queue) for one in self._executions if one.has_slot)
+        using.update(queue_of(run.queue) for run in self._isolation.suspects)
+        return self._serving.caps(using)
 
     @property
     def busy(self) -> int:
@@ -345,7 +268,8 @@ class Dispatcher:
         self._more = False
         self._claimed_any = True
         term = self._term
-        claim = Claim(self.worker_id, uuid.uuid4().bytes, limit, self._served, self._caps(), self._weights)
+        serving = self._serving
+        claim = Claim(self.worker_id, uuid.uuid4().bytes, limit, serving.claimed, self._caps(), serving.weights)
         claimed = await self.core.committer.submit("claims", claim)
         if term != self._term:
             return  # claimed under a lease that is gone: others take these runs
@@ -430,7 +354,7 @@ class Dispatcher:
                 await asyncio.sleep(POLL_SECONDS)
 
     def _begin(self, run: ClaimedRun, recorded: Recorded) -> Execution:
-        workflow = self._workflows[run.workflow, run.version]
+        workflow = self._serving.workflows[run.workflow, run.version]
         execution = self.executes(self, run, workflow, recorded)
         self._executions.add(execution)
         self.core.executions[run.uid] = execution
@@ -444,7 +368,7 @@ class Dispatcher:
 
     def _isolate(self, run: ClaimedRun, term: int) -> None:
         log.warning("run %s lost its last %d workers; it executes alone in a child process", run.id, run.rescues)
-        workflow = self._workflows[run.workflow, run.version]
+        workflow = self._serving.workflows[run.workflow, run.version]
 
         async def watch() -> None:
             try:
@@ -631,60 +555,3 @@ class Dispatcher:
             run.uid, run.epoch, run.queue, run.workflow, run.version, run.protocol, run.rank, started_at, 0, (), 0
         )
         return self.core.committer.submit("parks", park)
-
-
-async def with_values(core: Core, rows: list[JournalRow]) -> list[JournalRow]:
-    """Entries with the values that are kept apart, of all of them in one read, as long as these are not too many.
-
-    Of others each is read where the run's code asks for it.
-    """
-    large = [reference_of(row.output).size for row in rows if row.output is not None and is_apart(row.output)]
-    edited = any(is_apart(row.input) for row in rows if row.outcome == EDITED)
-    if not large and not edited:
-        return rows
-    fields = ["input"] * edited + ["output"] * (sum(large) <= FETCH_BYTES)
-    return await core.sealed.fetched(rows, *fields) if fields else rows
-
-
-def by_run(runs: Sequence[ClaimedRun], rows: list[JournalRow], attempts: list[AttemptRow]) -> dict[bytes, Recorded]:
-    """For each run what is recorded of it and in force."""
-    found = {run.uid: Recorded() for run in runs}
-    cuts = {run.uid: decode_cuts(run.cuts) for run in runs if run.cuts is not None}
-    generations = {run.uid: run.generation for run in runs}
-    created = {run.uid: run.created_at for run in runs}
-    for row in rows:
-        recorded = found[row.run]
-        if (
-            row.generation == generations[row.run]
-            and row.started_at >= created[row.run]  # a fork has entries that are older than itself
-            and (recorded.first_at is None or row.started_at < recorded.first_at)
-        ):
-            recorded.first_at = row.started_at
-        if row.run in cuts and not in_force(row.generation, row.seq, cuts[row.run]):
-            continue
-        if row.outcome == EDITED:
-            recorded.edits[row.position] = row.input or b""
-            continue
-        recorded.journal[row.position] = Entry(row.kind, row.name, row.outcome, row.output, row.seq, row.generation)
-        recorded.seq = max(recorded.seq, row.seq)
-    for attempt in attempts:
-        recorded = found[attempt.run]
-        if attempt.position not in recorded.journal and attempt.generation == generations[attempt.run]:
-            recorded.attempts.setdefault(attempt.position, []).append(attempt)
-    return found
-
-
-def _counted(flow: Flow) -> set[str]:
-    """The queues that are limited over all workers."""
-    return {queue.name for queue in flow.queues if queue.total is not None or queue.per_key is not None}
-
-
-def _check_lanes(workflows: Iterable[Workflow[Any, Any]]) -> None:
-    slots: dict[str, Workflow[Any, Any]] = {}
-    for one in workflows:
-        other = slots.setdefault(one.terms.lane or "", one)
-        if one.terms.lane is not None and other.terms.slots != one.terms.slots:
-            raise UsageError(
-                f"lane {one.terms.lane!r} has limit {other.terms.slots} in workflow {other.name!r} and limit "
-                f"{one.terms.slots} in {one.name!r}; give them the same"
-            )

@@ -17,6 +17,7 @@ from holdfast.engine.attempts import given_by, passes, run_attempts
 from holdfast.engine.chunks import begin_again
 from holdfast.engine.context import Scope, place
 from holdfast.engine.ending import continue_anew, cut_short, settle
+from holdfast.engine.recorded import Recorded
 from holdfast.engine.telling import tell_children, tell_losers
 from holdfast.engine.waiting import Waits
 from holdfast.errors import (
@@ -42,7 +43,6 @@ from holdfast.model.run import Entry, Kind, Outcome, instant
 from holdfast.model.sealed import is_unopened, refuse
 from holdfast.store.base import Store
 from holdfast.store.operations import Adopted, ClaimedRun
-from holdfast.store.rows import AttemptRow
 from holdfast.store.values.forms import is_special
 
 if TYPE_CHECKING:
@@ -68,27 +68,6 @@ PATCHES = b"\xff\xff"
 
 MARK = b"\0"
 """After a call's position: where it is recorded that the run's cancellation was raised by that call."""
-
-
-class Recorded:
-    """What is recorded of a run and in force.
-
-    Attributes:
-        journal: entries by position.
-        attempts: failed attempts of steps that have no checkpoint yet, oldest first.
-        edits: inputs that a person gave to steps, by position.
-        seq: the highest in force.
-        first_at: when the first of them that this generation made began; None if there is none.
-    """
-
-    __slots__ = ("attempts", "edits", "first_at", "journal", "seq")
-
-    def __init__(self) -> None:
-        self.journal: dict[bytes, Entry] = {}
-        self.attempts: dict[bytes, list[AttemptRow]] = {}
-        self.edits: dict[bytes, bytes] = {}
-        self.seq = 0
-        self.first_at: int | None = None
 
 
 class Execution:

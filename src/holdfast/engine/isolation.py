@@ -221,7 +221,8 @@ def find_workflow(order: Order) -> Workflow[Any, Any] | None:
 
 
 async def _execute(core: Core, order: Order) -> bytes:
-    from holdfast.engine.dispatcher import Dispatcher, by_run, with_values
+    from holdfast.engine.dispatcher import Dispatcher
+    from holdfast.engine.recorded import by_run, with_values
 
     workflow = find_workflow(order)
     if workflow is None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from holdfast.engine.context import Scope, place
 from holdfast.engine.ending import cut_short
-from holdfast.engine.execution import Recorded
+from holdfast.engine.recorded import Recorded
 from holdfast.engine.replaying.execution import ReplayedExecution
 from holdfast.engine.replaying.judging import ENDED, End, faults_of
 from holdfast.engine.replaying.quick import Quick

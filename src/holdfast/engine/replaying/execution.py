@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from holdfast.engine.context import Scope, place
-from holdfast.engine.execution import MARK, Execution, Recorded
+from holdfast.engine.execution import MARK, Execution
+from holdfast.engine.recorded import Recorded
 from holdfast.errors import Evicted, PayloadError
 from holdfast.model.decision import Open, decode_decision
 from holdfast.model.failure import decode_failure, with_seq

@@ -6,9 +6,8 @@ import os
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-from holdfast.engine.dispatcher import by_run
-from holdfast.engine.execution import Recorded
 from holdfast.engine.histories import History, histories_in
+from holdfast.engine.recorded import Recorded, by_run
 from holdfast.engine.replaying.checking import TIMEOUT, Checker, Recording
 from holdfast.engine.replaying.reports import RunReplay
 from holdfast.engine.replaying.shell import HistoryReads

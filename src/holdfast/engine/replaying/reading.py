@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
-from holdfast.engine.execution import Recorded
 from holdfast.engine.histories import History
+from holdfast.engine.recorded import Recorded
 from holdfast.engine.replaying.checking import Recording
 from holdfast.engine.replaying.shell import StoreReads
 from holdfast.errors import RunNotFound
