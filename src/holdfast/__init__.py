@@ -12,7 +12,8 @@ from holdfast.engine.alerts import AlertView
 from holdfast.engine.artifacts import ArtifactContent, ArtifactView
 from holdfast.engine.auditing import AuditView, SavedView
 from holdfast.engine.bulk import BulkPreview, BulkResult
-from holdfast.engine.client import Client, RunHandle, connect
+from holdfast.engine.client import Client, RunHandle
+from holdfast.engine.connecting import connect
 from holdfast.engine.context import Current, current, now, random, uuid
 from holdfast.engine.diversion_views import DiversionView
 from holdfast.engine.durable import sleep, sleep_until

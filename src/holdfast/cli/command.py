@@ -144,7 +144,7 @@ class Context:
             Missing: there is no such SQLite file.
             UsageError: a server knows by the key who asks.
         """
-        from holdfast.engine.client import connect
+        from holdfast.engine.connecting import connect
         from holdfast.engine.remote import is_remote
 
         remote = is_remote(self.url)

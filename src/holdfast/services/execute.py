@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ParamSpec, TypeVar
 
-from holdfast.engine.client import connect
+from holdfast.engine.connecting import connect
 from holdfast.engine.workflow import Configured, Workflow
 from holdfast.services.worker import Worker
 

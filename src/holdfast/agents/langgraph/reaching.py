@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from holdfast.engine.client import Client, connect
+from holdfast.engine.client import Client
+from holdfast.engine.connecting import connect
 from holdfast.engine.part import PATIENCE_SECONDS
 from holdfast.engine.remote import is_remote
 from holdfast.errors import PayloadError, StoreUnavailable, UsageError

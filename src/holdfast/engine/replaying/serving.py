@@ -105,7 +105,7 @@ def serve(ours: socket.socket, workflows: Sequence[Workflow[Any, Any]] | None = 
 
 
 async def _serve(ours: socket.socket, workflows: Sequence[Workflow[Any, Any]] | None) -> None:
-    from holdfast.engine.client import connect
+    from holdfast.engine.connecting import connect
 
     orders, replies = await asyncio.open_connection(sock=ours, limit=1 << 20)
     try:
