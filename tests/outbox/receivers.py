@@ -219,17 +219,20 @@ class Silent:
 
     Attributes:
         came: set when somebody came.
+        spoke: set when they have said something, such as the first words of TLS.
         left: set when they have closed the connection.
     """
 
     def __init__(self) -> None:
         self.port = 0
-        self.came, self.left = asyncio.Event(), asyncio.Event()
+        self.came, self.spoke, self.left = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.came.set()
         try:
             with contextlib.suppress(ConnectionError):
+                if await reader.read(1):
+                    self.spoke.set()
                 await reader.read()
             self.left.set()
         finally:

@@ -224,6 +224,23 @@ async def test_a_connection_that_comes_to_nothing_is_closed(tmp_path: Path, monk
         await channel.close()
 
 
+async def test_a_connection_that_is_cut_off_while_it_is_opened_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = channel_of(tmp_path, '[channels.x]\ntype = "webhook"\nurl = "env:X_URL"\ntimeout = "60s"\n')
+    async with silent() as server:
+        monkeypatch.setenv("X_URL", f"https://127.0.0.1:{server.port}/in")
+        sending = asyncio.create_task(channel.send(outgoing(1)))
+        async with asyncio.timeout(30):
+            await server.spoke.wait()
+        sending.cancel()
+        with pytest.raises(DeliveryFailed, match="before it was sent"):
+            await sending
+        async with asyncio.timeout(30):
+            await server.left.wait()
+        await channel.close()
+
+
 async def test_what_is_cut_off_before_it_is_posted_is_in_no_doubt(tmp_path: Path) -> None:
     channel = channel_of(tmp_path, '[channels.x]\ntype = "webhook"\nurl = "http://127.0.0.1:9/in"\n')
     assert isinstance(channel, WebhookChannel)

@@ -12,9 +12,9 @@ import email.utils
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -24,6 +24,9 @@ from holdfast.engine.secrets import Secret
 from holdfast.errors import UsageError
 from holdfast.services.outbox.outgoing import NOT_BEGUN, DeliveryFailed, Outgoing, said
 from holdfast.services.outbox.terms import ChannelTerms, Webhook
+
+if TYPE_CHECKING:
+    import httpcore
 
 ANSWER_BYTES = 64 * 1024
 """So much of an answer is read."""
@@ -74,19 +77,25 @@ class WebhookChannel:
             raise DeliveryFailed(str(error)) from None
         secrets = [*headers.secrets, *([url] if isinstance(self._means.url, Secret) else [])]
         sent = False
+        opened: list[httpcore.AsyncNetworkStream] = []
 
-        async def heed(event: str, _: object) -> None:
+        async def heed(event: str, about: Mapping[str, Any]) -> None:
             nonlocal sent
             sent = sent or ".send_request_" in event
+            if event.endswith(".connect_tcp.complete"):
+                opened.append(about["return_value"])
 
         seconds = self._terms.timeout_seconds
-        # The library closes what it is opening when its own time for that is over, and not when it is cancelled.
-        timeouts = {**dict.fromkeys(("read", "write", "pool"), seconds), "connect": 0.9 * seconds}
-        extensions = {"timeout": timeouts, "trace": heed}
+        extensions = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds), "trace": heed}
         try:
             async with asyncio.timeout(seconds), self._connection(url) as connection:
                 request = httpx.Request("POST", url, headers=headers.all, content=content, extensions=extensions)
-                response = await connection.handle_async_request(request)
+                try:
+                    response = await connection.handle_async_request(request)
+                except BaseException:
+                    for stream in opened:  # the library forgets it if it is cancelled before TLS has begun
+                        await stream.aclose()
+                    raise
                 async with contextlib.aclosing(response):
                     body = await _read(response)
         except asyncio.CancelledError:
