@@ -13,7 +13,7 @@ import pytest
 import holdfast as hf
 from holdfast.agents.recording import record_artifact
 from holdfast.codecs import AesGcm
-from holdfast.engine import dispatcher, isolation
+from holdfast.engine import dispatcher, isolation, recorded
 from holdfast.engine.durable import sleep
 from holdfast.engine.streams import stream
 from holdfast.errors import CodecError, CodecUnavailable, KeyMissing
@@ -262,7 +262,7 @@ async def test_a_run_is_held_for_what_it_recorded_or_is_told_too(
     disk_url: str, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its input is plain: what it recorded, or the event's payload, is what cannot be opened."""
-    monkeypatch.setattr(dispatcher, "FETCH_BYTES", 0)
+    monkeypatch.setattr(recorded, "FETCH_BYTES", 0)
     right = values(compressed=False, apart_over=1024)
     async with hf.connect(disk_url) as client:
         run = await client.start(greets_and_waits, what)
@@ -428,8 +428,4 @@ async def test_a_child_process_that_executes_a_run_alone_opens_its_values_or_is_
         assert (given, told) == (WORD, f"go, {WORD}")
         assert (pid == os.getpid()) is not described
         assert ("executes among the others" in caplog.text) is not described
-        for child in children:
-            await child._process.wait()
-            while not child._replies.at_eof():
-                await asyncio.sleep(0.01)
     assert await places_of(sqlite_url, WORD) == set()

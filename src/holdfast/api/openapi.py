@@ -44,12 +44,14 @@ from holdfast.engine import (
     intake_views,
     keeping,
     levers,
+    mending,
     messages,
     overview,
     path_views,
     people,
     phasing,
     publish_modes,
+    queues,
     scheduling,
     spending,
 )
@@ -60,10 +62,10 @@ from holdfast.workqueue import views
 OPENAPI = "3.1.0"
 
 _MODULES = (
-    shapes, outcomes, auditing, bulk, finding, fleet, keeping, levers, overview, people, scheduling, run,
-    views, work, work_shapes, orchestrator_shapes, conversation_shapes, turns, artifacts, phasing, spending,
-    outbox_schemas, messages, publish_modes, intake_shapes, intake_views, path_views, handing,
-    alerts, diversion_views,
+    shapes, outcomes, auditing, bulk, finding, fleet, keeping, levers, mending, overview, people, queues, scheduling,
+    run, views, work, work_shapes, orchestrator_shapes, conversation_shapes, turns, artifacts, phasing, spending,
+    outbox_schemas, messages, publish_modes, intake_shapes, intake_views, path_views, handing, alerts,
+    diversion_views,
 )  # fmt: skip
 
 _EXAMPLES = {

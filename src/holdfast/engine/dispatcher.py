@@ -494,6 +494,7 @@ class Dispatcher:
         for task in left_over:
             task.cancel()
         await asyncio.gather(*left_over, return_exceptions=True)
+        await self._isolation.ended()
         self.threads.close()
         return not busy
 

@@ -33,6 +33,9 @@ AT_ONCE = 4
 LONGEST_ORDER_BYTES = 512 * 1024 * 1024
 """Of an order, which has the run's input in base64."""
 
+END_SECONDS = 5.0
+"""So long a child that is not needed any more may take to end."""
+
 TROUBLE_PAUSE_SECONDS = 1.0
 """How long to wait when the database, or the machine, cannot do it just now."""
 
@@ -75,6 +78,7 @@ class Isolation:
         self._suspects: dict[bytes, ClaimedRun] = {}
         self._idle: list[_Child] = []
         self._busy: set[_Child] = set()
+        self._ending: set[asyncio.Task[None]] = set()
         self._closing = False
         self._term = 0
 
@@ -120,6 +124,10 @@ class Isolation:
         self._busy.add(child)
         try:
             reply = await child.ask(order)
+        except BaseException:
+            child.kill()
+            self._end(child)
+            raise
         finally:
             self._busy.discard(child)
         if reply:
@@ -136,7 +144,17 @@ class Isolation:
     def _dismiss(self) -> None:
         for child in self._idle:
             child.dismiss()
+            self._end(child)
         self._idle.clear()
+
+    def _end(self, child: _Child) -> None:
+        ending = asyncio.create_task(child.ended())
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
+    async def ended(self) -> None:
+        """After `close`: every child has ended."""
+        await asyncio.gather(*self._ending)
 
     def kill(self) -> None:
         """End what executes at once, and begin nothing that waits for its turn: the runs are no longer ours."""
@@ -152,9 +170,12 @@ class Isolation:
 
 
 class _Child:
-    def __init__(self, process: asyncio.subprocess.Process, replies: asyncio.StreamReader) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, replies: asyncio.StreamReader, pipe: asyncio.ReadTransport
+    ) -> None:
         self._process = process
         self._replies = replies
+        self._pipe = pipe
 
     @classmethod
     async def start(cls) -> _Child:
@@ -168,8 +189,9 @@ class _Child:
             os.close(writing)
         replies = asyncio.StreamReader()
         loop = asyncio.get_running_loop()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(replies), os.fdopen(reading, "rb"))
-        return cls(process, replies)
+        file = os.fdopen(reading, "rb")
+        pipe, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(replies), file)
+        return cls(process, replies, pipe)
 
     async def ask(self, order: Order) -> bytes:
         """The child's reply; empty when it died."""
@@ -181,7 +203,7 @@ class _Child:
             pass
         reply = await self._replies.readline()
         if not reply:
-            await self._process.wait()
+            await self.ended()
         return reply
 
     def dismiss(self) -> None:
@@ -192,6 +214,16 @@ class _Child:
     def kill(self) -> None:
         if self._process.returncode is None:
             self._process.kill()
+
+    async def ended(self) -> None:
+        """Wait for its end, and bring that about if it takes too long."""
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            self.kill()
+            await self._process.wait()
+        self._pipe.close()
 
 
 # In the child process
