@@ -26,10 +26,11 @@ async def found(client: hf.Client, condition: str) -> list[str]:
 
 async def test_at_the_start(store_url: str) -> None:
     given = {"customer": "c-1", "cents": 500, "rate": 0.5, "vip": True, "tags": ["a", {"b": None}], "none": None}
-    async with serving(store_url, sets) as client:
+    async with hf.connect(store_url) as client:
         run = await client.start(sets.options(id="r", attributes=given))
         assert (await client.get("r")).attributes == given
-        await run.result("20s")
+        async with hf.Worker(client, [sets], drain=0):
+            await run.result("20s")
         assert (await client.get("r")).attributes == {key: value for key, value in given.items() if value is not None}
         assert await found(client, "attributes.customer = 'c-1' and attributes.cents > 400") == ["r"]
         assert await found(client, "attributes.cents > 500") == []
