@@ -15,7 +15,7 @@ from tests.cli.tool import call, inside
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"a": 1,}', "at line 1, column 9"),
+        ('{"a": }', "at line 1, column 7"),
         ('{"a": 1,\n "b": }', r"at line 2, column 7, near ' \"b\": }'"),
         ("", "at line 1, column 1"),
         ("[1]", "--input is a list; give a JSON object"),

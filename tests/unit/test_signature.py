@@ -352,7 +352,9 @@ def test_input_schema() -> None:
     assert Signature(bare).input_schema()["properties"] == {"x": {}, "y": {"default": 1}}
 
 
-@pytest.mark.parametrize("body", [b'{"n": "\xff"}', b'{"n": ' + b"[" * 2000 + b"]" * 2000 + b"}", b'{"n": 1', b""])
+@pytest.mark.parametrize(
+    "body", [b'{"n": "\xff"}', b'{"n": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", b'{"n": 1', b""]
+)
 def test_a_damaged_input_is_refused_as_one_that_cannot_be_read(body: bytes) -> None:
     def takes(n: Any) -> None: ...
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import sys
 import types
 import typing
 from collections import deque
@@ -56,10 +55,10 @@ def most_bytes_of(annotation: Any, usual: int) -> int:
 
 
 def adapted(annotation: Any, *, widen: bool) -> Any:
-    """The annotation with float as int | float, and typing's TypedDict as the one pydantic takes before Python 3.12."""
+    """The annotation with float as int | float, also in a TypedDict of typing, which is made anew."""
     if annotation is float:
         return int | float if widen else float
-    if sys.version_info < (3, 12) and typing.is_typeddict(annotation) and type(annotation).__module__ == "typing":
+    if typing.is_typeddict(annotation) and type(annotation).__module__ == "typing":
         return _typed_dict(annotation, widen)
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
