@@ -12,7 +12,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TypeVar, cast
 
 from holdfast.errors import StoreError, StoreUnavailable
@@ -84,16 +84,14 @@ class SqliteStore(Reads, Writes):
     async def open(self, *, migrate: bool = True) -> None:
         """See `Store.open`. An older file is migrated after a backup copy beside it."""
         self._writing = Calls("holdfast-sqlite-write")
+        self._reading = self._writing if self._path is None else Calls("holdfast-sqlite-read")
         try:
             await self._writing.call(lambda: self._open(migrate))
+            await self._reading.call(self._open_reader)
         except BaseException:
-            await self._writing.stop()
+            with suppress(StoreError):
+                await self.close()
             raise
-        if self._path is None:
-            self._reading, self._reader = self._writing, self._writer
-        else:
-            self._reading = Calls("holdfast-sqlite-read")
-            self._reader = await self._reading.call(lambda: connect(self._path, read_only=True))
 
     def _open(self, migrate: bool) -> None:
         self._writer = connect(self._path)
@@ -112,28 +110,37 @@ class SqliteStore(Reads, Writes):
                 level = self._writer.execute("PRAGMA synchronous").fetchone()[0]
         except BaseException:
             self._writer.close()
+            del self._writer
             raise
         if self._path is not None:
             if mode != "wal" or level != 2:
                 raise StoreError(f"{self._path}: journal_mode={mode}, synchronous={level}; holdfast needs WAL and FULL")
             self.durable = "journal_mode=WAL, synchronous=FULL"
 
+    def _open_reader(self) -> None:
+        self._reader = self._writer if self._path is None else connect(self._path, read_only=True)
+
     async def close(self) -> None:
-        """See `Store.close`. A second time does nothing."""
+        """See `Store.close`. A second time does nothing; of what was not opened, there is nothing to close."""
         if self._writing.stopped:
             return
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
         if self._reading is not self._writing:
-            await self._reading.call(self._reader.close)
+            await self._reading.call(self._close_reader)
             await self._reading.stop()
         await self._writing.call(self._close_writer)
         await self._writing.stop()
 
+    def _close_reader(self) -> None:
+        if hasattr(self, "_reader"):
+            self._reader.close()
+
     def _close_writer(self) -> None:
-        with self._turn:
-            self._writer.close()
+        if hasattr(self, "_writer"):
+            with self._turn:
+                self._writer.close()
         if isinstance(self._turn, Turnstile):
             self._turn.close()
 
