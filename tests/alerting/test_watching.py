@@ -236,7 +236,7 @@ async def test_a_worker_looks_by_itself_and_tells_by_its_channels(disk_url: str,
     rules_of(tmp_path, 'every = "100ms"\n' + rule("stranded", 0))
 
     def told() -> list[str]:
-        return sorted(json.loads(one.read_text())["title"] for one in (tmp_path / "told").glob("*"))
+        return sorted(json.loads(one.read_text())["title"] for one in (tmp_path / "told").glob("*.json"))
 
     async def one() -> bool:
         return told() == ["stranded: order 1 in a"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ ROOT = Path(__file__).parents[2]
 
 async def test_the_items_of_today_are_made_once_and_ranked(store_url: str) -> None:
     async with hf.connect(store_url, actor="setup") as client:
-        assert len(await set_up(client)) == 21
+        made = await set_up(client)
+        assert len(made) >= 20  # how many it is depends on how near renewals are today
+        assert len(set(made)) == len(made)
         assert await set_up(client) == []
         work = hf.work_queue(client)
         top = {who: [(item.title, item.about and item.about.name) for item in await work.queue(who)] for who in PEOPLE}
@@ -97,6 +100,6 @@ async def test_the_command_shows_queues_and_lets_people_work(tmp_path: Path) -> 
     told, _ = await asyncio.wait_for(process.communicate(), 60)
     lines = told.decode().splitlines()
     assert process.returncode == 0
-    assert lines[0] == "21 items made"
+    assert re.fullmatch(r"2\d items made", lines[0])
     assert lines[1].startswith("ann     965 Critical  Keep a customer at risk: Alder Mills  (+900 base")
     assert len(lines) == 1 + 9 + 3

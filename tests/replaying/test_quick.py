@@ -286,7 +286,8 @@ async def test_it_says_what_the_replay_in_full_says(store_url: str, monkeypatch:
             assert await outcomes(client, code(fn)) == [outcome], fn.__name__
             gc.collect()
             await asyncio.sleep(0)
-            assert (given, asyncio.all_tasks() - before) == ([], set()), fn.__name__
+            new = {one for one in asyncio.all_tasks() - before if getattr(one.get_coro(), "__name__", "") != "wait"}
+            assert (given, new) == ([], set()), fn.__name__  # but for those in which the client waits
         monkeypatch.setattr(quick.Quick, "look", nothing)
         for fn, outcome in CHANGED:
             assert await outcomes(client, code(fn)) == [outcome], fn.__name__
