@@ -393,6 +393,23 @@ async def test_two_tools_that_fail_fail_the_run_with_the_same_error_in_a_replay(
 # Tools that are no steps, and other agents
 
 
+async def test_an_agent_goes_on_beside_what_waits_long() -> None:
+    model = scripted(calls("weather", "weather", city="Bern"), calls("weather", city="Rom"), results)
+    agent = Agent(model, name="beside", capabilities=[Durable()])
+
+    @agent.tool_plain
+    async def weather(city: str) -> str:
+        return f"rain in {city}"
+
+    @hf.workflow
+    async def with_a_limit() -> list[Any]:
+        found = await hf.first(hf.sleep(3600), agent.run("go"))
+        return [found.index, found.value and found.value.output]
+
+    async with serving("memory://", with_a_limit) as (client, _):
+        assert await outcome(client, with_a_limit) == [1, "rain in Rom"]
+
+
 async def test_a_tool_that_is_no_step_may_call_steps_and_sleep() -> None:
     agent = Agent(
         scripted(calls("inline", "inline"), results),

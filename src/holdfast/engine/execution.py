@@ -457,12 +457,16 @@ class Execution:
         """A durable call begins to do something new."""
         self.open_calls += 1
 
-    def leave_call(self, position: bytes) -> None:
-        """It ended."""
+    def rest(self) -> None:
+        """It ended, or something of it that is to be open did: the code behind it goes on."""
         self.open_calls -= 1
-        self.calls.pop(position, None)
         if self.waits.any or self.holding:
             self.waits.consider()
+
+    def leave_call(self, position: bytes) -> None:
+        """A call that could be cut off ended."""
+        self.calls.pop(position, None)
+        self.rest()
 
     # The journal
 
@@ -537,12 +541,16 @@ class Execution:
 
     async def read(self, query: Callable[[Store], Awaitable[T]]) -> T:
         """Read from the database, again while it cannot be reached."""
-        while True:
-            try:
-                return await query(self.core.store)
-            except StoreError as error:
-                log.warning("run %s waits for the database: %s", self.run.id, error)
-                await asyncio.sleep(READ_AGAIN_SECONDS)
+        self.enter()
+        try:
+            while True:
+                try:
+                    return await query(self.core.store)
+                except StoreError as error:
+                    log.warning("run %s waits for the database: %s", self.run.id, error)
+                    await asyncio.sleep(READ_AGAIN_SECONDS)
+        finally:
+            self.rest()
 
     def read_clock(self, position: bytes) -> int:
         """The time at a position: recorded with the run's next write, without waiting for it."""
@@ -591,9 +599,7 @@ class Execution:
                 raise self.cancelled(position) from None
             raise
         finally:
-            self.open_calls -= 1
-            if self.waits.any or self.holding:
-                self.waits.consider()
+            self.rest()
 
     # Sleeping
 

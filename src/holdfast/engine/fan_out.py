@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from holdfast.engine.children import ChildCall
 from holdfast.engine.context import Scope, place, scope
@@ -24,6 +24,9 @@ from holdfast.model.failure import decode_failure, encode_failure, seq_of, with_
 from holdfast.model.lanes import check_limit
 from holdfast.model.position import encode_number
 from holdfast.model.run import Kind, Outcome
+
+if TYPE_CHECKING:
+    from holdfast.engine.execution import Execution
 
 T = TypeVar("T")
 T1 = TypeVar("T1")
@@ -138,10 +141,17 @@ def _branch(here: Scope, prefix: bytes, call: Awaitable[T], group: object | None
         call.group = group
     context = copy_context()
     context.run(place.set, inner)
-    task: asyncio.Task[T] = asyncio.get_running_loop().create_task(_guarded(call), context=context)
-    # One that is cancelled before its first turn has not begun its call.
-    task.add_done_callback(lambda _: _drop(call))
+    task: asyncio.Task[T] = asyncio.get_running_loop().create_task(_guarded(inner, call), context=context)
     inner.task = task
+    here.execution.enter()  # until its first turn, or the run could leave memory for what other branches wait for
+
+    def ended(_: asyncio.Task[T]) -> None:
+        if not inner.begun:
+            # It was cancelled before that, and has not begun its call.
+            here.execution.rest()
+        _drop(call)
+
+    task.add_done_callback(ended)
     return task
 
 
@@ -156,7 +166,9 @@ def _drop(call: Awaitable[Any]) -> None:
             _drop(one)
 
 
-async def _guarded(call: Awaitable[T]) -> T:
+async def _guarded(inner: Scope, call: Awaitable[T]) -> T:
+    inner.begun = True
+    inner.execution.rest()
     try:
         return await call
     except SystemExit as error:
@@ -168,7 +180,7 @@ async def _all(here: Scope, position: bytes, tasks: list[asyncio.Task[T]]) -> li
     if not tasks:
         return []
     try:
-        await asyncio.wait(tasks)
+        await _ended(here.execution, tasks, len(tasks))
     except asyncio.CancelledError:
         await _cut_off(here, position, tasks)
         raise
@@ -181,6 +193,32 @@ async def _all(here: Scope, position: bytes, tasks: list[asyncio.Task[T]]) -> li
             with_seq(error, min(seqs))  # a retry tries all that failed again
         raise error
     return [task.result() for task in tasks]
+
+
+async def _ended(execution: Execution, tasks: Sequence[asyncio.Task[Any]], count: int) -> None:
+    """Wait until so many branches have ended.
+
+    A call of the run is open from then on until the code behind this goes on: else the run could leave memory for what
+    other branches wait for.
+    """
+    woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def ended(_: asyncio.Task[Any]) -> None:
+        nonlocal count
+        count -= 1
+        if count == 0 and not woken.done():
+            execution.enter()
+            woken.set_result(None)
+
+    for task in tasks:
+        task.add_done_callback(ended)
+    try:
+        await woken
+    finally:
+        for task in tasks:
+            task.remove_done_callback(ended)
+        if woken.done() and not woken.cancelled():
+            execution.rest()
 
 
 async def _cut_off(here: Scope, position: bytes, tasks: list[asyncio.Task[Any]]) -> None:
@@ -262,10 +300,17 @@ async def _first_of(here: Scope, position: bytes, calls: tuple[Awaitable[Any], .
     prefixes = [position + encode_number(n) for n in range(len(calls))]
     tasks = [_branch(here, prefix, call, None) for prefix, call in zip(prefixes, calls, strict=True)]
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await _ended(execution, tasks, 1)
+        number = await _decide(here, position, tasks, prefixes)
     except asyncio.CancelledError:
         await _cut_off(here, position, tasks)
         raise
+    return First(number, tasks[number].result())
+
+
+async def _decide(here: Scope, position: bytes, tasks: list[asyncio.Task[Any]], prefixes: list[bytes]) -> int:
+    """Now that a branch has ended, record which was first, and give the others up."""
+    execution = here.execution
     # Of several the first that was given an event, which would be lost.
     number, task = next(
         ((n, task) for n, task in enumerate(tasks) if task.done() and task in execution.given),
@@ -278,33 +323,42 @@ async def _first_of(here: Scope, position: bytes, calls: tuple[Awaitable[Any], .
     execution.check_alive()
     branches = list(zip(tasks, prefixes, strict=True))
     losing: list[Open] = []
-    while more := [one for one in execution.under_way(_others(branches, task)) if one not in losing]:
-        arrived = await give_up(execution, more)
-        losing += more
-        if arrived is not None:
-            # An event came for one of the others before it could be told to wait no more: it would be lost.
-            where, waiting = arrived
-            number = next(n for n, (one, prefix) in enumerate(branches) if one is waiting or where.startswith(prefix))
-            task, losing = tasks[number], []
-            await asyncio.wait((task,))
-    others = [one for one in tasks if one is not task]
-    execution.losers.update(others)
-    for one in others:
-        one.cancel()
-    run, now = execution.run, execution.core.now_us()
+    # It is open from here on, or the run could leave memory for what the others wait for.
     execution.enter()
     try:
-        await execution.record(
-            (
-                run.uid, position, run.generation, execution.next_seq(), FIRST, "hf.first", OK, None,
-                encode_decision(Decision(number, losing)), 1, now, now, run.epoch,
-            )
-        )  # fmt: skip
-        await execution.abandon(losing)
+        while more := [one for one in execution.under_way(_others(branches, task)) if one not in losing]:
+            arrived = await give_up(execution, more)
+            losing += more
+            if arrived is not None:
+                # An event came for one of the others before it could be told to wait no more: it would be lost.
+                where, waiting = arrived
+                number = next(
+                    n for n, (one, prefix) in enumerate(branches) if one is waiting or where.startswith(prefix)
+                )
+                task, losing = tasks[number], []
+                execution.rest()  # that branch may have long to go
+                try:
+                    await _ended(execution, (task,), 1)
+                finally:
+                    execution.enter()
+        others = [one for one in tasks if one is not task]
+        execution.losers.update(others)
+        for one in others:
+            one.cancel()
+        run, now = execution.run, execution.core.now_us()
+        try:
+            await execution.record(
+                (
+                    run.uid, position, run.generation, execution.next_seq(), FIRST, "hf.first", OK, None,
+                    encode_decision(Decision(number, losing)), 1, now, now, run.epoch,
+                )
+            )  # fmt: skip
+            await execution.abandon(losing)
+        finally:
+            await asyncio.gather(*others, return_exceptions=True)
     finally:
-        execution.leave_call(position)
-        await asyncio.gather(*others, return_exceptions=True)
-    return First(number, task.result())
+        execution.rest()
+    return number
 
 
 def _others(branches: list[tuple[asyncio.Task[Any], bytes]], task: asyncio.Task[Any]) -> list[Any]:

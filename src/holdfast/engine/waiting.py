@@ -30,6 +30,13 @@ PARK_SECONDS = 1.0
 LINGER_CHILD_SECONDS = 1.0
 """A run that waits for child runs stays in memory so long, without its slot."""
 
+QUIET_TURNS = 10
+"""So many turns of the event loop no call may be open before a run is taken to do nothing but wait.
+
+The engine's own calls are open until the code behind them goes on. But what a run's code awaits past the engine, as
+``asyncio.gather``, takes some turns to hand on what it was given: two for each of them that is inside another.
+"""
+
 
 class Wait:
     """One thing that a run waits for: an instant, a pending journal entry, or whichever of the two is first.
@@ -59,15 +66,22 @@ class Waits:
         any: those that are under way.
         parking: the run's leaving, or its end, is being written.
         refused: the run was not parked, since something is asked of it.
+        quiet_turns: `QUIET_TURNS`, or more for a run in which a library needs more between two durable calls.
     """
 
-    __slots__ = ("_arrived", "_execution", "_looking", "_timer", "any", "parking", "refused")
+    __slots__ = (
+        "_arrived", "_execution", "_lingered", "_looking", "_quiet", "_timer", "any", "parking", "quiet_turns",
+        "refused",
+    )  # fmt: skip
 
     def __init__(self, execution: Execution) -> None:
         self._execution: Execution | None = execution
         self.any: dict[Wait, None] = {}
         self._arrived: list[tuple[Wait, JournalRow | None]] = []
         self._looking = False
+        self._quiet = 0
+        self.quiet_turns = QUIET_TURNS
+        self._lingered = False
         self.parking = False
         self.refused = False
         self._timer: asyncio.TimerHandle | None = None
@@ -145,41 +159,45 @@ class Waits:
     def consider(self) -> None:
         """Look whether the run does nothing but wait, once the code that can go on has gone on."""
         execution = self._execution
-        if execution is not None and not self._looking and execution.open_calls == 0 and not execution.dead:
+        if execution is None or execution.open_calls or execution.dead:
+            return
+        self._quiet = 0
+        if not self._looking:
             self._looking = True
-            asyncio.get_running_loop().call_soon(self._look, 2)
+            asyncio.get_running_loop().call_soon(self._look)
 
-    def _look(self, again: int) -> None:
+    def _look(self) -> None:
         execution = self._execution
         if execution is None:
             return
-        if again and execution.open_calls == 0:
-            asyncio.get_running_loop().call_soon(self._look, again - 1)
+        if execution.dead or execution.open_calls or self.parking or self._arrived:
+            self._looking = self._lingered = False
+            return
+        if self._quiet < self.quiet_turns:
+            self._quiet += 1
+            asyncio.get_running_loop().call_soon(self._look)
             return
         self._looking = False
-        if execution.dead or execution.open_calls or self.parking or self._arrived:
-            return
         if execution.holding or any(wait.hold is not None for wait in self.any):
             self.parking = True
             execution.dispatcher.spawn(execution.hold_now())
         elif any(wait.entry for wait in self.any):
             execution.dispatcher.give_up_slot(execution)
             linger = LINGER_CHILD_SECONDS if execution.core.linger_seconds is None else execution.core.linger_seconds
-            if self._timer is None:
-                if linger <= 0 or execution.dispatcher.is_capped(execution.run.queue):
-                    self._park()
-                else:
-                    self._timer = asyncio.get_running_loop().call_later(linger, self._park)
+            if self._lingered or linger <= 0 or execution.dispatcher.is_capped(execution.run.queue):
+                self._park(execution)
+            elif self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(linger, self._has_lingered)
         elif self.any:
-            self._park()
+            self._park(execution)
 
-    def _park(self) -> None:
+    def _has_lingered(self) -> None:
         self._timer = None
-        execution = self._execution
-        if execution is None or execution.dead or execution.open_calls:
-            return
-        if not self.any or self.parking or self._arrived:
-            return
+        self._lingered = True
+        self.consider()
+
+    def _park(self, execution: Execution) -> None:
+        self._lingered = False
         self.parking = True
         entries = tuple((wait.position, wait.generation) for wait in self.any if wait.entry)
         dues = [wait.due_us for wait in self.any if wait.due_us is not None]
@@ -247,6 +265,7 @@ class Waits:
 
     def deliver(self) -> None:
         """The run has its slot again: let it have what arrived."""
+        self._lingered = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

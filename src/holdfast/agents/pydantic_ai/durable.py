@@ -50,6 +50,9 @@ from holdfast.workqueue.creating import order_of
 
 _CALL = "the result of an agent's call"
 
+QUIET_TURNS = 200
+"""As the engine's, for runs in which an agent is run: from one answer to the next request it takes about twelve."""
+
 
 @dataclass(init=False, kw_only=True)
 class Durable(BaseDurabilityCapability[AgentDepsT]):
@@ -186,6 +189,7 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         if not in_run():
             return await super().wrap_run(ctx, handler=handler)
         run, agent = run_of(ctx), self._agent
+        run.execution.waits.quiet_turns = QUIET_TURNS
         # With the exhaustive strategy the first tool that fails would cut off the others, another in every execution.
         exhaustive = getattr(agent, "end_strategy", None) == "exhaustive"
 

@@ -1,0 +1,173 @@
+"""A run leaves memory when nothing of it can go on, and not while something is just about to."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+import pytest
+
+import holdfast as hf
+from holdfast.engine import waiting
+from holdfast.errors import StoreUnavailable
+from holdfast.store.operations import Batch, Results
+from tests.engine.helpers import ONCE, outcome, serving
+
+HOUR = 3600.0
+
+
+@hf.step(retry=ONCE)
+async def one() -> int:
+    return 1
+
+
+@hf.workflow
+async def child(number: int) -> int:
+    return number
+
+
+@hf.workflow
+async def large() -> str:
+    return "x" * 300_000
+
+
+@hf.workflow
+async def sleeps() -> None:
+    await hf.sleep(HOUR)
+
+
+async def gathers(deep: int) -> int:
+    """A step, inside so many fan-outs."""
+    if deep == 0:
+        return await one()
+    [found] = await hf.gather(gathers(deep - 1))
+    return found
+
+
+async def sleeps_inside(deep: int) -> int:
+    """Something that is parked, inside so many fan-outs: the code comes there again some turns after it has begun."""
+    if deep == 0:
+        await hf.sleep(0.02)
+        return await one()
+    [found] = await hf.gather(sleeps_inside(deep - 1))
+    return found
+
+
+async def races_inside(deep: int) -> int:
+    if deep == 0:
+        return await one()
+    return (await hf.first(races_inside(deep - 1), hf.sleep(HOUR))).value or 0
+
+
+async def maps(deep: int) -> int:
+    if deep == 0:
+        return await one()
+    [found] = await hf.map(lambda _: maps(deep - 1), [0])
+    return found
+
+
+async def children(_: int) -> int:
+    return len(await hf.map(child, range(3)))
+
+
+async def two_children(_: int) -> int:
+    return await child(1) + await child(2)
+
+
+async def a_large_child(_: int) -> int:
+    return len(await large()) + await one()
+
+
+async def sends_much(_: int) -> int:
+    await hf.send_event("much", "x" * 300_000)
+    return await one()
+
+
+async def with_asyncio(deep: int) -> int:
+    """A step, inside so many fan-outs that the engine knows nothing of."""
+    call: Awaitable[Any] = one()
+    for _ in range(deep):
+        call = asyncio.gather(call)
+    await call
+    return await one()
+
+
+BRANCHES: dict[str, Any] = {
+    branch.__name__: branch
+    for branch in (
+        gathers,
+        sleeps_inside,
+        races_inside,
+        maps,
+        children,
+        two_children,
+        a_large_child,
+        sends_much,
+        with_asyncio,
+    )
+}
+
+
+@hf.workflow
+async def beside_a_sleep(branch: str, deep: int) -> list[int]:
+    found = await hf.first(hf.sleep(HOUR), BRANCHES[branch](deep))
+    return [found.index, await one()]
+
+
+@hf.workflow
+async def beside_an_event(branch: str, deep: int) -> list[int]:
+    found = await hf.first(hf.wait_for_event("never"), BRANCHES[branch](deep))
+    return [found.index, await one()]
+
+
+WORKFLOWS = (beside_a_sleep, beside_an_event, child, large, sleeps)
+
+CASES = [
+    *(("gathers", deep) for deep in (1, 2, 3, 20)),
+    *(("sleeps_inside", deep) for deep in (1, 2, 20)),
+    *(("races_inside", deep) for deep in (1, 2, 8)),
+    *(("maps", deep) for deep in (1, 2, 8)),
+    *((branch, 0) for branch in ("children", "two_children", "a_large_child", "sends_much")),
+    *(("with_asyncio", deep) for deep in (1, 2, 3, 4)),
+]
+
+
+@pytest.mark.parametrize("workflow", [beside_a_sleep, beside_an_event], ids=["a_sleep", "an_event"])
+@pytest.mark.parametrize(("branch", "deep"), CASES)
+async def test_a_branch_goes_on_beside_what_waits_long(
+    store_url: str, park_at_once: None, workflow: Any, branch: str, deep: int
+) -> None:
+    async with serving(store_url, *WORKFLOWS) as client:
+        assert await outcome(client, workflow, branch, deep) == [1, 1]
+
+
+@hf.workflow
+async def races() -> list[Any]:
+    found = await hf.first(hf.wait_for_event("never"), one(), sleeps())
+    return [found.index, found.value]
+
+
+async def test_what_was_first_is_not_forgotten_when_the_lease_is_lost_before_it_is_recorded(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "LINGER_CHILD_SECONDS", 0.01)
+    async with hf.connect(store_url) as client, hf.Worker(client, [races, sleeps], drain=0) as worker:
+        commit, deciding, back = client.core.store.commit, asyncio.Event(), asyncio.Event()
+
+        async def away(batch: Batch) -> Results:
+            if (batch.resolves or deciding.is_set()) and not back.is_set():
+                deciding.set()
+                raise StoreUnavailable("the database is away")
+            return await commit(batch)
+
+        monkeypatch.setattr(client.core.store, "commit", away)
+        run = await client.start(races)
+        await asyncio.wait_for(deciding.wait(), 20)
+        await asyncio.sleep(0.1)  # for longer than the run would stay in memory for its waits
+        worker._dispatcher.evict_all()
+        await asyncio.sleep(0.1)
+        back.set()
+        await asyncio.sleep(0.1)
+        await worker.stop()
+        await client.core.store.rescue(100)
+        async with hf.Worker(client, [races, sleeps], drain=0):
+            assert await run.result(timeout="20s") == [1, 1]
