@@ -8,11 +8,11 @@ from tests.verification.oracle import Answer, answer
 from tests.verification.programs import STEPS, Program
 
 EVENTS = ["early", "branch", "child", "to child", "to all", "one each", "driver", "timeout"]
-FIRSTS = ["step", "child", "branch", "event or sleep", "event or timeout"]
+FIRSTS = ["step", "child", "branch", "deep", "map", "event or sleep", "event or timeout"]
 LIMITS = (None, 1, 2)
 
-NEW = {"stream", "step: tells", "rated", "large", "many", "amended"}
-"""Kinds of operations that the older build of an upgrade may lack."""
+NEW = {"stream", "step: tells", "rated", "large", "many", "amended", "first: deep", "first: map"}
+"""Kinds of operations that the older build of an upgrade may lack, or had a fault with."""
 
 DEEPEST = 3
 """So deep child runs are nested at most."""

@@ -111,9 +111,17 @@ def _right(operation: list[Any], found: Answer) -> Any:
         case ["shield", operations]:
             return _run(operations, found)
         case ["first", how, number]:
-            if how in ("step", "child", "branch"):
+            if how in ("step", "child", "branch", "deep"):
                 _step("quick" if how == "child" else "slow", number, 0 if how == "step" else 1, found)
-            return {"step": [1, number], "child": [2, [number]], "branch": [1, [None, number]]}.get(how, number)
+            if how in ("deep", "map"):
+                _step("quick", number, 0, found)
+            return {
+                "step": [1, number],
+                "child": [2, [number]],
+                "branch": [1, [None, number]],
+                "deep": [1, [number, [[None], [number]]]],
+                "map": [1, [[number], [None]]],
+            }.get(how, number)
         case ["event", how, number]:
             if how == "driver":
                 _step("want", number, 0, found)

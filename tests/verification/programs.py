@@ -330,6 +330,11 @@ async def _first(how: str, number: int, key: str) -> Any:
             return list(await hf.first(hf.sleep(HOUR), listens(key), program([["step", "quick", number, 1]])))
         case "branch":
             return list(await hf.first(_run([["sleep", HOUR]]), _run([["sleep", 0.001], ["step", "slow", number, 1]])))
+        case "deep":
+            return list(await hf.first(hf.sleep(HOUR), _deep(number)))
+        case "map":
+            children = hf.map(program, [[["step", "quick", number, 0]], [["sleep", 0.001]]])
+            return list(await hf.first(hf.wait_for_event("never", key=key), children))
         case "event or sleep":
             # Whichever is first, the event is not lost.
             race = hf.first(hf.wait_for_event("beside", key=key), hf.sleep(0.002))
@@ -342,6 +347,12 @@ async def _first(how: str, number: int, key: str) -> Any:
             except hf.EventTimeout:
                 return await hf.wait_for_event("beside", key=key)
     raise AssertionError(how)
+
+
+async def _deep(number: int) -> list[Any]:
+    inner = hf.map(_run, [[["sleep", 0.001]], [["step", "quick", number, 0]]])
+    (one,), others = await hf.gather(hf.gather(slow(number, 1)), inner)
+    return [one, others]
 
 
 async def _late(key: str, number: int) -> None:
