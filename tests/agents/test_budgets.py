@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import holdfast as hf
+from holdfast.agents.phases import granting
 from holdfast.agents.phases.registry import Phases
 from holdfast.errors import ModelFailed, PhaseFailed, RunFailed, StoreUnavailable
 from holdfast.model.phase_terms import NANODOLLARS
+from holdfast.model.run import Entry
 from holdfast.store.agent_rows import DAY_US, Grant, SpentQuery
 from tests.agents.kit import QUICK, Model, PhaseFolder, asked, calls_of, serving
 from tests.engine.clock import LONG_LEASE, move
@@ -326,3 +329,19 @@ async def test_budgets_of_two_phases_are_asked_for_at_once(folder: PhaseFolder, 
         for item in await asked(queue, 2):
             await queue.complete(item.id, {"tokens": 1000})
         assert await run.result(timeout="20s") == {"first": "x" * 40, "second": "x" * 40}
+
+
+async def test_a_branch_that_lets_others_come_before_it_keeps_the_run_in_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(granting, "REPLAY_SECONDS", 0.05)
+    journal = {b"\x05": Entry("step", granting.LOOK, "ok", None, 1)}
+    execution: Any = SimpleNamespace(journal=journal, open=0, was_open=0)
+
+    def enter() -> None:
+        execution.open += 1
+        asyncio.get_running_loop().call_later(0.02, lambda: setattr(execution, "was_open", execution.open))
+
+    execution.enter, execution.rest = enter, lambda: setattr(execution, "open", execution.open - 1)
+    await granting._Askers().come(execution, b"\x07")  # the one that had asked before does not come again
+    assert (execution.was_open, execution.open) == (1, 0)

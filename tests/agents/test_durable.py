@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pydantic
@@ -393,12 +394,36 @@ async def test_two_tools_that_fail_fail_the_run_with_the_same_error_in_a_replay(
 # Tools that are no steps, and other agents
 
 
-async def test_an_agent_goes_on_beside_what_waits_long() -> None:
+@pytest.mark.parametrize("slow", ["nothing", "instructions", "prompt", "validator", "tool", "plain tool"])
+async def test_an_agent_goes_on_beside_what_waits_long(slow: str) -> None:
     model = scripted(calls("weather", "weather", city="Bern"), calls("weather", city="Rom"), results)
-    agent = Agent(model, name="beside", capabilities=[Durable()])
+    durable: Durable[Any] = Durable(tools={"weather": False} if slow == "plain tool" else {})
+    agent = Agent(model, name="beside", capabilities=[durable])
+
+    def work(at: str) -> None:
+        """In a thread, where nothing of the run awaits it."""
+        if slow == at:
+            time.sleep(0.05)
+
+    @agent.instructions
+    def instructions() -> str:
+        work("instructions")
+        return "Be brief."
+
+    @agent.system_prompt
+    def prompt() -> str:
+        work("prompt")
+        return "You know the weather."
+
+    @agent.output_validator
+    def validator(output: str) -> str:
+        work("validator")
+        return output
 
     @agent.tool_plain
-    async def weather(city: str) -> str:
+    def weather(city: str) -> str:
+        work("tool")
+        work("plain tool")
         return f"rain in {city}"
 
     @hf.workflow
@@ -408,6 +433,33 @@ async def test_an_agent_goes_on_beside_what_waits_long() -> None:
 
     async with serving("memory://", with_a_limit) as (client, _):
         assert await outcome(client, with_a_limit) == [1, "rain in Rom"]
+
+
+async def test_an_agent_leaves_memory_while_a_tool_of_its_waits() -> None:
+    agent = Agent(
+        scripted(calls("waits", "quick"), results), name="leaves", capabilities=[Durable(tools={"waits": False})]
+    )
+
+    @agent.tool_plain
+    async def waits() -> str:
+        return str(await hf.wait_for_event("answer"))
+
+    @agent.tool_plain
+    async def quick() -> str:
+        return "quick"
+
+    @hf.workflow
+    async def asks() -> str:
+        return (await agent.run("go")).output
+
+    async with serving("memory://", asks) as (client, _):
+        run = await client.start(asks)
+        await until_status(client, run.id, "waiting")
+        async with asyncio.timeout(20):
+            while client.core.executions:  # it has left
+                await asyncio.sleep(0.01)
+        await client.send_event("answer", "now")
+        assert await run.result(timeout="20s") == "now quick"
 
 
 async def test_a_tool_that_is_no_step_may_call_steps_and_sleep() -> None:

@@ -183,6 +183,22 @@ async def test_concurrency_is_a_queue_that_people_see(store_url: str, folder: Ph
     assert (most, len(model.scenes)) == (2, 6)
 
 
+async def test_a_call_that_makes_its_queue_goes_on_beside_what_waits_long(
+    folder: PhaseFolder, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.agents.phases.queued.HEARD_SECONDS", 0.2)
+    model.usual = "Said."
+    phases = folder.load(FILE.replace("LIMIT", "concurrency = 2"))
+
+    @hf.workflow
+    async def with_a_limit() -> list[Any]:
+        found = await hf.first(hf.sleep(3600), phases.run("say"))
+        return [found.index, found.value]
+
+    async with serving("memory://", with_a_limit, *phases.workflows) as (client, _):
+        assert await outcome(client, with_a_limit) == [1, "Said."]
+
+
 DRAFTING = f"""
     name = "orders"
     [defaults]

@@ -119,6 +119,35 @@ async def _has_left(client: hf.Client) -> bool:
     return await client.workers() == []
 
 
+async def test_the_steps_of_a_fan_out_are_not_begun_any_more() -> None:
+    begun: list[str] = []
+    is_inside = asyncio.Event()
+
+    @hf.step
+    async def first() -> None:
+        is_inside.set()
+        await asyncio.sleep(0.05)
+
+    @hf.step
+    async def side(name: str) -> None:
+        begun.append(name)
+        await asyncio.sleep(60)
+
+    @hf.workflow
+    async def fans_out() -> None:
+        await first()
+        await hf.gather(side("a"), side("b"), hf.gather(side("c"), side("d")))
+
+    async with hf.connect("memory://") as client:
+        worker = hf.Worker(client, [fans_out], drain=30)
+        async with worker:
+            await client.start(fans_out)
+            await is_inside.wait()
+            async with asyncio.timeout(10):
+                await worker.stop()
+    assert begun == []
+
+
 async def test_other_workers_go_on(store_url: str) -> None:
     async with hf.connect(store_url) as client:
         one, two = hf.Worker(client, [adding], drain=0, beat=0.05), hf.Worker(client, [adding], drain=0, beat=0.05)

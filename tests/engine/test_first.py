@@ -156,6 +156,66 @@ async def test_a_cancelled_run_ends_all_branches(store_url: str) -> None:
         assert (await client.send_event("go")).waits == 0
 
 
+async def test_what_lost_may_call_a_child_while_it_cleans_up() -> None:
+    ended = asyncio.Event()
+
+    async def cleans_up() -> None:
+        try:
+            await hf.sleep(3600)
+        finally:
+            await child(0)
+            ended.set()
+
+    @hf.workflow
+    async def races() -> int:
+        return (await hf.first(cleans_up(), quick(1))).index
+
+    async with serving("memory://", races, child, concurrency=1) as client:
+        assert await outcome(client, races) == 1
+        assert ended.is_set()
+
+
+async def test_a_run_is_held_while_what_lost_cleans_up() -> None:
+    cleaning = asyncio.Event()
+
+    @hf.step(retry=ONCE)
+    async def slow() -> None:
+        cleaning.set()
+        await asyncio.sleep(0.2)
+
+    async def cleans_up() -> None:
+        try:
+            await hf.sleep(3600)
+        finally:
+            await slow()
+            await quick(2)
+
+    @hf.workflow
+    async def races() -> int:
+        return (await hf.first(cleans_up(), quick(1))).index
+
+    async with serving("memory://", races) as client:
+        run = await client.start(races)
+        await cleaning.wait()
+        await client.hold(run.id, reason="look at it")
+        await until_status(client, run.id, "held")
+        await client.release(run.id)
+        assert await run.result(timeout="20s") == 1
+
+
+async def test_a_branch_that_cancels_itself_is_told_so() -> None:
+    async def cancels_itself() -> None:
+        await quick(1)
+        raise asyncio.CancelledError
+
+    @hf.workflow
+    async def races() -> None:
+        await hf.first(cancels_itself(), hf.sleep(0.1))
+
+    async with serving("memory://", races) as client:
+        assert "was cancelled from its own code" in str(await cause(client, races))
+
+
 async def test_what_is_not_a_call_is_refused() -> None:
     with pytest.raises(hf.UsageError, match="was given nothing"):
         hf.first()

@@ -8,9 +8,11 @@ import pytest
 
 import holdfast as hf
 from holdfast.engine import waiting
+from holdfast.engine.execution import Execution
 from holdfast.errors import StoreUnavailable
+from holdfast.model.notes import Note, encode_note
 from holdfast.store.operations import Batch, Results
-from tests.engine.helpers import ONCE, outcome, serving
+from tests.engine.helpers import ONCE, outcome, serving, until
 
 HOUR = 3600.0
 
@@ -82,6 +84,18 @@ async def sends_much(_: int) -> int:
     return await one()
 
 
+async def hands_on(many: int) -> int:
+    """Branches that wait for each other past the engine: the last goes on some turns after the first."""
+    ends = [asyncio.get_running_loop().create_future() for _ in range(many)]
+
+    async def one_of(number: int) -> None:
+        await (asyncio.shield(ends[number - 1]) if number else one())
+        ends[number].set_result(None)
+
+    await hf.gather(*(one_of(number) for number in range(many)))
+    return await one()
+
+
 async def with_asyncio(deep: int) -> int:
     """A step, inside so many fan-outs that the engine knows nothing of."""
     call: Awaitable[Any] = one()
@@ -102,6 +116,7 @@ BRANCHES: dict[str, Any] = {
         two_children,
         a_large_child,
         sends_much,
+        hands_on,
         with_asyncio,
     )
 }
@@ -127,6 +142,7 @@ CASES = [
     *(("races_inside", deep) for deep in (1, 2, 8)),
     *(("maps", deep) for deep in (1, 2, 8)),
     *((branch, 0) for branch in ("children", "two_children", "a_large_child", "sends_much")),
+    *(("hands_on", many) for many in (2, 30)),
     *(("with_asyncio", deep) for deep in (1, 2, 3, 4)),
 ]
 
@@ -138,6 +154,36 @@ async def test_a_branch_goes_on_beside_what_waits_long(
 ) -> None:
     async with serving(store_url, *WORKFLOWS) as client:
         assert await outcome(client, workflow, branch, deep) == [1, 1]
+
+
+async def test_a_release_is_not_overlooked_by_a_run_that_is_about_to_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[Execution] = []
+    look = waiting.Waits._look
+
+    def released_at_the_last_turn(self: waiting.Waits) -> None:
+        if held and self is held[0].waits and self._quiet == waiting.QUIET_TURNS - 1 and not held[0].open_calls:
+            held.pop().heed(None)
+        look(self)
+
+    monkeypatch.setattr(waiting.Waits, "_look", released_at_the_last_turn)
+
+    @hf.step(retry=ONCE)
+    async def holds() -> None:
+        execution = next(iter(client.core.executions.values()))
+        execution.heed(encode_note(Note("hold", reason="a moment")))
+        held.append(execution)
+
+    async def then() -> int:
+        await holds()
+        return await one()
+
+    @hf.workflow
+    async def beside() -> int:
+        return (await hf.first(hf.sleep(HOUR), then())).index
+
+    async with serving("memory://", beside) as client:
+        assert await outcome(client, beside) == 1
+    assert held == []
 
 
 @hf.workflow
@@ -171,3 +217,42 @@ async def test_what_was_first_is_not_forgotten_when_the_lease_is_lost_before_it_
         await client.core.store.rescue(100)
         async with hf.Worker(client, [races, sleeps], drain=0):
             assert await run.result(timeout="20s") == [1, 1]
+
+
+async def test_what_lost_is_told_again_before_a_run_may_leave(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    again = asyncio.Event()
+
+    @hf.step(retry=ONCE)
+    async def second() -> int:
+        if not again.is_set():
+            await asyncio.sleep(60)
+        return 2
+
+    async def inner() -> list[int]:
+        found = await hf.first(one(), hf.wait_for_event("never"))
+        return [found.index, await second()]
+
+    @hf.workflow
+    async def beside() -> list[int]:
+        return (await hf.first(hf.wait_for_event("never either"), inner())).value
+
+    async with hf.connect(store_url) as client:
+        async with hf.Worker(client, [beside], drain=0):
+            run = await client.start(beside)
+
+            async def at_the_second() -> bool:
+                return any(entry.name == "hf.first" for entry in await client.history(run.id))
+
+            await until(at_the_second)
+        again.set()
+        monkeypatch.setattr(waiting, "LINGER_CHILD_SECONDS", 0.0)
+        commit = client.core.store.commit
+
+        async def slow(batch: Batch) -> Results:
+            if batch.resolves:
+                await asyncio.sleep(0.2)
+            return await commit(batch)
+
+        monkeypatch.setattr(client.core.store, "commit", slow)
+        async with hf.Worker(client, [beside], drain=0):
+            assert await run.result(timeout="20s") == [0, 2]

@@ -31,10 +31,9 @@ class Scope:
     Attributes:
         prefix: the position of the branch itself; empty for the run's own task.
         task: the only task that may make durable calls here.
-        begun: whether the branch has had its first turn.
     """
 
-    __slots__ = ("_loop", "_thread", "begun", "count", "execution", "prefix", "task")
+    __slots__ = ("_loop", "_thread", "count", "execution", "prefix", "task")
 
     def __init__(self, execution: Execution, prefix: bytes) -> None:
         self.execution = execution
@@ -43,7 +42,6 @@ class Scope:
         self.prefix = prefix
         self.count = 0
         self.task: asyncio.Task[object] | None = None
-        self.begun = False
 
     def allocate(self) -> bytes:
         """The position of the next durable call: taken when it is called, not when it is awaited."""

@@ -343,6 +343,7 @@ class Execution:
             self.holding = False
             if self._released is not None and not self._released.done():
                 self._released.set_result(None)
+                self.waits.consider()  # anew: whoever stands still goes on
             if self.waits.refused and not self.cancelling and self.open_calls == 0:
                 self.leave()  # what was asked and taken back keeps it from being parked under this lease
             return

@@ -141,15 +141,14 @@ def _branch(here: Scope, prefix: bytes, call: Awaitable[T], group: object | None
         call.group = group
     context = copy_context()
     context.run(place.set, inner)
-    task: asyncio.Task[T] = asyncio.get_running_loop().create_task(_guarded(inner, call), context=context)
+    task: asyncio.Task[T] = asyncio.get_running_loop().create_task(_guarded(call), context=context)
     inner.task = task
-    here.execution.enter()  # until its first turn, or the run could leave memory for what other branches wait for
+    waits = here.execution.waits
+    waits.consider()  # anew: it has yet to begin
 
     def ended(_: asyncio.Task[T]) -> None:
-        if not inner.begun:
-            # It was cancelled before that, and has not begun its call.
-            here.execution.rest()
-        _drop(call)
+        waits.consider()  # anew: others may wait for it in ways that the engine does not see
+        _drop(call)  # cancelled before its first turn, it has not begun its call
 
     task.add_done_callback(ended)
     return task
@@ -166,9 +165,7 @@ def _drop(call: Awaitable[Any]) -> None:
             _drop(one)
 
 
-async def _guarded(inner: Scope, call: Awaitable[T]) -> T:
-    inner.begun = True
-    inner.execution.rest()
+async def _guarded(call: Awaitable[T]) -> T:
     try:
         return await call
     except SystemExit as error:
@@ -291,8 +288,12 @@ async def _first_of(here: Scope, position: bytes, calls: tuple[Awaitable[Any], .
             # Nothing was done after it: what lost may not know yet. A fork keeps the decision and not what lost, which
             # is told by the run that it is forked from.
             lost = [one for one in decided.losing if bytes.fromhex(one.position) in execution.journal]
-            await give_up(execution, lost)
-            await execution.abandon(lost)
+            execution.enter()
+            try:
+                await give_up(execution, lost)
+                await execution.abandon(lost)
+            finally:
+                execution.rest()
         winner = _branch(here, position + encode_number(decided.winner), calls[decided.winner], None)
         [value] = await _all(here, position, [winner])
         return First(decided.winner, value)
@@ -301,68 +302,69 @@ async def _first_of(here: Scope, position: bytes, calls: tuple[Awaitable[Any], .
     tasks = [_branch(here, prefix, call, None) for prefix, call in zip(prefixes, calls, strict=True)]
     try:
         await _ended(execution, tasks, 1)
-        number = await _decide(here, position, tasks, prefixes)
     except asyncio.CancelledError:
         await _cut_off(here, position, tasks)
         raise
-    return First(number, tasks[number].result())
-
-
-async def _decide(here: Scope, position: bytes, tasks: list[asyncio.Task[Any]], prefixes: list[bytes]) -> int:
-    """Now that a branch has ended, record which was first, and give the others up."""
-    execution = here.execution
     # Of several the first that was given an event, which would be lost.
-    number, task = next(
-        ((n, task) for n, task in enumerate(tasks) if task.done() and task in execution.given),
-        next((n, task) for n, task in enumerate(tasks) if task.done()),
-    )
-    if task.cancelled() or isinstance(task.exception(), Interruption):
+    done = [n for n, task in enumerate(tasks) if task.done()]
+    number = next((n for n in done if tasks[n] in execution.given), done[0])
+    if tasks[number].cancelled() or isinstance(tasks[number].exception(), Interruption):
         # The run itself is cancelled, or leaves: nothing is decided.
         await _all(here, position, tasks)
         raise Evicted(f"run {execution.run.id!r} left this process")
     execution.check_alive()
-    branches = list(zip(tasks, prefixes, strict=True))
-    losing: list[Open] = []
-    # It is open from here on, or the run could leave memory for what the others wait for.
+    others: list[asyncio.Task[Any]] = []
     execution.enter()
     try:
-        while more := [one for one in execution.under_way(_others(branches, task)) if one not in losing]:
-            arrived = await give_up(execution, more)
-            losing += more
-            if arrived is not None:
-                # An event came for one of the others before it could be told to wait no more: it would be lost.
-                where, waiting = arrived
-                number = next(
-                    n for n, (one, prefix) in enumerate(branches) if one is waiting or where.startswith(prefix)
-                )
-                task, losing = tasks[number], []
-                execution.rest()  # that branch may have long to go
-                try:
-                    await _ended(execution, (task,), 1)
-                finally:
-                    execution.enter()
-        others = [one for one in tasks if one is not task]
+        number, losing = await _given_up(execution, number, list(zip(tasks, prefixes, strict=True)))
+        others = [task for task in tasks if task is not tasks[number]]
         execution.losers.update(others)
-        for one in others:
-            one.cancel()
+        for task in others:
+            task.cancel()
         run, now = execution.run, execution.core.now_us()
-        try:
-            await execution.record(
-                (
-                    run.uid, position, run.generation, execution.next_seq(), FIRST, "hf.first", OK, None,
-                    encode_decision(Decision(number, losing)), 1, now, now, run.epoch,
-                )
-            )  # fmt: skip
-            await execution.abandon(losing)
-        finally:
-            await asyncio.gather(*others, return_exceptions=True)
+        await execution.record(
+            (
+                run.uid, position, run.generation, execution.next_seq(), FIRST, "hf.first", OK, None,
+                encode_decision(Decision(number, losing)), 1, now, now, run.epoch,
+            )
+        )  # fmt: skip
+        await execution.abandon(losing)
+    except asyncio.CancelledError:
+        await _cut_off(here, position, tasks)
+        raise
     finally:
         execution.rest()
-    return number
+        await asyncio.gather(*others, return_exceptions=True)  # which may have much to clean up
+    return First(number, tasks[number].result())
 
 
-def _others(branches: list[tuple[asyncio.Task[Any], bytes]], task: asyncio.Task[Any]) -> list[Any]:
-    return [branch for branch in branches if branch[0] is not task]
+async def _given_up(
+    execution: Execution, number: int, branches: list[tuple[asyncio.Task[Any], bytes]]
+) -> tuple[int, list[Open]]:
+    """What the branches that lose have under way, told to wait no more.
+
+    Returns:
+        Which branch is the first, and what the others had under way.
+    """
+    losing: list[Open] = []
+    while more := [one for one in execution.under_way(_others(branches, number)) if one not in losing]:
+        arrived = await give_up(execution, more)
+        losing += more
+        if arrived is not None:
+            # An event came for one of the others before it could be told to wait no more: it would be lost.
+            where, waiting = arrived
+            number = next(n for n, (task, prefix) in enumerate(branches) if task is waiting or where.startswith(prefix))
+            losing = []
+            execution.rest()  # that branch may have long to go
+            try:
+                await _ended(execution, (branches[number][0],), 1)
+            finally:
+                execution.enter()
+    return number, losing
+
+
+def _others(branches: list[tuple[asyncio.Task[Any], bytes]], number: int) -> list[tuple[asyncio.Task[Any], bytes]]:
+    return [branch for n, branch in enumerate(branches) if n != number]
 
 
 _FAN_OUTS = (_gather.__code__, _first.__code__)

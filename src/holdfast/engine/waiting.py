@@ -33,8 +33,9 @@ LINGER_CHILD_SECONDS = 1.0
 QUIET_TURNS = 10
 """So many turns of the event loop no call may be open before a run is taken to do nothing but wait.
 
-The engine's own calls are open until the code behind them goes on. But what a run's code awaits past the engine, as
-``asyncio.gather``, takes some turns to hand on what it was given: two for each of them that is inside another.
+The engine's own calls are open until the code behind them goes on. But what a run's code awaits past the engine takes
+some turns to hand on what it was given: each ``asyncio.gather`` that is inside another one, a coroutine between two
+another.
 """
 
 
@@ -66,12 +67,10 @@ class Waits:
         any: those that are under way.
         parking: the run's leaving, or its end, is being written.
         refused: the run was not parked, since something is asked of it.
-        quiet_turns: `QUIET_TURNS`, or more for a run in which a library needs more between two durable calls.
     """
 
     __slots__ = (
-        "_arrived", "_execution", "_lingered", "_looking", "_quiet", "_timer", "any", "parking", "quiet_turns",
-        "refused",
+        "_arrived", "_execution", "_lingered", "_looking", "_quiet", "_timer", "any", "parking", "refused",
     )  # fmt: skip
 
     def __init__(self, execution: Execution) -> None:
@@ -80,7 +79,6 @@ class Waits:
         self._arrived: list[tuple[Wait, JournalRow | None]] = []
         self._looking = False
         self._quiet = 0
-        self.quiet_turns = QUIET_TURNS
         self._lingered = False
         self.parking = False
         self.refused = False
@@ -157,7 +155,7 @@ class Waits:
             execution.dispatcher.take_slot(execution)
 
     def consider(self) -> None:
-        """Look whether the run does nothing but wait, once the code that can go on has gone on."""
+        """Look, from now on anew, whether the run does nothing but wait once the code that can go on has gone on."""
         execution = self._execution
         if execution is None or execution.open_calls or execution.dead:
             return
@@ -173,7 +171,7 @@ class Waits:
         if execution.dead or execution.open_calls or self.parking or self._arrived:
             self._looking = self._lingered = False
             return
-        if self._quiet < self.quiet_turns:
+        if self._quiet < QUIET_TURNS:
             self._quiet += 1
             asyncio.get_running_loop().call_soon(self._look)
             return
@@ -193,7 +191,7 @@ class Waits:
 
     def _has_lingered(self) -> None:
         self._timer = None
-        self._lingered = True
+        self._lingered = self._execution is not None and self._execution.open_calls == 0
         self.consider()
 
     def _park(self, execution: Execution) -> None:
@@ -266,6 +264,7 @@ class Waits:
     def deliver(self) -> None:
         """The run has its slot again: let it have what arrived."""
         self._lingered = False
+        self._quiet = 0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -93,6 +93,7 @@ class _Askers:
     async def come(self, execution: Execution, position: bytes) -> None:
         """Take a turn. On replay, branches that had asked before come again: whoever has not asked yet lets them."""
         if position not in execution.journal:
+            execution.enter()  # whatever other branches wait for, the run goes on here
             try:
                 async with asyncio.timeout(REPLAY_SECONDS):
                     while any(one.name == LOOK and at not in self.came for at, one in execution.journal.items()):
@@ -100,6 +101,8 @@ class _Askers:
                         await self._moved.wait()
             except TimeoutError:
                 pass
+            finally:
+                execution.rest()
         self.came.add(position)
         self._moved.set()
 

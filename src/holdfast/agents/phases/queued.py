@@ -101,16 +101,20 @@ class Queues:
         total, core = limits[queue], execution.core
         known: Any = core.companions.setdefault("model queues", {})
         lock: Any = core.companions.setdefault(("model queue", queue), asyncio.Lock())
-        async with lock:
-            if known.get(queue) == total:
-                return
-            flow = await execution.read(lambda store: store.flow())
-            if not any(row.name == queue and row.total == total for row in flow.queues):
-                row = QueueRow(queue, total, None, False)
-                await execution.read(lambda store: store.set_queue(row, only=("total",)))
-                core.announce("flow")
-                await asyncio.sleep(HEARD_SECONDS)
-            known[queue] = total
+        execution.enter()  # whatever its branches wait for, the run goes on here
+        try:
+            async with lock:
+                if known.get(queue) == total:
+                    return
+                flow = await execution.read(lambda store: store.flow())
+                if not any(row.name == queue and row.total == total for row in flow.queues):
+                    row = QueueRow(queue, total, None, False)
+                    await execution.read(lambda store: store.set_queue(row, only=("total",)))
+                    core.announce("flow")
+                    await asyncio.sleep(HEARD_SECONDS)
+                known[queue] = total
+        finally:
+            execution.rest()
 
     def _workflow(self, queue: str) -> Workflow[..., Any]:
         found = self._workflows.get(queue)

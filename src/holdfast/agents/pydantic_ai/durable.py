@@ -50,9 +50,6 @@ from holdfast.workqueue.creating import order_of
 
 _CALL = "the result of an agent's call"
 
-QUIET_TURNS = 200
-"""As the engine's, for runs in which an agent is run: from one answer to the next request it takes about twelve."""
-
 
 @dataclass(init=False, kw_only=True)
 class Durable(BaseDurabilityCapability[AgentDepsT]):
@@ -189,13 +186,13 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         if not in_run():
             return await super().wrap_run(ctx, handler=handler)
         run, agent = run_of(ctx), self._agent
-        run.execution.waits.quiet_turns = QUIET_TURNS
         # With the exhaustive strategy the first tool that fails would cut off the others, another in every execution.
         exhaustive = getattr(agent, "end_strategy", None) == "exhaustive"
 
         async def sleep(seconds: float) -> None:
             if in_run():
-                await run.execution.sleep(run.position(0, Kind.SLEEPING), max(0.0, seconds), None)
+                with run.calling():
+                    await run.execution.sleep(run.position(0, Kind.SLEEPING), max(0.0, seconds), None)
             else:
                 await anyio.sleep(max(0.0, seconds))
 
@@ -204,6 +201,7 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
                 stack.enter_context(external_event_scope(Waiter(self.name, run, self._people)))
                 stack.enter_context(replay_scope())
                 stack.enter_context(set_agent_graph_sleep(sleep))
+                stack.enter_context(run.going_on())
                 mode: Any = "sequential" if exhaustive else "parallel_ordered_events"
                 stack.enter_context(Agent.parallel_tool_call_execution_mode(mode))
                 return await super().wrap_run(ctx, handler=handler)
@@ -263,7 +261,7 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
             raise ToolFailed(f"The arguments of {call.tool_name} are not those that a person approved.")
         kind = Kind.APPROVED if ctx.tool_call_approved else Kind.TOOL
         prefix = run.position(ctx.run_step, kind, 1 + run.call_index(ctx, call.tool_call_id))
-        with branch(run.execution, prefix):
+        with branch(run, prefix):
             return await handler(args)
 
     async def handle_deferred_tool_calls(

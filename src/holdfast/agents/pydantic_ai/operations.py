@@ -110,7 +110,8 @@ class Backend(JournalCallableOperationBackend[StepOptions]):
 
         step: Step[[], Any] = Step(call, name=name, retry=config.retry, timeout=config.timeout, on_timeout="wait")
         position = self._position(agent_run, operation_id, ctx, params)
-        result = await agent_run.execution.step(step, position, (), {})
+        with agent_run.calling():
+            result = await agent_run.execution.step(step, position, (), {})
         record_durable_unit(executed=executed)
         return result
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from enum import IntEnum
 from typing import Any
@@ -59,6 +59,8 @@ class AgentRun:
     __slots__ = (
         "_calls",
         "_counts",
+        "_going_on",
+        "_under_way",
         "approved",
         "arguments",
         "begun",
@@ -77,8 +79,38 @@ class AgentRun:
         self.pending: tuple[DeferredToolRequests, int] | None = None
         self.arguments: dict[str, Any] = {}
         self.approved: dict[str, bytes] = {}
+        self._going_on = False
+        self._under_way = 0
         self._counts: dict[bytes, int] = {}
         self._calls: dict[int, dict[str, int]] = {}
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """While the agent is run: whatever other branches wait for, the workflow's run does not leave memory.
+
+        It does when what a call of the agent waits for is all that is under way, see `calling`.
+        """
+        self._going_on = True
+        self.execution.enter()
+        try:
+            yield
+        finally:
+            self._going_on = False
+            if not self._under_way:
+                self.execution.rest()
+
+    @contextmanager
+    def calling(self) -> Iterator[None]:
+        """While a durable call is under way, which tells the engine itself whether it waits."""
+        self._under_way += 1
+        if self._under_way == 1 and self._going_on:
+            self.execution.rest()
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if self._under_way == 0 and self._going_on:
+                self.execution.enter()
 
     def position(self, *path: int) -> bytes:
         """The position of the next call that has this path."""
@@ -160,14 +192,36 @@ def run_of(ctx: RunContext[Any]) -> AgentRun:
     return found
 
 
+class _Branch(Scope):
+    """A branch of an agent's run. From its first durable call on, its calls say whether the run waits.
+
+    Until then it may be a plain function in a thread.
+    """
+
+    __slots__ = ("_agent_run", "calls")
+
+    def __init__(self, agent_run: AgentRun, prefix: bytes) -> None:
+        super().__init__(agent_run.execution, prefix)
+        self._agent_run = agent_run
+        self.calls = ExitStack()
+        self.task = asyncio.current_task()
+
+    def allocate(self) -> bytes:
+        """As its base does."""
+        position = super().allocate()
+        if self.count == 1:
+            self.calls.enter_context(self._agent_run.calling())
+        return position
+
+
 @contextmanager
-def branch(execution: Execution, prefix: bytes) -> Iterator[Scope]:
+def branch(agent_run: AgentRun, prefix: bytes) -> Iterator[Scope]:
     """Let the running task make durable calls of its own, below a position."""
-    inner = Scope(execution, prefix)
-    inner.task = asyncio.current_task()
+    inner = _Branch(agent_run, prefix)
     token = place.set(inner)
     try:
-        yield inner
+        with inner.calls:
+            yield inner
     finally:
         place.reset(token)
         inner.task = None

@@ -69,13 +69,13 @@ async def ask_people(
         about = requests.metadata.get(call.tool_call_id)
         kind = requests.kind(call.tool_call_id)
         here = scope("a question to a person")
-        with branch(agent_run.execution, here.prefix + encode_number(number_of(digest))):
+        with branch(agent_run, here.prefix + encode_number(number_of(digest))):
             answer = await _ask_about(agent, call, arguments, digest.hex(), kind, about, people)
         if answer is True and kind == "approval":
             agent_run.approved[call.tool_call_id] = digest
         return answer
 
-    with branch(agent_run.execution, agent_run.position(ctx.run_step, Kind.ASKING)):
+    with branch(agent_run, agent_run.position(ctx.run_step, Kind.ASKING)):
         answers = await gather(*[one(call) for call in calls])
     by_id = {call.tool_call_id: answer for call, answer in zip(calls, answers, strict=True)}
     return requests.build_results(
@@ -141,7 +141,7 @@ class Waiter(ExternalEventWaiter):
         calls = [] if requests is None else [*requests.approvals, *requests.calls]
         digest = digest_of((call.tool_name, _arguments(self.run, call)) for call in calls)
         about = encode_number(number_of(digest))
-        with branch(execution, self.run.position(at, Kind.WAITING) + about) as here:
+        with branch(self.run, self.run.position(at, Kind.WAITING) + about) as here:
             token = item_id(execution, here.prefix + encode_number(1), execution.run.generation)
 
             async def handed_on() -> Any:
