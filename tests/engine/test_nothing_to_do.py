@@ -96,6 +96,14 @@ async def hands_on(many: int) -> int:
     return await one()
 
 
+async def replays_much(many: int) -> int:
+    """Recorded calls that are awaited past the engine: a replay goes through them without an open call."""
+    for _ in range(many):
+        await asyncio.gather(one(), one())
+    await hf.sleep(0.02)
+    return await one()
+
+
 async def with_asyncio(deep: int) -> int:
     """A step, inside so many fan-outs that the engine knows nothing of."""
     call: Awaitable[Any] = one()
@@ -117,6 +125,7 @@ BRANCHES: dict[str, Any] = {
         a_large_child,
         sends_much,
         hands_on,
+        replays_much,
         with_asyncio,
     )
 }
@@ -143,6 +152,7 @@ CASES = [
     *(("maps", deep) for deep in (1, 2, 8)),
     *((branch, 0) for branch in ("children", "two_children", "a_large_child", "sends_much")),
     *(("hands_on", many) for many in (2, 30)),
+    *(("replays_much", many) for many in (1, 30)),
     *(("with_asyncio", deep) for deep in (1, 2, 3, 4)),
 ]
 

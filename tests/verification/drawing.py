@@ -11,7 +11,7 @@ EVENTS = ["early", "branch", "child", "to child", "to all", "one each", "driver"
 FIRSTS = ["step", "child", "branch", "deep", "map", "event or sleep", "event or timeout"]
 LIMITS = (None, 1, 2)
 
-NEW = {"stream", "step: tells", "rated", "large", "many", "amended", "first: deep", "first: map"}
+NEW = {"stream", "step: tells", "rated", "large", "many", "amended", "first: deep", "first: map", "beside"}
 """Kinds of operations that the older build of an upgrade may lack, or had a fault with."""
 
 DEEPEST = 3
@@ -205,7 +205,7 @@ def _step(random: Random, failures: tuple[int, ...]) -> list[Any]:
 def _compound(random: Random, left: list[int], deep: int) -> list[Any]:
     child = ["child", "child", "map"] if deep < DEEPEST else []
     match random.choice(
-        ["try", "raise", "loop", "gather", "asyncio.gather", "map steps", "branches", "shield", *child]
+        ["try", "raise", "loop", "gather", "asyncio.gather", "map steps", "branches", "shield", "beside", *child]
     ):
         case "raise":
             return ["try", [*_list(random, left, deep), ["raise", random.randint(0, 99)]]]

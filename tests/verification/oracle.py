@@ -110,6 +110,8 @@ def _right(operation: list[Any], found: Answer) -> Any:
                 raise ChildFailed(str(error)) from error
         case ["shield", operations]:
             return _run(operations, found)
+        case ["beside", operations]:
+            return [1, _run(operations, found)]
         case ["first", how, number]:
             if how in ("step", "child", "branch", "deep"):
                 _step("quick" if how == "child" else "slow", number, 0 if how == "step" else 1, found)

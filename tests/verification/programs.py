@@ -227,6 +227,8 @@ async def _do(operation: list[Any]) -> Any:
         case ["shield", operations]:
             async with hf.shield():
                 return await _run(operations)
+        case ["beside", operations]:
+            return list(await hf.first(hf.sleep(HOUR), _run(operations)))
         case ["first", how, number]:
             return await _first(how, number, str(hf.uuid()))
         case ["event", how, number]:

@@ -52,6 +52,7 @@ def _compound(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         ),
         _lists(inner).map(lambda x: ["child", x]),
         _lists(inner).map(lambda x: ["shield", x]),
+        _lists(inner).map(lambda x: ["beside", x]),
     )
 
 

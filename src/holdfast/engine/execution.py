@@ -485,7 +485,11 @@ class Execution:
             )
             self.stopped = True
             raise Evicted(str(self.hold))
-        return None if entry is None else self._readable(entry)
+        if entry is None:
+            return None
+        if self.waits.any:
+            self.waits.consider()  # anew: the code goes on
+        return self._readable(entry)
 
     def _readable(self, entry: Entry) -> Entry:
         if is_unopened(entry.output):
