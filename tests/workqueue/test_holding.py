@@ -8,6 +8,7 @@ import pytest
 
 import holdfast as hf
 from holdfast.errors import IllegalMove, PayloadError
+from holdfast.workqueue.holding import ensure_item
 from holdfast.workqueue.queue import WorkQueue
 from tests.engine.clock import LONG_LEASE
 from tests.engine.helpers import ONCE, until, until_status
@@ -47,6 +48,26 @@ async def hold_item(queue: WorkQueue, run: str) -> Any:
     await until(there)
     assert len(found) == 1
     return found[0]
+
+
+async def test_a_run_that_is_released_while_it_is_looked_at_gets_no_other_item(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(store_url, asks) as (client, queue):
+        run = await client.start(asks)
+        await until_status(client, run.id, "held")
+        await hold_item(queue, run.id)
+        read_open = client.core.store.read_open
+
+        async def late(uid: bytes, limit: int) -> Any:
+            monkeypatch.setattr(client.core.store, "read_open", read_open)
+            await client.release(run.id, 7)
+            assert await run.result(timeout="20s") == 7
+            return await read_open(uid, limit)
+
+        monkeypatch.setattr(client.core.store, "read_open", late)
+        await ensure_item(client.core, "default", run.id)
+        assert len(await queue.list(kind="hold")) == 1
 
 
 async def closed(queue: WorkQueue, id: str) -> str | None:

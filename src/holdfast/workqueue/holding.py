@@ -61,7 +61,7 @@ class Hold(NamedTuple):
 
 
 async def hold_of(core: Core, row: RunRow) -> Hold | None:
-    """What a run is held by; None if it is not held."""
+    """What a run is held by; None if it is not held, or is not any more."""
     if row.status != Status.HELD:
         return None
     cuts = decode_cuts(row.cuts)
@@ -79,6 +79,9 @@ async def hold_of(core: Core, row: RunRow) -> Hold | None:
         form = form_of_schema(said.pop("schema", None))
         key = derived_bytes(row.uid, first.generation, first.position, b"hold")
         return Hold(key, True, said.pop("reason", ""), said, form)
+    found = await core.store.find_runs(row.tenant, [row.id])
+    if [(now.status, now.generation, now.output) for now in found] != [(row.status, row.generation, row.output)]:
+        return None  # it was released before its entries were read, so that what it was held by is not among them
     error = None if row.output is None else decode_failure(row.output)
     terms = getattr(error, "terms", None) or {}
     key = derived_bytes(row.uid, row.generation, hashlib.sha256(row.output or b"").digest(), b"hold")
