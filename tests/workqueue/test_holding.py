@@ -50,6 +50,18 @@ async def hold_item(queue: WorkQueue, run: str) -> Any:
     return found[0]
 
 
+async def closed(queue: WorkQueue, id: str) -> str | None:
+    """Wait until an item is closed; why."""
+
+    async def over() -> bool:
+        return (await queue.get(id)).status == "skipped"
+
+    await until(over)
+    [*_, last] = await queue.history(id)
+    assert (last.move, last.actor) == ("close", "holdfast")
+    return last.reason
+
+
 async def test_a_run_that_is_released_while_it_is_looked_at_gets_no_other_item(
     store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,18 +80,6 @@ async def test_a_run_that_is_released_while_it_is_looked_at_gets_no_other_item(
         monkeypatch.setattr(client.core.store, "read_open", late)
         await ensure_item(client.core, "default", run.id)
         assert len(await queue.list(kind="hold")) == 1
-
-
-async def closed(queue: WorkQueue, id: str) -> str | None:
-    """Wait until an item is closed; why."""
-
-    async def over() -> bool:
-        return (await queue.get(id)).status == "skipped"
-
-    await until(over)
-    [*_, last] = await queue.history(id)
-    assert (last.move, last.actor) == ("close", "holdfast")
-    return last.reason
 
 
 async def test_to_complete_it_releases_the_run_with_its_value(store_url: str) -> None:
